@@ -1,0 +1,54 @@
+# `make demo` shows it, `make test` proves it: both set up all they need in .venv, from Python 3.11+ and tmux.
+
+# The first interpreter that runs and is new enough: one that is only named so (a version manager's stub) is not.
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check install
+ARGS :=
+
+.PHONY: help demo test lint bench clean tmux
+
+help:
+	@echo 'make demo    a pool of stand-in agents hits its limit on a private tmux server, and one check swaps the account'
+	@echo 'make test    the test suite (ARGS="-k name" is handed to pytest)'
+	@echo 'make lint    ruff and mypy'
+	@echo 'make bench   start-up time, tmux processes and memory of one check against their budget'
+	@echo 'make clean   remove .venv and all caches'
+
+demo: tmux $(VENV)/installed
+	@$(VENV)/bin/failoverctl demo
+
+test: tmux $(VENV)/installed-dev
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(VENV)/installed-dev
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy --strict
+
+bench: tmux $(VENV)/installed
+	@$(VENV)/bin/python -m bench.startup $(ARGS)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+
+tmux:
+	@command -v tmux >/dev/null || { echo 'tmux is not installed: apt install tmux' >&2; exit 1; }
+
+# The venv is begun afresh: a half-made one (an interrupted run, a clone that moved) is not worth mending.
+$(VENV)/created:
+	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is not installed: apt install python3 python3-venv' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo '$(PYTHON) cannot make a venv: apt install python3-venv' >&2; exit 1; }
+	@echo 'setting up $(VENV) (once)'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/created pyproject.toml
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/created pyproject.toml
+	@$(PIP) -e '.[dev]'
+	@touch $(VENV)/installed $@
