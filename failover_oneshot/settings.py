@@ -1,0 +1,240 @@
+"""The configuration's typed definition: every key, its bounds, its default and its meaning, once.
+
+The text under a key is its documentation: `schema.py` reads it into the JSON Schema and the reference page, and the
+documented example is checked against it. Durations are seconds; in a loaded `Config` paths are expanded and absolute.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from failover_oneshot.model import Kind
+
+# The upper bound is no opinion: a number with a digit too many must not become a million sessions or an overflow.
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Index = Annotated[int, Meta(ge=0, le=1_000_000)]
+
+SWAPPABLE = (Kind.QUOTA, Kind.BILLING, Kind.AUTH)
+"""The kinds that another account can mend: the only ones that `quota.swap_on` may name."""
+
+
+class Duration(float):
+    """Seconds. Written in YAML in Go's style (`30s`, `10m`, `1h30m`, `500ms`) or as whole seconds."""
+
+
+class Method(StrEnum):
+    """How an account becomes the active one."""
+
+    CLAUDE = "claude"
+    FILES = "files"
+    ENV = "env"
+    COMMAND = "command"
+
+
+class Strategy(StrEnum):
+    """Which of the free accounts is swapped to."""
+
+    ORDERED = "ordered"
+    ROUND_ROBIN = "round_robin"
+    LEAST_RECENTLY_USED = "least_recently_used"
+    SOONEST_RESET = "soonest_reset"
+
+
+class AfterSwap(StrEnum):
+    """How a session is put on the new account."""
+
+    RECREATE = "recreate"
+    RESPAWN = "respawn"
+    NUDGE = "nudge"
+    NONE = "none"
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mapping of the file: unknown keys are refused."""
+
+
+class Account(Section, frozen=True):
+    """One paid account."""
+
+    name: str
+    "the account's name, in the state, in reports and on command lines: a plain word, used once"
+    store: str | None = None
+    "folder where this account's files rest while it is not active (methods claude and files need it)"
+    enabled: bool = True
+    "false: never swapped to"
+    env: dict[str, str] = {}
+    "swap.method env: the variables that sessions of this account are started with"
+    env_file: str | None = None
+    "the same, from a file of mode 0600 with NAME=value lines: the place for secrets"
+
+
+class Swap(Section, frozen=True):
+    """How another account is made the active one."""
+
+    method: Method = Method.CLAUDE
+    "what a swap replaces: claude (its login), files (any files), env (variables), command (yours)"
+    claude_dir: str = "~/.claude"
+    "method claude: the client's folder, which holds .credentials.json"
+    claude_json: str = "~/.claude.json"
+    "method claude: the client's file that holds the oauthAccount identity"
+    files: tuple[str, ...] = ()
+    "method files: the live files that make an account active, such as ~/.codex/auth.json"
+    command: tuple[str, ...] = ()
+    "method command: program and arguments, {from} and {to} filled in; exit status 0 means done"
+    strategy: Strategy = Strategy.ORDERED
+    "which free account is next: ordered, round_robin, least_recently_used or soonest_reset"
+    timeout: Duration = Duration(30)
+    "how long one step of a swap may take; at most 1h"
+    max_per_hour: Count = 4
+    "beyond so many swaps in an hour something else is wrong: no more swaps, and the check says so"
+
+
+class Quota(Section, frozen=True):
+    """When the active account counts as used up."""
+
+    poll_interval: Duration = Duration(30)
+    'how often the timer runs the check; bounds what two checks "in a row" means'
+    reactivate_cooldown: Duration = Duration(600)
+    "after a swap, or a failed attempt, nothing is looked for during so long"
+    pool_threshold: Count = 2
+    "so many blocked sessions of the pool mean a swap"
+    dedicated_threshold: Count = 1
+    "so many blocked dedicated sessions mean a swap"
+    tail_lines: Count = 3
+    "how many of the last blocks of a pane's current turn are examined (in a pane without structure: lines)"
+    swap_on: tuple[Kind, ...] = (Kind.QUOTA, Kind.BILLING)
+    "the kinds of message that count as blocked: quota, billing, auth"
+    patience: Duration = Duration(180)
+    "a reset nearer than this is waited for: the client goes on by itself"
+    unknown_reset_backoff: Duration = Duration(3600)
+    "how long an account counts as exhausted when no reset time is known"
+    failback: bool = False
+    "true: back to the first account of the list once it is free and no session is blocked or busy"
+    extra_patterns: tuple[str, ...] = ()
+    "your own signs of a used-up quota: parts of the text, or /regular expressions/; upper and lower case alike"
+    extra_server_error_patterns: tuple[str, ...] = ()
+    "your own signs of a server error, which veto a hit: written like extra_patterns"
+
+
+class Autonomous(Section, frozen=True):
+    """The numbered sessions: the range is [start_index, start_index + max)."""
+
+    prefix: str = "ccl-auto-"
+    "a session's name is this prefix and its index"
+    start_index: Index = 0
+    "the first index of the range"
+    min: Index = 0
+    "at least so many sessions are kept alive; 0: none is ever started"
+    max: Count = 10
+    "how many indexes the range holds; sessions outside it are never touched"
+    command: str = ""
+    "shell command that starts a session; {name}, {index}, {account} filled in; empty: what the pane was started with"
+    resume_command: str = ""
+    "instead of command when the session's conversation is known; also {session_id}; empty: command"
+    workdir: str = "~"
+    "working folder of a session that is started where none was before"
+    after_swap: AfterSwap = AfterSwap.RECREATE
+    "how the sessions get the new account: recreate (kill, create), respawn (same pane), nudge (type), none"
+    nudge: str = "continue"
+    "after_swap nudge: the text that is typed, then Enter"
+
+
+class Dedicated(Section, frozen=True):
+    """One session known by its name."""
+
+    name: str
+    "the session's exact name in tmux"
+    after_swap: AfterSwap = AfterSwap.NONE
+    "how this session gets the new account: recreate, respawn, nudge, none"
+    command: str = ""
+    "shell command that starts it; {name}, {index}, {account} filled in; empty: what the pane was started with"
+    resume_command: str = ""
+    "instead of command when the session's conversation is known; also {session_id}; empty: command"
+    workdir: str = "~"
+    "working folder when it is started where none was before"
+    nudge: str = "continue"
+    "after_swap nudge: the text that is typed, then Enter"
+
+
+class Pool(Section, frozen=True):
+    """The tmux sessions that are watched. All others are left alone."""
+
+    autonomous: Autonomous = Autonomous()
+    "the numbered sessions"
+    dedicated: tuple[Dedicated, ...] = ()
+    "sessions known by name"
+
+
+class Tmux(Section, frozen=True):
+    """How the tmux server is reached."""
+
+    binary: str = "tmux"
+    "the program: a name looked up in $PATH, or a path"
+    socket_name: str | None = None
+    "the server's socket, by name (tmux -L); empty: tmux's default"
+    socket_path: str | None = None
+    "the server's socket, by path (tmux -S); only one of the two"
+    timeout: Duration = Duration(5)
+    "how long one tmux command may take; at most 1h"
+
+
+class StateFile(Section, frozen=True):
+    """Where the memory between checks is kept."""
+
+    path: str | None = None
+    "the state file; empty: $STATE_DIRECTORY/state.json, else failover/state.json in $XDG_STATE_HOME (~/.local/state)"
+    lock_timeout: Duration = Duration(5)
+    "how long to wait for another check to end; at most 1h"
+    history: Count = 50
+    "how many past events the state keeps"
+
+
+class Hooks(Section, frozen=True):
+    """Your own programs (program and arguments), told by the report as JSON on stdin; their failure is a warning."""
+
+    on_swap: tuple[str, ...] = ()
+    "after each swap: [program, argument, …]"
+    on_waiting: tuple[str, ...] = ()
+    "when every account is exhausted: once, when that begins"
+    on_failure: tuple[str, ...] = ()
+    "when a swap failed: once, when that begins"
+    timeout: Duration = Duration(10)
+    "how long a hook may take; at most 1h"
+
+
+class Config(Section, frozen=True):
+    """The whole file."""
+
+    accounts: tuple[Account, ...] = ()
+    "your accounts, in order of preference; with none the check only observes"
+    swap: Swap = Swap()
+    "how another account is made the active one"
+    quota: Quota = Quota()
+    "when the active account counts as used up"
+    pool: Pool = Pool()
+    "the tmux sessions that are watched; all others are left alone"
+    tmux: Tmux = Tmux()
+    "how the tmux server is reached"
+    state: StateFile = StateFile()
+    "where the memory between checks is kept"
+    hooks: Hooks = Hooks()
+    "your own programs, told of what a check did"
+
+    def account(self, name: str | None) -> Account | None:
+        """The account of that name, or None."""
+        return next((a for a in self.accounts if a.name == name), None)
+
+    def dedicated(self, name: str) -> Dedicated | None:
+        """The dedicated session of that name, or None."""
+        return next((d for d in self.pool.dedicated if d.name == name), None)
+
+
+def pattern_regex(pattern: str) -> str | None:
+    """The regular expression in an operator's pattern written `/…/`, or None: then it is a plain substring.
+
+    Both are matched without regard to case. The loader has refused what does not compile.
+    """
+    if len(pattern) >= 2 and pattern.startswith("/") and pattern.endswith("/"):
+        return pattern[1:-1]
+    return None
