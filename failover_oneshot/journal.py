@@ -1,0 +1,148 @@
+"""The journal of a swap and its transitions, without the world: `swap.py` performs what stands here. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from failover_oneshot.decide import Action, Decision
+from failover_oneshot.model import Finding, Outcome, Restart
+from failover_oneshot.report import Move
+from failover_oneshot.state import (
+    Journal,
+    LastSwap,
+    Rejected,
+    SessionMemory,
+    State,
+    Step,
+    Trouble,
+    mark_acted_on,
+    mark_exhausted,
+    seconds,
+    stamp,
+    with_account,
+    with_history,
+)
+
+__all__ = ["Result", "Step", "begin", "current", "evidence", "finished", "given_up", "move", "next_candidate"]
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """How a decision ended that was carried out."""
+
+    outcome: Outcome
+    reason: str
+    move: Move | None = None
+    restarts: tuple[Restart, ...] = ()
+
+
+def begin(state: State, decision: Decision, findings: Sequence[Finding], now: datetime) -> State:
+    """The state with the intent of a SWAP or RESUME decision in its journal."""
+    resume = decision.action is Action.RESUME
+    active = state.active_account
+    if decision.exhausted_until is not None:
+        state = mark_exhausted(state, decision.exhausted_until, evidence(findings), now)
+    journal = Journal(
+        started_at=seconds(now),
+        kind="resume" if resume else "failback" if decision.failback else "swap",
+        from_=active,
+        to=active if resume else decision.candidates[0],
+        step=Step.RESTART if resume else Step.SAVE_BACK,
+        reason=decision.reason,
+        candidates=() if resume else decision.candidates[1:],
+        acted_on=decision.acted_on,
+        runs=0,
+    )
+    return replace(state, swap_in_progress=journal, suspected_hit_at=None, waiting=None)
+
+
+def evidence(findings: Sequence[Finding]) -> str | None:
+    """The words of the first hit that counted."""
+    return next((f.snippet for f in findings if f.counted and f.snippet), None)
+
+
+def current(state: State) -> Journal:
+    """The journal of a state that has one."""
+    if state.swap_in_progress is None:
+        raise AssertionError("no swap is in progress")
+    return state.swap_in_progress
+
+
+def move(journal: Journal) -> Move | None:
+    """From which account to which; None for a resume."""
+    return None if journal.kind == "resume" else Move(from_=journal.from_, to=journal.to or "")
+
+
+def next_candidate(state: State, why: str, now: datetime) -> State:
+    """The state in which the target is rejected with the reason and the next candidate, if any, takes its place.
+
+    Without one the journal's ``to`` is None, and the swap has to be given up.
+    """
+    journal = current(state)
+    name = journal.to or ""
+    state = with_account(state, name, unusable=Trouble(at=seconds(now), reason=why))
+    journal = replace(
+        journal,
+        step=Step.SAVE_BACK,
+        to=journal.candidates[0] if journal.candidates else None,
+        candidates=journal.candidates[1:],
+        rejected=(*journal.rejected, Rejected(account=name, reason=why)),
+        prepared={},
+    )
+    return replace(state, swap_in_progress=journal)
+
+
+def finished(state: State, now: datetime, keep: int) -> tuple[State, Result]:
+    """The state after the last step: the swap recorded, its hits answered, the suspicion cleared."""
+    journal = current(state)
+    at = seconds(now)
+    resumed = journal.kind == "resume"
+    outcome = Outcome.RESUMED if resumed else Outcome.SWAPPED
+    account = journal.to or ""
+    if not resumed:
+        last = LastSwap(at=at, from_=journal.from_, to=account, reason=journal.reason)
+        state = replace(state, active_account=account, last_swap=last)
+        state = with_account(state, account, unusable=None)
+        if journal.from_ is not None:
+            state = with_account(state, journal.from_, last_used_at=at)
+    state = mark_acted_on(state, journal.acted_on)
+    state = _moved(state, journal.restarts, account)
+    state = with_history(state, _entry(journal, outcome, journal.reason, now), keep)
+    state = replace(state, swap_in_progress=None, suspected_hit_at=None, waiting=None)
+    again = f" (finished by run {journal.runs})" if journal.runs > 1 else ""
+    return state, Result(outcome=outcome, reason=journal.reason + again, move=move(journal), restarts=journal.restarts)
+
+
+def given_up(state: State, why: str, now: datetime, keep: int) -> tuple[State, Result]:
+    """The state after an attempt in which no candidate worked.
+
+    The cooldown counts from it too, so that a swap which keeps failing does not repeat with every check.
+    """
+    journal = current(state)
+    reason = f"{journal.reason}; the swap failed and everything is as it was: {why}"
+    state = with_history(state, _entry(journal, Outcome.FAILED, reason, now), keep)
+    state = replace(state, swap_in_progress=None, last_failure=Trouble(at=seconds(now), reason=why))
+    return state, Result(outcome=Outcome.FAILED, reason=reason)
+
+
+def _entry(journal: Journal, outcome: Outcome, reason: str, now: datetime) -> dict[str, Any]:
+    return {
+        "at": stamp(now),
+        "outcome": str(outcome),
+        "from": journal.from_,
+        "to": journal.to,
+        "reason": reason,
+        "rejected": {r.account: r.reason for r in journal.rejected},
+        "sessions": {r.session: f"{r.action} {r.status}" for r in journal.restarts},
+    }
+
+
+def _moved(state: State, restarts: Sequence[Restart], account: str) -> State:
+    """The state in which the restarted sessions run on ``account``."""
+    sessions = dict(state.sessions)
+    for restart in restarts:
+        if restart.status == "done":
+            sessions[restart.session] = replace(sessions.get(restart.session, SessionMemory()), account=account)
+    return replace(state, sessions=sessions)

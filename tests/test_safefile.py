@@ -1,0 +1,137 @@
+"""Durable files: whole or not there, private, links followed, leftovers recognised. Real files throughout."""
+
+import errno
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from failover_oneshot import safefile
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_a_new_file_gets_the_mode_and_one_that_exists_keeps_a_narrower_one(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    safefile.write_atomic(path, b"new")
+    assert (path.read_bytes(), mode(path)) == (b"new", 0o600)
+    for before, after in ((0o644, 0o600), (0o400, 0o400), (0o600, 0o600)):
+        path.chmod(before)
+        safefile.write_atomic(path, b"again")
+        assert (path.read_bytes(), mode(path)) == (b"again", after)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_it_was_never_readable_by_others(umask: int, tmp_path: Path) -> None:
+    old = os.umask(umask)
+    try:
+        temporary = safefile.write_temporary(tmp_path / "file", b"secret")
+    finally:
+        os.umask(old)
+    assert mode(temporary) == 0o600
+    assert temporary.name.startswith(safefile.PREFIX)
+
+
+def test_links_are_followed_to_the_real_file(tmp_path: Path) -> None:
+    real = tmp_path / "real" / "file"
+    real.parent.mkdir()
+    (tmp_path / "link").symlink_to("other")
+    (tmp_path / "other").symlink_to(real)
+    safefile.write_atomic(tmp_path / "link", b"made")  # the end of the links did not exist
+    safefile.write_atomic(tmp_path / "link", b"replaced", backup=tmp_path / "link.bak")
+    assert (tmp_path / "link").is_symlink()
+    assert (real.read_bytes(), (tmp_path / "link.bak").read_bytes()) == (b"replaced", b"made")
+
+
+def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="symbolic links") as caught:
+        safefile.write_atomic(tmp_path / "a", b"x")
+    assert caught.value.errno == errno.ELOOP
+    assert (tmp_path / "a").is_symlink()
+
+
+def test_the_version_before_stays_as_the_backup(tmp_path: Path) -> None:
+    path, backup = tmp_path / "file", tmp_path / "file.bak"
+    safefile.write_atomic(path, b"1", backup=backup)
+    assert not backup.exists()
+    safefile.write_atomic(path, b"2", backup=backup)
+    assert (path.read_bytes(), backup.read_bytes(), mode(backup)) == (b"2", b"1", 0o600)
+
+
+def test_what_is_no_regular_file_is_neither_read_nor_replaced(tmp_path: Path) -> None:
+    """A pipe would block, a device never end."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "device").symlink_to("/dev/zero")
+    for name in ("pipe", "folder", "device"):
+        with pytest.raises(ValueError, match="not a regular file"):
+            safefile.read_bounded(tmp_path / name, 10)
+        with pytest.raises(ValueError, match="not a regular file"):
+            safefile.write_atomic(tmp_path / name, b"x")
+    with socket.socket(socket.AF_UNIX) as listener:
+        os.chdir(tmp_path)
+        listener.bind("socket")
+        with pytest.raises((OSError, ValueError)):
+            safefile.read_bounded(tmp_path / "socket", 10)
+
+
+def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    assert safefile.read_bounded(path, 5) == b"12345"
+    with pytest.raises(ValueError, match="larger than 4 bytes"):
+        safefile.read_bounded(path, 4)
+    with pytest.raises(FileNotFoundError):
+        safefile.read_bounded(tmp_path / "none", 4)
+
+
+def test_a_write_that_fails_leaves_the_file_and_no_temporary(tmp_path: Path) -> None:
+    """The real limit on a file's size, in a process of its own."""
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+    script = (
+        "import resource, signal, sys; from failover_oneshot import safefile; "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); "
+        "safefile.write_atomic(sys.argv[1], b'x' * 100000)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
+    assert "File too large" in done.stderr
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"before")]
+
+
+def test_leftovers_go_only_when_certainly_ours_and_old(tmp_path: Path) -> None:
+    def make(name: str, permissions: int = 0o600, age: float = 1e6) -> Path:
+        path = tmp_path / name
+        path.write_bytes(b"x")
+        path.chmod(permissions)
+        os.utime(path, (time.time() - age,) * 2)
+        return path
+
+    gone = {make(safefile.PREFIX + "old"), make(safefile.PREFIX + "narrow", 0o400)}
+    make(safefile.PREFIX + "young", age=60)
+    make(safefile.PREFIX + "wide", 0o644)
+    make("credentials")
+    (tmp_path / (safefile.PREFIX + "folder")).mkdir()
+    (tmp_path / (safefile.PREFIX + "link")).symlink_to("credentials")
+    before = set(tmp_path.iterdir())
+    assert safefile.clean_leftovers(tmp_path) == len(gone)
+    assert set(tmp_path.iterdir()) == before - gone
+    assert safefile.clean_leftovers(tmp_path / "nowhere") == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes other users' files")
+def test_a_file_that_root_replaces_stays_its_users(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    os.chown(path, 65534, 65534)
+    safefile.write_atomic(path, b"y")
+    assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
