@@ -1,0 +1,166 @@
+"""The wordings, as data: one table (sources: the recordings, and public reports gathered in messages.json). Pure.
+
+A pattern is matched at the beginning of a block's text, in lower case and with apostrophes and separators normalised
+(`normalise`). The first row that fits decides. To add a wording: a row with its example, and a recorded pane in
+`tests/panes/<truth>/`; an operator adds `quota.extra_patterns`.
+"""
+
+import re
+from functools import cache
+from typing import Final
+
+from msgspec import Struct
+
+from failover_oneshot.model import Kind, Limit
+
+# The Go daemon's own, substrings wherever they stand in the tail of a plain pane [daemon].
+DAEMON_QUOTA: Final = (
+    "you've hit your limit",
+    "rate_limit_error",
+    "quota exceeded",
+    "usage limit reached",
+    "claude pro usage",
+    "too many requests",
+    "5-hour limit",
+)
+DAEMON_SERVER_ERROR: Final = ("api_error", "overloaded_error", "internal server error", "api error: 5")
+
+
+class Row(Struct, frozen=True):
+    """One wording: a rule's name, what it means, an anchored regular expression, a text that it is for, its source.
+
+    ``typed``: the error's own type says what it is, so that the words of a server error in it veto nothing.
+    """
+
+    name: str
+    kind: Kind
+    pattern: str = ""
+    example: str = ""
+    source: str = "messages.json"
+    typed: bool = False
+
+
+Q, B, A, S, W, O = Kind.QUOTA, Kind.BILLING, Kind.AUTH, Kind.SERVER_ERROR, Kind.WARNING, Kind.OK  # noqa: E741
+
+# A few words, never over a separator: bounded, so that no text can make it backtrack far.
+SOME: Final = r"[^·.|,]{0,40}?"
+# A message of the client ends here or goes on after a separator; prose that begins with the same words does not.
+END: Final = r"(?=$| ?[·|]|,? (?:resets?|try again|raise it|please|your)\b|\.$|\. (?:your|resets?|please|try|it|add|you|/)|: | /)"
+API: Final = r"(?:api error: (?:\d{3} )?)?"
+
+TABLE: Final = (
+    Row("over.reset", O, r"usage limit reset\b", "Usage limit reset · continuing automatically"),
+    Row("over.table", O, r"\|", "| pool-3 | quota | You've hit your session limit · resets 9pm (UTC) | done |"),
+    # Warnings stand before the hits: many of them say "limit reached" as well.
+    Row("warning.used", W, r"you've used \d", "You've used 91% of your 5-hour limit · resets 1:49pm (UTC)", "x-warn-80x24"),
+    Row("warning.share", W, r"\d{1,3}% of your .{0,40}(?:used|consumed)", "85% of your daily usage consumed"),
+    Row("warning.approaching", W, rf"approaching {SOME}\blimit", "Approaching usage limit · resets at 7pm"),
+    Row("warning.close", W, rf"you're (?:close to|near|nearing) {SOME}\blimit", "You're close to your usage limit"),
+    Row("warning.credits", W, r"(?:you're )?now using (?:usage credits|extra usage)",
+        "You're now using usage credits · Your weekly limit resets Monday", "x-using_overage-80x24"),
+    Row("warning.fallback", W, rf"{SOME}\blimit reached[ ,·]{{1,4}}(?:you're )?now using ",
+        "Claude Opus 4 limit reached, now using Sonnet 4"),
+    Row("warning.fast", W, r"you've hit your fast limit", "You've hit your fast limit · resets 3pm", "DETECTION.md"),
+    Row("quota.hit-your", Q, rf"you've (?:hit|reached|exceeded) your {SOME}(?:\blimit|\bbudget){END}",
+        "You've hit your 5-hour limit · resets 12:20pm (UTC)", "hit-5h-2h-80x24"),
+    Row("quota.out-of", Q, rf"you're out of (?:extra usage|usage credits|usage|credits){END}",
+        "You're out of usage credits · resets 12:21pm (UTC)", "hit-overage-out-80x24"),
+    Row("quota.org-out", Q, rf"your org(?:anization)? is out of (?:extra )?usage{END}",
+        "Your org is out of usage · add funds to continue"),
+    Row("quota.usage-reached", Q, rf"(?:claude )?(?:ai |pro |max |code )?usage limit reached(?: again after you continued)?{END}",
+        "Claude usage limit reached. Your limit will reset at 3pm (America/Santiago)."),
+    Row("quota.window-reached", Q, rf"(?:5-hour|session|weekly|opus|sonnet|fable|daily|monthly|plan usage) limit reached{END}",
+        "5-hour limit reached ∙ resets 3am"),
+    Row("quota.usage-resets", Q, r"(?:usage|session|weekly|5-hour) limit · resets\b", "usage limit · resets in: 3 hours"),
+    Row("quota.auto-stopped", Q, r"automatic continue stopped after repeated usage-limit hits",
+        "Automatic continue stopped after repeated usage-limit hits · /rate-limit-options to try again"),
+    Row("quota.api-limits", Q, rf"{API}you have reached your specified api usage limits",
+        "API Error: 400 You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.",
+        "x-key_spend400-80x24", typed=True),
+    Row("quota.typed", Q, rf"{API}\{{.{{0,200}}rate_limit_error.{{0,200}}(?:account|usage limit)(?!.{{0,200}}per.minute)",
+        'API Error: 429 {"type":"error","error":{"type":"rate_limit_error","message":"This request would exceed your '
+        'account\'s rate limit."}}', "DETECTION.md", typed=True),
+    Row("quota.try-again-hours", Q, r"please try again in \d{1,2} hours?", "Please try again in 5 hours"),
+    Row("billing.credit", B, rf"{API}(?:your )?credit balance (?:is )?too low",
+        "Credit balance too low · Add funds: https://platform.claude.com/settings/billing", "x-credit400-80x24"),
+    Row("auth.login", A, rf"{API}(?:login expired|not logged in|please run /login|invalid api key|oauth token (?:has|is|revoked)|"
+        r"oauth authentication|could not refresh your login|failed to refresh oauth|"
+        r"your account (?:is on hold|does not have access|has been disabled))", "OAuth token revoked · Please run /login",
+        "http403-revoked-80x24"),
+    Row("auth.status", A, r"api error: 40[13]\b", "API Error: 401 Invalid authentication credentials", "DETECTION.md"),
+    Row("error.not-usage", S, rf"{API}server is temporarily limiting requests",
+        "API Error: Server is temporarily limiting requests (not your usage limit)", "http429-plain-80x24"),
+    Row("ok.request", O, r"api error: 4(?!29|08)\d\d\b", "API Error: 402 trial budget exhausted"),
+    Row("ok.other-client", O, r"\[api error", "[API Error: RESOURCE_EXHAUSTED: Quota exceeded for quota metric]"),
+    Row("error.api", S, r"api error\b", "API Error: 529 Overloaded", "x-err529-80x24"),
+    Row("error.retrying", S, r"\d{3} .{0,200}retrying in", "529 Overloaded · retrying in 1s · attempt 4/10",
+        "http529-retrying-80x24"),
+    Row("error.connection", S, r"(?:unable to connect to api|api returned an empty|request timed out|connection error)",
+        "Unable to connect to API (ECONNREFUSED)"),
+    Row("error.load", S, r".{0,40}is experiencing high load", "Fable is experiencing high load. Switch to Sonnet."),
+    Row("error.per-minute", S, r"rate limit reached\b", "Rate limit reached. Please try again in 60s."),
+)  # fmt: skip
+
+# What the client adds below a hit: it neither makes one nor ends one.
+ASIDES: Final = (
+    "automatic continue cancelled",
+    "automatic continue stopped · your login",
+    "/upgrade",
+    "/usage-credits",
+    "/rate-limit-options",
+    "/extra-usage",
+)
+
+_LIMITS: Final = (
+    ("spend limit", Limit.SPEND), ("budget", Limit.SPEND), ("api usage limits", Limit.SPEND),
+    ("out of extra usage", Limit.OVERAGE), ("out of usage", Limit.OVERAGE), ("out of credits", Limit.OVERAGE),
+    ("opus", Limit.SEVEN_DAY_OPUS), ("sonnet", Limit.SEVEN_DAY_SONNET), ("weekly", Limit.SEVEN_DAY),
+    ("7-day", Limit.SEVEN_DAY), ("5-hour", Limit.FIVE_HOUR), ("session limit", Limit.FIVE_HOUR),
+    ("fable", Limit.MODEL), ("haiku", Limit.MODEL), ("model limit", Limit.MODEL),
+)  # fmt: skip
+_SEPARATORS: Final = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "∙": "·", "•": "·", "‧": "·", "\xa0": " "})
+
+
+def normalise(text: str) -> str:
+    """Lower case, plain apostrophes, `·` for every separator, single spaces."""
+    text = text.lower().translate(_SEPARATORS)
+    for dash in (" - ", " – ", " — "):
+        text = text.replace(dash, " · ")
+    return " ".join(text.split())
+
+
+def asides(text: str) -> bool:
+    """Whether a normalised text is one of the client's asides."""
+    return text.startswith(ASIDES)
+
+
+def without_hints(message: str) -> str:
+    """A message without the commands that the client offers below it, which come and go."""
+    cut = [at for hint in ASIDES if hint[0] == "/" and (at := message.find(f" {hint}")) > 0]
+    return message[: min(cut)] if cut else message
+
+
+@cache
+def _compiled() -> tuple[tuple[Row, re.Pattern[str]], ...]:
+    return tuple((row, re.compile(row.pattern)) for row in TABLE)
+
+
+def match(text: str) -> tuple[Row, str] | None:
+    """The first row that fits the beginning of a normalised text, and the words that it matched."""
+    head = text[:800]
+    for row, pattern in _compiled():
+        if found := pattern.match(head):
+            return row, found[0]
+    return None
+
+
+def limit_of(message: str) -> Limit:
+    """Which limit a normalised message is about: by the words before its reset clause, else unknown."""
+    head = re.split(r"\bresets?\b", message, maxsplit=1)[0]
+    if "spend limit" in head or "budget" in head:
+        return Limit.SPEND
+    named = [(head.find(word), limit) for word, limit in _LIMITS if word in head]
+    if named:
+        return min(named)[1]
+    found = re.match(r"you've (?:hit|reached) your (\w+) limit", head)
+    return Limit.MODEL if found and found[1] not in {"usage", "daily", "monthly", "plan"} else Limit.UNKNOWN

@@ -1,0 +1,254 @@
+"""A pane's text to its structure: chrome, menu, blocks, the current turn (docs/detection.md). Pure.
+
+Nothing here knows a limit, only how the client lays its screen out. Every step is linear in the text.
+"""
+
+import re
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+PROMPT_GLYPHS: Final = "❯>"
+BULLETS: Final = "●⏺"
+RESULTS: Final = "⎿└├"
+SPINNERS: Final = "✻✽✶✳✢·*"
+BUSY_TITLES: Final = "◐◑◒◓"
+RULES: Final = "─━▔╌"
+PLACEHOLDERS: Final = (
+    "resend your message to try again",
+    "once fixed, resend your message",
+    'try "',
+    "press up to edit",
+)
+OWN_PROMPTS: Final = ("/rate-limit-options",)  # the client types it by itself: it begins no turn
+
+# Far enough up for any box, status area or menu that was seen, and a bound for what a hostile screen can cost.
+BOX_LINES: Final = 60
+STATUS_LINES: Final = 40
+MENU_LINES: Final = 40
+
+MENU_TITLE: Final = "what do you want to do?"
+_OPTION: Final = re.compile(r"\s*[❯>]\s+\d{1,2}\. ")
+_WAIT_OPTION: Final = re.compile(r"\s*(?:[❯>]\s*)?(?:\d{1,2}\. )?(?:stop and )?wait for limit to reset", re.IGNORECASE)
+_TOOL: Final = re.compile(r"[A-Z_a-z][\w.:-]{0,80}(?: \([^)]{0,40}\))?(?: - \w{1,40} \(MCP\))?\(")
+_HINT: Final = re.compile(r"[◐◑◒◓○◉] \w{1,20} · /effort")
+_CLOSING: Final = re.compile(r".{1,80} · done \d{1,2}:\d\d")
+
+
+class Mark(StrEnum):
+    """What a block is, by the glyph that begins it and by what stands above it."""
+
+    PROMPT = "prompt"
+    SPEECH = "speech"  # the assistant, or a message of the client in its place
+    TOOL = "tool"  # a tool call
+    OUTPUT = "output"  # what a tool call printed
+    ANSWER = "answer"  # under a prompt, under speech, or after a tool's output: a message of the client
+    ALERT = "alert"  # `⚠`
+    SPINNER = "spinner"  # work in progress, or the line that closes a turn
+    NOTICE = "notice"  # `▎`
+    TEXT = "text"  # no glyph: a banner, plain output
+
+
+class Block(Struct, frozen=True, kw_only=True):
+    """A block of the conversation; ``text`` is its lines rejoined with single spaces, without the glyph."""
+
+    mark: Mark
+    text: str
+    column: int  # of the glyph
+    line: int  # of its first line in the conversation, from 0
+
+    @property
+    def closes(self) -> bool:
+        """The closing line of a turn that ended well: `✻ Brewed for 12s · done 10:34 AM`."""
+        return self.mark is Mark.SPINNER and _CLOSING.match(self.text) is not None
+
+
+class Screen(Struct, frozen=True, kw_only=True):
+    """The structure of one pane."""
+
+    structured: bool  # a client's screen; else a plain shell, print mode, another program
+    blocks: tuple[Block, ...]  # of the whole conversation
+    turn: tuple[Block, ...]  # what follows the last prompt
+    prompt: str  # that prompt; "" when it has scrolled off
+    status: tuple[str, ...]  # the lines below the box
+    menu: str | None  # the text of an open menu
+    draft: str  # what the operator has typed and not sent
+    busy: bool
+    lines: tuple[str, ...]  # the pane's lines that are not empty, for the plain rule
+
+
+class _Regions(Struct, frozen=True):
+    body: list[str]
+    box: list[str] | None = None
+    status: list[str] = []
+    menu: str | None = None
+
+
+def parse(text: str, title: str = "") -> Screen:
+    """The structure of a pane's visible text; ``title`` is the pane's. Any string has one."""
+    lines = [_clean(line) for line in text.split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    regions = _regions(lines)
+    blocks = _blocks(regions.body)
+    box = regions.box
+    if box is None and regions.menu is None and blocks and blocks[-1].mark is Mark.PROMPT:
+        box = [f"❯ {blocks[-1].text}"]  # a client without rules: the prompt at the very end is its box
+        blocks = blocks[:-1]
+    structured = box is not None or regions.menu is not None or any(b.mark is not Mark.TEXT for b in blocks)
+    start, prompt = _turn(blocks)
+    turn = tuple(blocks[start:])
+    status = tuple(line.strip() for line in regions.status if line.strip())
+    return Screen(
+        structured=structured,
+        blocks=tuple(blocks),
+        turn=turn,
+        prompt=prompt,
+        status=status,
+        menu=regions.menu,
+        draft=_draft(box or []),
+        busy=_busy(status, turn, title),
+        lines=tuple(line.strip() for line in lines if line),
+    )
+
+
+def _clean(line: str) -> str:
+    line = line.replace("\xa0", " ")
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else " " for c in line)
+    return line.rstrip()
+
+
+def _is_rule(line: str) -> bool:
+    """A horizontal rule, perhaps with a label in it."""
+    bare = line.strip()
+    if len(bare) < 6 or bare[0] not in RULES:
+        return False
+    drawn = sum(map(bare.count, RULES))
+    return drawn == len(bare) or (all(c in RULES for c in bare[:3]) and 2 * drawn >= len(bare))
+
+
+def _regions(lines: list[str]) -> _Regions:
+    """The conversation, the box, the status area, the menu."""
+    end = len(lines)
+    for bottom in range(end - 1, max(-1, end - STATUS_LINES), -1):
+        bare = lines[bottom].lstrip()
+        edge = _is_rule if _is_rule(lines[bottom]) else (lambda s: s.lstrip().startswith("╭─"))
+        if edge is not _is_rule and not bare.startswith("╰─"):
+            continue
+        top = next((n for n in range(bottom - 1, max(-1, bottom - BOX_LINES), -1) if edge(lines[n])), None)
+        if top is None:
+            continue
+        box = [line.strip().strip("│").strip() for line in lines[top + 1 : bottom]]
+        if box and box[0][:1] in {"❯", ">", "!", "#"} and not _OPTION.match(lines[top + 1].replace("│", " ")):
+            return _Regions(lines[:top], box, lines[bottom + 1 :])
+    start = _menu(lines)
+    if start is not None:
+        top = start
+        while top and (not lines[top - 1] or _is_rule(lines[top - 1])):
+            top -= 1
+        return _Regions(lines[:top], menu=" ".join(" ".join(lines[start:]).split()))
+    return _Regions(lines)
+
+
+def _menu(lines: list[str]) -> int | None:
+    """The line that begins an open menu: it reaches to the bottom, one of its options is marked."""
+    first = max(0, len(lines) - MENU_LINES)
+    marked = None
+    for number in range(len(lines) - 1, first - 1, -1):
+        line = lines[number]
+        if line[:1] in {*BULLETS, "⎿"}:
+            break
+        if line.strip().lower() == MENU_TITLE:
+            below = (other.lstrip()[:1] for other in lines[number + 1 :])
+            return number if any(glyph in {"❯", ">"} for glyph in below) else None
+        if _OPTION.match(line) or _WAIT_OPTION.match(line):
+            marked = number
+    if marked is None:
+        return None
+    while marked > first and lines[marked - 1] and not _is_rule(lines[marked - 1]):
+        marked -= 1
+    return marked
+
+
+def _blocks(lines: list[str]) -> list[Block]:
+    found: list[tuple[Mark, int, int, list[str]]] = []
+    gap = True  # whether an empty line stands above
+    for number, line in enumerate(lines):
+        bare = line.lstrip()
+        if not bare or _is_rule(line) or _HINT.match(bare):
+            gap = True
+            continue
+        column = len(line) - len(bare)
+        over = found[-1] if found else None
+        mark = _mark(bare, column, over, gap)
+        if mark is not None:
+            found.append((mark, column, number, [_without_glyph(bare)]))
+        elif over is not None and over[0] is not Mark.TEXT and column > over[1]:
+            over[3].append(bare)
+        else:
+            found.append((Mark.TEXT, column, number, [bare]))
+        gap = False
+    return [
+        Block(mark=mark, column=column, line=number, text=" ".join(" ".join(parts).split()))
+        for mark, column, number, parts in found
+        if any(parts) or mark is Mark.PROMPT
+    ]
+
+
+def _without_glyph(bare: str) -> str:
+    """The text of a block's first line; a result may stand in a tree: `├  └ text`."""
+    return bare.lstrip("⎿└├│ ") if bare[0] in RESULTS else bare[1:].lstrip()
+
+
+def _mark(bare: str, column: int, over: tuple[Mark, int, int, list[str]] | None, gap: bool) -> Mark | None:
+    """What begins on this line; None for a line that goes on a block, or has no glyph."""
+    glyph, space = bare[0], bare[1:2] in {"", " "}
+    above, level = (over[0], over[1]) if over else (None, -1)
+    inside = over is not None and above is not Mark.TEXT and column > level
+    if glyph in RESULTS and space:
+        if not inside or column <= level + 2:
+            if above is Mark.TOOL:
+                return Mark.OUTPUT
+            # Set off by an empty line it is a quotation in the assistant's text.
+            quoted = above is Mark.SPEECH and gap
+            return None if quoted else Mark.ANSWER
+        return None
+    if inside or not space:
+        return Mark.ALERT if glyph == "⚠" and not inside else None
+    if glyph == "❯" or (glyph == ">" and column <= 1):
+        return Mark.PROMPT
+    if glyph in BULLETS:
+        return Mark.TOOL if _TOOL.match(bare[1:].lstrip()) else Mark.SPEECH
+    if glyph in SPINNERS and column <= 1:
+        return Mark.SPINNER
+    return {"▎": Mark.NOTICE, "⚠": Mark.ALERT}.get(glyph)
+
+
+def _turn(blocks: list[Block]) -> tuple[int, str]:
+    """Where the current turn begins, and its prompt.
+
+    A prompt at the very end with nothing below it is queued: the turn above it is still the current one.
+    """
+    for at in range(len(blocks) - 1, -1, -1):
+        block = blocks[at]
+        if block.mark is Mark.PROMPT and block.text and not block.text.startswith(OWN_PROMPTS):
+            if all(b.mark is Mark.PROMPT for b in blocks[at:]) and any(b.mark is not Mark.PROMPT for b in blocks[:at]):
+                continue
+            return at + 1, block.text
+    return 0, ""
+
+
+def _draft(box: list[str]) -> str:
+    text = " ".join(" ".join(box).split())
+    text = text[1:].strip() if text[:1] in {"❯", ">", "!", "#"} else text
+    return "" if text.lower().startswith(PLACEHOLDERS) else text
+
+
+def _busy(status: tuple[str, ...], turn: tuple[Block, ...], title: str) -> bool:
+    if title and (title[0] in BUSY_TITLES or "\u2801" <= title[0] <= "\u28ff"):
+        return True
+    spinning = [b.text for b in turn if b.mark is Mark.SPINNER]
+    said = " ".join((*status, *spinning)).lower()
+    return "esc to interrupt" in said or any("retrying in" in text for text in spinning)
