@@ -1,0 +1,113 @@
+"""One check's result as a sentence and as JSON (SPEC section 2). Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from failover_oneshot.model import Finding, Outcome, Restart
+from failover_oneshot.state import stamp
+
+
+class Move(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """From which account to which."""
+
+    from_: str | None
+    to: str
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What one check decided and did; in a dry run, what it would do."""
+
+    outcome: Outcome
+    reason: str
+    dry_run: bool
+    at: datetime
+    active_account: str | None = None
+    swap: Move | None = None
+    next_possible_at: datetime | None = None
+    blocked_pool: int = 0
+    blocked_dedicated: int = 0
+    findings: tuple[Finding, ...] = ()
+    restarts: tuple[Restart, ...] = ()
+    outcome_before: Outcome | None = None  # of the check before
+    exit_code: int = 0
+
+
+def to_json(report: Report) -> str:
+    """The report as one line of JSON: the envelope of SPEC section 2; keys may be added, never renamed."""
+    return msgspec.json.encode(
+        {
+            "version": 1,
+            "outcome": report.outcome,
+            "reason": report.reason,
+            "dry_run": report.dry_run,
+            "at": report.at,
+            "active_account": report.active_account,
+            "swap": report.swap,
+            "next_possible_at": report.next_possible_at,
+            "blocked_pool": report.blocked_pool,
+            "blocked_dedicated": report.blocked_dedicated,
+            "sessions": [_session(finding) for finding in report.findings],
+            "actions": [_action(restart) for restart in report.restarts],
+        }
+    ).decode()
+
+
+def _session(finding: Finding) -> Mapping[str, Any]:
+    return {
+        "name": finding.name,
+        "role": finding.role,
+        "kind": finding.kind,
+        "blocked": finding.blocked,
+        "stale": finding.stale,
+        "counted": finding.counted,
+        "why_not": finding.why_not or None,
+        "account": finding.account,
+        "limit": finding.limit,
+        "resets_at": finding.resets_at,
+        "reset_text": finding.reset_text,
+        "first_seen": finding.first_seen,
+        "evidence": finding.evidence,
+        "rule": finding.rule or None,
+        "pattern": finding.pattern,
+        "snippet": finding.snippet,
+        "error": finding.error,
+    }
+
+
+def _action(restart: Restart) -> Mapping[str, Any]:
+    action: dict[str, Any] = {"action": restart.action, "session": restart.session}
+    if restart.status in ("done", "failed"):
+        action["status"] = restart.status
+    if restart.note:
+        action["note"] = restart.note
+    return action
+
+
+def to_sentence(report: Report) -> str:
+    """The summary line: what was decided, why, and until when."""
+    head = str(report.outcome)
+    if report.dry_run:
+        head = f"dry run: {head}"
+    if report.swap:
+        moved = "would swap" if report.dry_run else "swapped" if report.outcome is Outcome.SWAPPED else "owed: a swap"
+        head += f": {moved} from {report.swap.from_ or 'no account'} to {report.swap.to}"
+    parts = [f"{head}: {report.reason}"]
+    for action in ("recreate", "respawn", "nudge", "create"):
+        names = [r.session for r in report.restarts if r.action == action]
+        if names:
+            parts.append(f"{_verb(action, report.dry_run)} {', '.join(names)}")
+    failed = [f"{r.session} ({r.note})" for r in report.restarts if r.status == "failed"]
+    if failed:
+        parts.append(f"FAILED: {', '.join(failed)}")
+    if report.next_possible_at and stamp(report.next_possible_at) not in report.reason:
+        parts.append(f"next possible at {stamp(report.next_possible_at)}")
+    return "; ".join(parts)
+
+
+def _verb(action: str, dry_run: bool) -> str:
+    past = {"recreate": "recreated", "respawn": "respawned", "nudge": "nudged", "create": "created"}
+    return f"would {action}" if dry_run else past[action]
