@@ -1,0 +1,61 @@
+"""Fixtures that many tests share."""
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from polling import poll
+from tmuxlab import Server
+
+
+@contextmanager
+def private_server() -> Iterator[Server]:
+    """A private tmux server, killed afterwards with all that it started."""
+    folder = Path(tempfile.mkdtemp(prefix="ft-"))  # not tmp_path: a socket's path has at most 107 bytes
+    try:
+        yield Server(folder)
+    finally:
+        _reap(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with private_server() as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def shared_server() -> Iterator[Server]:
+    """One for all tests and examples of a module, which clean up after themselves."""
+    with private_server() as lab:
+        lab.start("keep")
+        yield lab
+
+
+def _reap(folder: Path) -> None:
+    """Kill the server, whoever started it, and what runs in its panes or the lab's home; wait until that is gone."""
+    home, socket = b"HOME=" + os.fsencode(folder / "home"), os.fsencode(folder / "s")
+
+    def belongs(process: Path) -> bool:
+        environ = (process / "environ").read_bytes().split(b"\0")
+        in_pane = any(variable.startswith(b"TMUX=" + socket + b",") for variable in environ)
+        return home in environ or in_pane or socket in (process / "cmdline").read_bytes().split(b"\0")
+
+    def ours() -> list[int]:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if belongs(process):
+                    found.append(int(process.name))
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return found
+
+    poll(lambda: not ours())
