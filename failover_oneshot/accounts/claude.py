@@ -1,0 +1,252 @@
+"""Method `claude`: the client's credentials file and the identity block in its settings move from account to account.
+
+The credentials go live first and the identity second. An install that was killed in between is known by its waiting
+files (see `replace`): then the live login is the incoming account's, although the identity still names the outgoing.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from failover_oneshot import safefile
+from failover_oneshot.accounts import credentials, jsontext, replace
+from failover_oneshot.accounts.aside import set_aside
+from failover_oneshot.accounts.base import MethodError
+from failover_oneshot.accounts.credentials import IDENTITY, Identity, Saving, Tokens
+from failover_oneshot.accounts.jsontext import Document
+from failover_oneshot.accounts.locks import Held, client_locks
+from failover_oneshot.accounts.replace import Change
+from failover_oneshot.accounts.stores import CREDENTIALS, IDENTITY_FILE, Store, read_store
+from failover_oneshot.settings import Account, Config
+
+REFRESH_STALE = 60.0  # seconds; as the client has them (SPEC section 8)
+SETTINGS_STALE = 10.0
+ATTEMPTS = 5
+
+
+class Live(Struct, frozen=True):
+    """The two live files as they were read, links resolved; None for a document that does not exist."""
+
+    paths: tuple[Path, Path]  # the credentials, the settings
+    credentials: Document | None
+    settings: Document | None
+    tokens: Tokens | None
+    identity: Identity | None
+
+
+class Claude:
+    """Implements `Method`. `unclaimed` is the folder for logins that no store may take."""
+
+    def __init__(self, config: Config, unclaimed: Path, lineage: Mapping[str, str]) -> None:
+        self._accounts = config.accounts
+        self._unclaimed = unclaimed
+        self._lineage = dict(lineage)
+        self._folder = Path(config.swap.claude_dir)
+        self._settings = Path(config.swap.claude_json)
+        self._held: Held | None = None
+
+    def check(self, account: Account) -> str | None:
+        """See `Method`."""
+        store = read_store(account)
+        if store.problem:
+            return store.problem
+        for other in self._accounts:
+            theirs = read_store(other).known if other.name != account.name else None
+            if theirs is None:
+                continue
+            if store.known.identity and theirs.identity and store.known.identity.same(theirs.identity):
+                return f"its store {account.store} holds the same identity as that of account {other.name}"
+            if store.known.tokens and theirs.tokens and store.known.tokens.refresh == theirs.tokens.refresh:
+                return f"its store {account.store} holds the same login as that of account {other.name}"
+        return None
+
+    def live_account(self) -> str | None:
+        """See `Method`."""
+        try:
+            return self._owner(self._live(), {}, None)
+        except MethodError:
+            return None
+
+    def lineage(self) -> dict[str, str]:
+        """See `Method`."""
+        try:
+            live = self._live()
+        except MethodError:
+            return dict(self._lineage)
+        name = self._owner(live, {}, None)
+        if name is None or live.tokens is None:
+            return dict(self._lineage)
+        if any(whose == name and credentials.fits(mark, live.tokens.refresh) for mark, whose in self._lineage.items()):
+            return dict(self._lineage)
+        others = {mark: whose for mark, whose in self._lineage.items() if whose != name}
+        return {**others, credentials.fingerprint(live.tokens.refresh, os.urandom(8).hex()): name}
+
+    @contextmanager
+    def exclusive(self, timeout: float) -> Iterator[None]:
+        """See `Method`: the client's locks, so that no token refresh falls in between."""
+        if not self._folder.is_dir():
+            raise MethodError(f"the client's folder {self._folder} does not exist")
+        wanted = [(self._folder / ".oauth_refresh.lock", REFRESH_STALE)]
+        for path, stale in ((self._folder, REFRESH_STALE), (self._settings, SETTINGS_STALE)):
+            # Behind a link, some clients lock beside the link and some beside the real file: both are taken.
+            names = dict.fromkeys((path, Path(os.path.realpath(path))))
+            wanted += [(name.with_name(name.name + ".lock"), stale) for name in names]
+        with client_locks(wanted, timeout) as held:
+            self._held = held
+            try:
+                yield
+            finally:
+                self._held = None
+
+    def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> str:
+        """See `Method`."""
+        try:
+            return self._keep(self._live(), outgoing.name if outgoing else None, note)
+        except (OSError, ValueError) as error:
+            raise MethodError(f"cannot save the live login: {replace.why(error)}") from None
+
+    def prepare(self, incoming: Account) -> dict[str, str]:
+        """See `Method`. The note: `token`, `incoming`, and a fingerprint of the `identity` that is live before."""
+        live = self._live()
+        identity = credentials.fingerprint(credentials.key(live.identity), os.urandom(8).hex())
+        note = {**replace.new_note(), "incoming": incoming.name, "identity": identity}
+        replace.stage(self._changes(live, incoming), note)
+        return note
+
+    def install(self, incoming: Account, note: Mapping[str, str]) -> None:
+        """See `Method`."""
+        self._install(incoming, note, note)
+
+    def verify(self, incoming: Account) -> None:
+        """See `Method`."""
+        live, known = self._live(), read_store(incoming).known
+        if self._owner(live, {}, incoming.name) != incoming.name:
+            raise MethodError(f"the live credentials do not read back as those of account {incoming.name}")
+        if live.identity is None or known.identity is None or not live.identity.same(known.identity):
+            raise MethodError(f"the live identity does not read back as that of account {incoming.name}")
+
+    def undo(self, outgoing: Account, note: Mapping[str, str]) -> None:
+        """See `Method`."""
+        incoming = next((a for a in self._accounts if a.name == note.get("incoming")), None)
+        live = self._live()
+        if incoming is not None and incoming.name != outgoing.name:
+            theirs = read_store(incoming).known.identity
+            named = theirs is not None and live.identity is not None and theirs.same(live.identity)
+            if named or self._owner(live, note, None) == incoming.name:
+                # A note of its own: what the old one says of the live files stays true until they are replaced.
+                self._install(outgoing, note, replace.new_note())
+        replace.discard(live.paths, note)
+
+    def environment(self, account: Account) -> dict[str, str]:  # noqa: ARG002
+        """See `Method`: nothing, the files say it all."""
+        return {}
+
+    def _install(self, incoming: Account, begun: Mapping[str, str], note: Mapping[str, str]) -> None:
+        """Installs under `note`, the install of the note `begun` having come as far as it did."""
+        for _ in range(ATTEMPTS):
+            self.save_back(None, begun)
+            live = self._live()
+            try:
+                replace.commit(self._changes(live, incoming), note, self._guard)
+            except replace.ChangedError:
+                continue
+            replace.discard(live.paths, note)
+            for folder in {path.parent for path in live.paths}:
+                safefile.clean_leftovers(folder)
+            return
+        raise MethodError("the client's files keep changing, although their locks are held")
+
+    def _guard(self) -> None:
+        if self._held is None:
+            raise MethodError("the client's locks are not held")
+        self._held.check()
+
+    def _live(self) -> Live:
+        """Reads the live files; MethodError when one is too large, no file, or does not parse."""
+        try:
+            paths = (safefile.real_path(self._folder / CREDENTIALS), safefile.real_path(self._settings))
+            documents = []
+            for path in paths:
+                data = replace.read(path)
+                try:
+                    documents.append(None if data is None else jsontext.parse(data))
+                except ValueError as error:
+                    raise ValueError(f"{path} is {error}; it is left alone") from None
+        except (OSError, ValueError) as error:
+            raise MethodError(replace.why(error)) from None
+        login, settings = documents
+        return Live(
+            paths=paths,
+            credentials=login,
+            settings=settings,
+            tokens=credentials.tokens_of(login.values) if login else None,
+            identity=credentials.identity_of(settings.values.get(IDENTITY)) if settings else None,
+        )
+
+    def _changes(self, live: Live, incoming: Account) -> list[Change]:
+        """What has to be written for the account to be live."""
+        store = read_store(incoming)
+        if store.problem or store.credentials is None or store.identity is None:
+            raise MethodError(f"account {incoming.name}: {store.problem}")
+        login = credentials.with_own_keys(live.credentials or jsontext.EMPTY, store.credentials.values)
+        if live.settings is None:
+            settings = jsontext.rendered({IDENTITY: store.identity.values})
+        elif live.identity and store.known.identity and live.identity.same(store.known.identity):
+            settings = jsontext.encode(live.settings)
+        else:
+            settings = jsontext.encode(jsontext.replace(live.settings, IDENTITY, store.identity.values))
+        before = [None if d is None else jsontext.encode(d) for d in (live.credentials, live.settings)]
+        return [
+            Change(live.paths[0], before[0], jsontext.encode(login)),
+            Change(live.paths[1], before[1], settings),
+        ]
+
+    def _half_installed(self, live: Live, note: Mapping[str, str]) -> bool:
+        """Whether an install with that note replaced the credentials, but not yet the identity beside them."""
+        if not replace.is_replaced(live.paths[0], 0, note) or replace.is_replaced(live.paths[1], 1, note):
+            return False
+        return credentials.fits(note.get("identity", ""), credentials.key(live.identity))
+
+    def _owner(self, live: Live, note: Mapping[str, str], presumed: str | None) -> str | None:
+        if live.tokens is None:
+            return None
+        stores = [read_store(account).known for account in self._accounts]
+        if self._half_installed(live, note) and not credentials.known(live.tokens, stores, self._lineage):
+            return note.get("incoming")  # refreshed since by a client
+        return credentials.owner(live.tokens, live.identity, stores, self._lineage, presumed)
+
+    def _keep(self, live: Live, outgoing: str | None, note: Mapping[str, str]) -> str:
+        """Brings the live login to safety; OSError, ValueError or MethodError when it can not be."""
+        if live.credentials is None or not credentials.any_token(live.credentials.values):
+            return "there is no live login: nothing to save"
+        name = self._owner(live, note, outgoing)
+        account = next((a for a in self._accounts if a.name == name), None)
+        if live.tokens is None or account is None or account.store is None:
+            return f"the live login belongs to no account of the config: set aside as {self._aside(live)}"
+        store = read_store(account)
+        half = self._half_installed(live, note)
+        verdict = credentials.saving(live.tokens, store.known.tokens, store.known.previous)
+        if verdict is Saving.ASIDE:
+            return f"the live login of {name} is older than its store's: set aside as {self._aside(live)}"
+        if half and store.known.tokens and live.tokens.refresh != store.known.tokens.refresh:
+            self._aside(live)  # it could also be a login made by hand in this very moment
+        if not half and live.identity and self._names(live.identity, store):
+            store.save_identity(live.settings.values[IDENTITY] if live.settings else {})
+        if verdict is Saving.WRITE and store.save_login(live.credentials.values, self._unclaimed):
+            return f"the live login was saved to the store of {name}"
+        return f"the store of {name} has the live login already"
+
+    @staticmethod
+    def _names(identity: Identity, store: Store) -> bool:
+        """Whether a live identity may stand in that store."""
+        return store.known.identity is None or identity.same(store.known.identity)
+
+    def _aside(self, live: Live) -> str:
+        login = live.credentials.values if live.credentials else {}
+        files = {CREDENTIALS: jsontext.encode(credentials.with_own_keys(jsontext.EMPTY, login))}
+        if live.settings and live.identity:
+            files[IDENTITY_FILE] = jsontext.rendered(live.settings.values[IDENTITY])
+        return set_aside(self._unclaimed, files)

@@ -1,0 +1,158 @@
+"""Method `command`: a program of the operator's changes the account; exit 0 means done.
+
+Its argv is the config's, with `{from}` and `{to}` filled in, run without a shell. It must be safe to repeat: a run that
+was killed meanwhile is followed by one that calls it again, once the first call has ended. For that the program
+inherits a lock, which it holds as long as it lives; what it leaves running in the background must close its files.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
+
+from failover_oneshot.accounts.base import MethodError
+from failover_oneshot.accounts.replace import why
+from failover_oneshot.redact import redact
+from failover_oneshot.settings import Account, Config
+
+TAIL = 4096  # bytes of each output that are kept
+LOCK = "swap-command.lock"
+
+
+class Command:
+    """Implements `Method`. `folder` is where the lock file is."""
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self._argv = config.swap.command
+        self._timeout = config.swap.timeout
+        self._lock = folder / LOCK
+        self._held: int | None = None
+        self._outgoing = ""
+
+    def check(self, account: Account) -> str | None:  # noqa: ARG002
+        """See `Method`."""
+        if not self._argv:
+            return "swap.command is empty"
+        if shutil.which(self._argv[0]) is None:
+            return f"the program {self._argv[0]} of swap.command does not exist, or may not be run"
+        return None
+
+    def live_account(self) -> str | None:
+        """See `Method`: only the program knows."""
+        return None
+
+    def lineage(self) -> dict[str, str]:
+        """See `Method`."""
+        return {}
+
+    @contextmanager
+    def exclusive(self, timeout: float) -> Iterator[None]:
+        """See `Method`: waits for the program that a killed run may have left behind."""
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        deadline = time.monotonic() + timeout
+        try:
+            self._lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._held = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise MethodError(f"cannot open the lock {why(error)}") from None
+        try:
+            while True:
+                try:
+                    flock(self._held, LOCK_EX | LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise MethodError("the swap.command of an earlier check still runs") from None
+                    time.sleep(0.02)
+            yield
+        finally:
+            os.close(self._held)
+            self._held = None
+
+    def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> str:  # noqa: ARG002
+        """See `Method`."""
+        self._outgoing = outgoing.name if outgoing else ""
+        return "method command saves what is live itself"
+
+    def prepare(self, incoming: Account) -> dict[str, str]:
+        """See `Method`. The note: `from` and `to`."""
+        return {"from": self._outgoing, "to": incoming.name}
+
+    def install(self, incoming: Account, note: Mapping[str, str]) -> None:
+        """See `Method`: runs the program; on failure the last line that it wrote says why."""
+        if problem := self.check(incoming):
+            raise MethodError(problem)
+        values = {"{from}": note.get("from", ""), "{to}": incoming.name}
+        self._run([_filled(word, values) for word in self._argv])
+
+    def verify(self, incoming: Account) -> None:
+        """See `Method`: exit 0 was the word of it."""
+
+    def undo(self, outgoing: Account, note: Mapping[str, str]) -> None:
+        """See `Method`: a program that failed has put back what it changed."""
+
+    def environment(self, account: Account) -> dict[str, str]:  # noqa: ARG002
+        """See `Method`."""
+        return {}
+
+    def _run(self, argv: list[str]) -> None:
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                pass_fds=() if self._held is None else (self._held,),
+            )
+        except OSError as error:
+            raise MethodError(f"swap.command can not be started: {why(error)}") from None
+        with process:
+            try:
+                said = _read(process, time.monotonic() + self._timeout)
+            except BaseException:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
+        if process.returncode:
+            how = f"exit {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
+            raise MethodError(f"swap.command failed ({how}){': ' + said if said else ''}")
+
+
+def _filled(word: str, values: Mapping[str, str]) -> str:
+    """The word with its placeholders filled in, in one pass: a value is not looked through again."""
+    import re
+
+    return re.sub(r"\{(?:from|to)\}", lambda match: values[match[0]], word)
+
+
+def _read(process: "subprocess.Popen[bytes]", deadline: float) -> str:
+    """Waits for the program's end and gives the last line that it wrote, on stderr, else on stdout; redacted."""
+    tails = {pipe.fileno(): b"" for pipe in (process.stderr, process.stdout) if pipe is not None}
+    with DefaultSelector() as selector:
+        for pipe in tails:
+            selector.register(pipe, EVENT_READ)
+        while True:
+            ended = process.poll() is not None  # asked before the last read, so that nothing written before is missed
+            for key, _ in selector.select(0 if ended else 0.05):
+                if chunk := os.read(key.fd, 1 << 16):
+                    tails[key.fd] = (tails[key.fd] + chunk)[-TAIL:]
+                else:
+                    selector.unregister(key.fd)
+            if ended:
+                break
+            if time.monotonic() >= deadline:
+                raise MethodError("swap.command did not end within swap.timeout and was killed")
+            if not selector.get_map():
+                time.sleep(0.01)
+    for tail in tails.values():
+        lines = [line for line in tail.decode(errors="replace").split("\n") if line.strip()]
+        if lines:
+            return redact(" ".join("".join(c if c.isprintable() else " " for c in lines[-1]).split()))[:200]
+    return ""

@@ -1,0 +1,316 @@
+"""Two accounts of each swap method in a folder of the test's own, a swap as its caller does it, and a process that dies
+or fails at the n-th change that it makes to the file system."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from failover_oneshot import accounts, safefile
+from failover_oneshot.accounts import MethodError
+from failover_oneshot.settings import Account, Config, Duration, Method, Swap
+
+CHANGES = ("open", "write", "fsync", "replace", "rename", "link", "mkdir", "rmdir", "unlink", "utime", "fchmod")
+
+
+def login(account: str, generation: int = 1, **extra: Any) -> dict[str, Any]:
+    """The shape of the client's .credentials.json; obviously fake."""
+    token = f"{account}-{generation}"
+    block = {"accessToken": f"fake-at-{token}", "refreshToken": f"fake-rt-{token}", "expiresAt": 1000 + generation}
+    return {"claudeAiOauth": {**block, "scopes": ["user:inference"], "subscriptionType": "max"}, **extra}
+
+
+def identity(account: str) -> dict[str, Any]:
+    return {"accountUuid": f"uuid-{account}", "emailAddress": f"{account}@example.com", "displayName": "Ünï"}
+
+
+def write(path: Path, value: Any, indent: int | None = None) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.write_bytes(json.dumps(value, ensure_ascii=False, indent=indent).encode())
+    path.chmod(0o600)
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_bytes())
+
+
+def instead(path: Path, make: Callable[[Path], object]) -> None:
+    """Something else in the place of a file or folder."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    make(path)
+
+
+class Lab:
+    """A home with the accounts main (live, generation 2, its store one behind) and backup (generation 1)."""
+
+    name: Method
+
+    def __init__(self, home: Path, timeout: float = 20) -> None:
+        self.home = home
+        home.mkdir(parents=True, exist_ok=True)
+        self.unclaimed = home / "state" / "unclaimed"
+        self.main, self.backup = self.account("main"), self.account("backup")
+        self.config = Config(
+            accounts=(self.main, self.backup), swap=Swap(method=self.name, timeout=Duration(timeout), **self.swap())
+        )
+
+    def swap(self) -> dict[str, Any]:
+        return {}
+
+    def account(self, name: str) -> Account:
+        return Account(name=name, store=str(self.stored(name)))
+
+    def stored(self, name: str) -> Path:
+        return self.home / "stores" / name
+
+    def method(self, lineage: dict[str, str] | None = None) -> accounts.Method:
+        return accounts.method(self.config, self.unclaimed, lineage)
+
+    def live(self) -> dict[str, bytes]:
+        """The live files, to be compared."""
+        return {}
+
+    def refresh(self) -> None:
+        """What a running client does: the live account's token is replaced by its next one."""
+
+    def assert_live(self, name: str) -> None:
+        """The account is live, and the newest login of each account is where it belongs."""
+
+    def assert_tidy(self) -> None:
+        """Nothing is left that should not be, and what is private is private."""
+        for path in self.home.rglob("*"):
+            assert not path.name.endswith(".lock") or path.is_file(), path
+            if path.is_file() and not path.is_symlink():
+                assert not path.stat().st_mode & 0o077, path
+
+    def journal(self) -> dict[str, Any]:
+        path = self.home / "journal"
+        return load(path) if path.exists() else {"step": "save_back", "note": {}}
+
+    def run(self, outgoing: Account, incoming: Account) -> None:
+        """One check's part of the swap: goes on where the journal says, as `swap.py` does."""
+        method = self.method()
+        step = self.journal()["step"]
+        with method.exclusive(self.config.swap.timeout):
+            try:
+                if step == "save_back":
+                    method.save_back(outgoing, {})
+                    note = dict(method.prepare(incoming))
+                    step = self.write("install", note)
+                note = self.journal()["note"]
+                if step == "install":
+                    method.install(incoming, note)
+                    step = self.write("verify", note)
+                method.verify(incoming)
+            except MethodError:
+                if step != "save_back":
+                    method.undo(outgoing, note)
+                    self.write("save_back", {})
+                raise
+        self.write("save_back", {})
+
+    def write(self, step: str, note: dict[str, str]) -> str:
+        safefile.write_atomic(self.home / "journal", json.dumps({"step": step, "note": note}).encode())
+        return step
+
+
+class ClaudeLab(Lab):
+    name = Method.CLAUDE
+
+    def __init__(self, home: Path, timeout: float = 20) -> None:
+        super().__init__(home, timeout)
+        self.folder, self.settings = home / ".claude", home / ".claude.json"
+        for name in ("main", "backup"):
+            self.store(name)
+        self.log_in("main", 2)
+
+    def swap(self) -> dict[str, Any]:
+        return {"claude_dir": str(self.home / ".claude"), "claude_json": str(self.home / ".claude.json")}
+
+    def store(self, name: str, generation: int = 1, **extra: Any) -> None:
+        write(self.stored(name) / ".credentials.json", login(name, generation, **extra))
+        write(self.stored(name) / "oauthAccount.json", identity(name))
+
+    def log_in(self, name: str, generation: int = 1, **extra: Any) -> None:
+        """What `/login` does by hand."""
+        write(self.folder / ".credentials.json", {"mcpOAuth": {"x": 1.50}, **login(name, generation, **extra)})
+        write(self.settings, {"numStartups": 7, "oauthAccount": identity(name), "projects": {"/ä": []}}, indent=2)
+
+    def live(self) -> dict[str, bytes]:
+        return {p.name: p.read_bytes() for p in (self.folder / ".credentials.json", self.settings)}
+
+    def refresh(self) -> None:
+        path = self.folder / ".credentials.json"
+        document = load(path)
+        name, generation = document["claudeAiOauth"]["refreshToken"].removeprefix("fake-rt-").rsplit("-", 1)
+        safefile.write_atomic(path, json.dumps({**document, **login(name, int(generation) + 1)}).encode())
+
+    def generation(self, path: Path) -> tuple[str, int]:
+        """Whose login a file holds, and its how many-th."""
+        name, generation = load(path)["claudeAiOauth"]["refreshToken"].removeprefix("fake-rt-").rsplit("-", 1)
+        return name, int(generation)
+
+    def assert_live(self, name: str) -> None:
+        document, settings = load(self.folder / ".credentials.json"), load(self.settings)
+        assert (
+            document["claudeAiOauth"]
+            == login(name, self.generation(self.folder / ".credentials.json")[1])["claudeAiOauth"]
+        )
+        assert settings["oauthAccount"] == identity(name)
+        assert document["mcpOAuth"] == {"x": 1.5}
+        assert list(settings) == ["numStartups", "oauthAccount", "projects"]
+        for other in ("main", "backup"):
+            assert self.generation(self.stored(other) / ".credentials.json")[0] == other
+            assert load(self.stored(other) / "oauthAccount.json") == identity(other)
+
+
+class FilesLab(Lab):
+    """Two files: one whose login says nothing of its owner, one without any login."""
+
+    name = Method.FILES
+
+    def __init__(self, home: Path, timeout: float = 20) -> None:
+        super().__init__(home, timeout)
+        for name in ("main", "backup"):
+            self.put(self.stored(name), name, 1)
+        self.put(home / "live", "main", 2)
+
+    def swap(self) -> dict[str, Any]:
+        return {"files": (str(self.home / "live" / "auth.json"), str(self.home / "live" / "who"))}
+
+    def put(self, folder: Path, name: str, generation: int) -> None:
+        write(folder / "auth.json", {"tokens": {"refresh_token": f"fake-rt-{name}-{generation}"}})
+        write(folder / "who", f"{name} {generation}")
+
+    def live(self) -> dict[str, bytes]:
+        return {p.name: p.read_bytes() for p in (self.home / "live" / "auth.json", self.home / "live" / "who")}
+
+    def refresh(self) -> None:
+        path = self.home / "live" / "auth.json"
+        name, generation = load(path)["tokens"]["refresh_token"].removeprefix("fake-rt-").rsplit("-", 1)
+        token = f"fake-rt-{name}-{int(generation) + 1}"
+        safefile.write_atomic(path, json.dumps({"tokens": {"refresh_token": token}}).encode())
+
+    def generation(self, path: Path) -> tuple[str, int]:
+        name, generation = load(path)["tokens"]["refresh_token"].removeprefix("fake-rt-").rsplit("-", 1)
+        return name, int(generation)
+
+    def assert_live(self, name: str) -> None:
+        assert self.generation(self.home / "live" / "auth.json")[0] == name
+        assert load(self.home / "live" / "who").startswith(name)
+        for other in ("main", "backup"):
+            assert self.generation(self.stored(other) / "auth.json")[0] == other
+            assert load(self.stored(other) / "who").startswith(other)
+
+
+class EnvLab(Lab):
+    name = Method.ENV
+
+    def account(self, name: str) -> Account:
+        path = self.home / f"{name}.env"
+        path.write_text(f"TOKEN=fake-{name}\n")
+        path.chmod(0o600)
+        return Account(name=name, env={"WHO": name}, env_file=str(path))
+
+
+class CommandLab(Lab):
+    """A program that does what a careful operator's would: copy aside, then rename."""
+
+    name = Method.COMMAND
+
+    def __init__(self, home: Path, timeout: float = 20) -> None:
+        super().__init__(home, timeout)
+        for name in ("main", "backup"):
+            write(self.stored(name) / "login", name)
+        write(home / "login", "main")
+
+    def swap(self) -> dict[str, Any]:
+        script = (
+            "import os, shutil, sys; home, old, new = sys.argv[1:]; "
+            "shutil.copy(f'{home}/stores/{new}/login', f'{home}/login.new'); "
+            "os.replace(f'{home}/login.new', f'{home}/login')"
+        )
+        return {"command": (sys.executable, "-S", "-c", script, str(self.home), "{from}", "{to}")}
+
+    def live(self) -> dict[str, bytes]:
+        return {"login": (self.home / "login").read_bytes()}
+
+    def assert_live(self, name: str) -> None:
+        assert load(self.home / "login") == name
+
+
+LABS = {lab.name: lab for lab in (ClaudeLab, FilesLab, EnvLab, CommandLab)}
+
+
+def forked(work: Callable[[], None], prepare: Callable[[], None] = lambda: None) -> int:
+    """Runs the work in a process of its own: 0 when it ended, 1 for MethodError, 2 for any other, 3 for one that
+    tells a secret, -9 when killed."""
+    pid = os.fork()
+    if pid == 0:
+        status = 2
+        try:
+            prepare()
+            work()
+            status = 0
+        except MethodError as error:
+            status = 3 if re.search(r"fake-(rt|at)", str(error)) else 1
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def dying_at(number: int) -> Callable[[], None]:
+    """Prepares a process to be killed just before the n-th change that it makes to the file system."""
+    return lambda: _count(number, lambda: os.kill(os.getpid(), signal.SIGKILL), once=True)
+
+
+def failing_at(number: int, error: int = errno.ENOSPC, *, once: bool) -> Callable[[], None]:
+    """Prepares a process whose n-th change to the file system fails, or all from the n-th on."""
+
+    def fail() -> None:
+        raise OSError(error, os.strerror(error))
+
+    return lambda: _count(number, fail, once=once)
+
+
+def _count(number: int, then: Callable[[], None], *, once: bool, seen: dict[str, int] | None = None) -> None:
+    count = {"n": 0} if seen is None else seen
+
+    def counted(real: Callable[..., Any], opens: bool) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not opens or args[1] & os.O_CREAT:
+                count["n"] += 1
+                if count["n"] == number or (count["n"] > number and not once):
+                    then()
+            return real(*args, **kwargs)
+
+        return call
+
+    for name in CHANGES:
+        setattr(os, name, counted(getattr(os, name), name == "open"))
+
+
+def count_changes(work: Callable[[], None]) -> int:
+    """How many changes to the file system the work makes, found out in a process of its own."""
+    read, write = os.pipe()
+
+    seen = {"n": 0}
+
+    def prepare() -> None:
+        _count(-1, lambda: None, once=True, seen=seen)
+
+    def report() -> None:
+        work()
+        with os.fdopen(write, "w") as pipe:
+            pipe.write(str(seen["n"]))
+
+    assert forked(report, prepare) == 0
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        return int(pipe.read())

@@ -1,0 +1,82 @@
+"""Several files as one: all or none, and known afterwards which had been replaced."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from failover_oneshot.accounts import MethodError, replace
+from failover_oneshot.accounts.replace import Change, ChangedError
+
+
+@pytest.fixture
+def changes(tmp_path: Path) -> list[Change]:
+    (tmp_path / "a").write_bytes(b"a1")
+    return [
+        Change(tmp_path / "a", b"a1", b"a2"),
+        Change(tmp_path / "b", None, b"b2"),
+        Change(tmp_path / "c", None, b"c2"),
+    ]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir() if not p.name.startswith(".failover-tmp-")}
+
+
+def test_all(changes: list[Change], tmp_path: Path) -> None:
+    note = replace.new_note()
+    replace.stage(changes, note)
+    assert [replace.is_replaced(c.path, n, note) for n, c in enumerate(changes)] == [False] * 3
+    replace.commit(changes, note, lambda: None)
+    assert [replace.is_replaced(c.path, n, note) for n, c in enumerate(changes)] == [True] * 3
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a": b"a2", "b": b"b2", "c": b"c2"}
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 3])
+def test_none(fails_at: int, changes: list[Change], tmp_path: Path) -> None:
+    note = replace.new_note()
+    replace.stage(changes, note)
+    asked = []
+
+    def guard() -> None:
+        asked.append(1)
+        if len(asked) == fails_at:
+            raise MethodError("no")
+
+    with pytest.raises(MethodError) as caught:
+        replace.commit(changes, note, guard)
+    assert caught.value.restored
+    assert contents(tmp_path) == {"a": b"a1"}
+    assert [replace.is_replaced(c.path, n, note) for n, c in enumerate(changes)] == [False] * 3
+    replace.discard([c.path for c in changes], note)
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_file_that_somebody_changed_is_not_replaced(changes: list[Change], tmp_path: Path) -> None:
+    (tmp_path / "c").write_bytes(b"theirs")
+    with pytest.raises(ChangedError):
+        replace.commit(changes, replace.new_note(), lambda: None)
+    assert contents(tmp_path) == {"a": b"a1", "c": b"theirs"}
+
+
+def test_undoing_does_not_overwrite_what_somebody_wrote_meanwhile(changes: list[Change], tmp_path: Path) -> None:
+    """Such a file may hold the only copy of a refreshed login: the error says that not all is as it was."""
+    asked = []
+
+    def guard() -> None:
+        asked.append(1)
+        if len(asked) == 2:
+            (tmp_path / "a").write_bytes(b"theirs")
+            raise MethodError("no")
+
+    with pytest.raises(MethodError, match="could not be put back") as caught:
+        replace.commit(changes, replace.new_note(), guard)
+    assert not caught.value.restored
+    assert contents(tmp_path) == {"a": b"theirs"}
+
+
+def test_a_folder_in_the_way(changes: list[Change], tmp_path: Path) -> None:
+    os.mkdir(tmp_path / "c")  # noqa: PTH102
+    with pytest.raises(MethodError, match="not a regular file"):
+        replace.stage(changes, replace.new_note())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "c"]
