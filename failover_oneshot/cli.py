@@ -1,0 +1,109 @@
+"""`failover-check`: one check, then exit. Flags, output and exit codes are SPEC section 2."""
+
+import argparse
+import io
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from failover_oneshot import __version__
+from failover_oneshot.logs import setup_logging
+
+EXIT_SOFTWARE = 70
+EXIT_IO = 74
+EXIT_CONFIG = 78
+EXIT_TEMPFAIL = 75
+EXIT_UNAVAILABLE = 69
+
+log = logging.getLogger("failover")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of `failover-check`."""
+    p = argparse.ArgumentParser(
+        prog="failover-check",
+        description="Look once at the agent sessions in tmux and swap the account if its quota is used up.",
+        epilog="Exit codes: 0 done, 1 a swap failed, 2 usage, 65 state reset, 69 tmux unavailable, 74 state unreadable "
+        "or unwritable, 75 try again, 78 config wrong.",
+    )
+    p.add_argument("--config", metavar="PATH", help="the configuration (default: the first of $FAILOVER_CONFIG, "
+                   "$XDG_CONFIG_HOME/failover/failover.yaml, /etc/failover/failover.yaml)")  # fmt: skip
+    p.add_argument("--state", metavar="PATH", help="the state file (overrides state.path)")
+    p.add_argument("--dry-run", action="store_true", help="say what a real run would do now, and change nothing")
+    p.add_argument("--json", action="store_true", help="print one JSON object instead of the summary line")
+    loud = p.add_mutually_exclusive_group()
+    loud.add_argument("-v", "--verbose", action="store_true", help="log every session and step")
+    loud.add_argument("-q", "--quiet", action="store_true", help="no summary line; log warnings and errors only")
+    p.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `failover-check`; the return value is the exit code."""
+    options = parser().parse_args(argv)
+    setup_logging(options.verbose, options.quiet)
+    return guarded(lambda: _check(options))
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """The exit code of `work`. What goes wrong in it is said in one line, with its own code: never a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a snippet may hold what the locale's encoding can not
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = work()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output went away: the work itself is done
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        log.error("interrupted")
+        return 130
+    except Exception as error:  # no traceback ever reaches a user
+        return _said(error)
+    return code
+
+
+def _said(error: Exception) -> int:
+    """Log the error as a user should read it; its exit code."""
+    from failover_oneshot.config import ConfigError
+    from failover_oneshot.store import LockTimeoutError, StoreError
+    from failover_oneshot.tmux import TmuxError, TmuxTimeoutError
+
+    match error:
+        case ConfigError():
+            for problem in error.problems:
+                log.error("%s", problem)
+            return EXIT_CONFIG
+        case LockTimeoutError():
+            log.warning("%s for longer than state.lock_timeout: trying again at the next run", error)
+            return EXIT_TEMPFAIL
+        case TmuxTimeoutError():
+            log.warning("%s: trying again at the next run", error)
+            return EXIT_TEMPFAIL
+        case TmuxError():
+            log.error("%s", error)
+            return EXIT_UNAVAILABLE
+        case StoreError():
+            log.error("%s", error)
+            return EXIT_IO
+    from failover_oneshot.redact import redact
+
+    log.error("unforeseen error, please report it: %s: %s", type(error).__name__, redact(str(error)))
+    log.debug("traceback", exc_info=True)
+    return EXIT_SOFTWARE
+
+
+def _check(options: argparse.Namespace) -> int:
+    from failover_oneshot import config as configs
+    from failover_oneshot import run
+    from failover_oneshot.report import to_json, to_sentence
+
+    settings = configs.load(configs.find(options.config, os.environ), os.environ)
+    path = run.state_path(options.state, settings, os.environ)
+    report = run.check(settings, path, dry_run=options.dry_run, environ=os.environ)
+    if options.json:
+        print(to_json(report))  # noqa: T201
+    elif not options.quiet:
+        print(to_sentence(report))  # noqa: T201
+    return report.exit_code

@@ -1,0 +1,197 @@
+"""The story of one check, in one screen: load, look, decide, write the intent, act, write the result."""
+
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from failover_oneshot import accounts, hooks, pool
+from failover_oneshot.decide import Action, Decision, before_looking, decide
+from failover_oneshot.detect import detect
+from failover_oneshot.journal import Result, begin, evidence
+from failover_oneshot.look import Sight, look, resume_ids, tell
+from failover_oneshot.model import Finding, Outcome, Restart, Role
+from failover_oneshot.report import Report
+from failover_oneshot.settings import Config, Method
+from failover_oneshot.state import LastCheck, State, mark_exhausted, remember, seconds, settle
+from failover_oneshot.store import Origin, Store
+from failover_oneshot.swap import Swapper
+from failover_oneshot.swap import tell as tell_restart
+from failover_oneshot.tmux import Control, Tmux
+
+EXIT_FAILED = 1
+EXIT_DATA = 65
+
+log = logging.getLogger("failover")
+
+
+def state_path(explicit: str | None, config: Config, environ: Mapping[str, str]) -> Path:
+    """Where the state file is: --state, state.path, $STATE_DIRECTORY, $XDG_STATE_HOME, ~/.local/state."""
+    if explicit or config.state.path:
+        return Path(explicit or config.state.path or "").absolute()
+    if directory := environ.get("STATE_DIRECTORY"):  # systemd may list several, the first is ours
+        return Path(directory.split(":")[0]) / "state.json"
+    base = environ.get("XDG_STATE_HOME", "")
+    root = Path(base) if base.startswith("/") else Path(environ.get("HOME", "/")) / ".local/state"
+    return root / "failover" / "state.json"
+
+
+def check(config: Config, path: Path, *, dry_run: bool, environ: Mapping[str, str]) -> Report:
+    """One whole check on the state at ``path``.
+
+    Raises StoreError, LockTimeoutError, TmuxError and TmuxTimeoutError (see `cli.py` for their exit codes).
+    """
+    store = Store(path, config.state.lock_timeout)
+    with nullcontext() if dry_run else store.locked():
+        report = _Check(config, store, environ, dry_run).run()
+    if not dry_run and (hook := hooks.due(config.hooks, report, report.outcome_before)):
+        hooks.run(*hook, report, config.hooks.timeout)
+    return report
+
+
+class _Check:
+    def __init__(self, config: Config, store: Store, environ: Mapping[str, str], dry_run: bool) -> None:
+        self.config = config
+        self.store = store
+        self.dry_run = dry_run
+        self.started = time.monotonic()
+        self.now = datetime.now(UTC)  # the one reading of the clock, after the lock is ours
+        self.tmux = (Tmux if dry_run else Control)(config.tmux, environ)
+        self.environ = environ
+
+    def run(self) -> Report:
+        loaded = self.store.load(self.now, quarantine=not self.dry_run)
+        for note in loaded.notes:
+            log.warning("%s", note)
+        self.method = accounts.method(self.config, self.store.path.parent / "unclaimed", loaded.state.lineage)
+        state, notes = settle(loaded.state, self.now)
+        for note in notes:
+            log.warning("%s", note)
+        state = self.know_active(state)
+        if loaded.origin is Origin.RESET:
+            return self.reset(state, loaded.notes[0])
+
+        early = before_looking(self.config, state, self.now)
+        sight: Sight | None = None
+        findings: tuple[Finding, ...] = ()
+        if early is None:
+            sight = look(self.config, state, self.tmux, self.method, self.environ, self.now)
+            state = sight.state
+            findings = detect(self.config, state, sight.observation, sight.readings, sight.zone)
+            tell(findings)
+            decision = decide(self.config, state, sight.observation, findings, self.now)
+        else:
+            decision = early
+        for note in decision.notes:
+            log.info("%s", note)
+        state = remember(state, findings, self.config.swap.method is not Method.ENV, self.now)
+        state = replace(state, suspected_hit_at=decision.suspected_hit_at, waiting=decision.waiting)
+
+        result, state = self.act(state, decision, findings)
+        created = self.lifecycle(result, state, sight)
+        return self.finish(state, decision, result, findings, created)
+
+    def know_active(self, state: State) -> State:
+        """SPEC section 4: with no active account in the state, the one that the live credentials belong to."""
+        if self.config.account(state.active_account) or not self.config.accounts or state.swap_in_progress:
+            return state
+        enabled = [a.name for a in self.config.accounts if a.enabled]
+        name = self.method.live_account() or (enabled[0] if enabled else self.config.accounts[0].name)
+        if state.active_account:
+            log.warning("active account %s is not in the config any more; taking %s", state.active_account, name)
+        return replace(state, active_account=name)
+
+    def reset(self, state: State, why: str) -> Report:
+        """A fresh state begins, and this run swaps nothing."""
+        if not self.dry_run:
+            self.store.save(replace(state, last_check=self.last_check(Outcome.STATE_RESET, None)))
+        return Report(
+            outcome=Outcome.STATE_RESET,
+            reason=why,
+            dry_run=self.dry_run,
+            at=seconds(self.now),
+            active_account=state.active_account,
+            exit_code=EXIT_DATA,
+        )
+
+    def act(self, state: State, decision: Decision, findings: tuple[Finding, ...]) -> tuple[Result, State]:
+        """Carry the decision out; in a dry run, say what that would be."""
+        if decision.action in {Action.SWAP, Action.RESUME}:
+            state = begin(state, decision, findings, self.now)
+        elif decision.action is Action.WAIT and state.active_account and decision.exhausted_until:
+            state = mark_exhausted(state, decision.exhausted_until, evidence(findings), self.now)
+        if decision.action not in {Action.SWAP, Action.RESUME, Action.FINISH}:
+            return Result(outcome=decision.outcome, reason=decision.reason), state
+        swapper = Swapper(
+            self.config, self.method, self.tmux, self.store.save, self.now, lambda seen: resume_ids(self.config, seen)
+        )
+        if self.dry_run:
+            return swapper.preview(state), state
+        state, result = swapper.run(state)
+        if decision.action is Action.FINISH:
+            result = replace(result, reason=f"{decision.reason}: {result.reason}")
+        return result, state
+
+    def lifecycle(self, result: Result, state: State, sight: Sight | None) -> tuple[Restart, ...]:
+        """At least `min` sessions of the range (SPEC section 9), not while paused, waiting, or with a swap owed."""
+        wanted = self.config.pool.autonomous.min
+        if not wanted or result.outcome in {Outcome.PAUSED, Outcome.WAITING, Outcome.FAILED}:
+            return ()
+        if sight is not None and result.move is None and not result.restarts:
+            sessions = sight.observation.sessions
+        else:
+            sessions = self.tmux.observe(self.config.pool, capture=False).sessions
+        account = result.move.to if result.move else state.active_account
+        commands = [pane.start_command for s in sessions if s.role is Role.POOL for pane in s.panes]
+        missing = pool.missing(self.config, [s.name for s in sessions], account or "", next(iter(commands), ""))
+        if self.dry_run or not missing:
+            return missing
+        owner = self.config.account(account)
+        try:
+            environment = self.method.environment(owner) if owner else {}
+        except accounts.MethodError as error:
+            log.error("cannot create %s: %s", ", ".join(r.session for r in missing), error)
+            return ()
+        made = tuple(pool.perform(self.tmux, restart, environment) for restart in missing)
+        for restart in made:
+            tell_restart(restart)
+        return made
+
+    def finish(
+        self,
+        state: State,
+        decision: Decision,
+        result: Result,
+        findings: tuple[Finding, ...],
+        created: tuple[Restart, ...],
+    ) -> Report:
+        if not self.dry_run:
+            self.store.save(replace(state, last_check=self.last_check(result.outcome, decision)))
+        return Report(
+            outcome=result.outcome,
+            reason=result.reason,
+            dry_run=self.dry_run,
+            at=seconds(self.now),
+            active_account=result.move.to if result.move else state.active_account,
+            swap=result.move,
+            next_possible_at=decision.next_possible_at,
+            blocked_pool=decision.blocked_pool,
+            blocked_dedicated=decision.blocked_dedicated,
+            findings=findings,
+            restarts=(*result.restarts, *created),
+            outcome_before=state.last_check.outcome if state.last_check else None,
+            exit_code=EXIT_FAILED if result.outcome is Outcome.FAILED else 0,
+        )
+
+    def last_check(self, outcome: Outcome, decision: Decision | None) -> LastCheck:
+        return LastCheck(
+            at=seconds(self.now),
+            outcome=outcome,
+            blocked_pool=decision.blocked_pool if decision else 0,
+            blocked_dedicated=decision.blocked_dedicated if decision else 0,
+            duration_ms=round((time.monotonic() - self.started) * 1000),
+        )

@@ -1,0 +1,35 @@
+"""Many checks at the same instant: exactly one swaps."""
+
+import json
+import subprocess
+
+from fleet import Fleet
+from test_check import POOL, blocked, fleet, pids
+
+__all__ = ["blocked", "fleet"]
+
+CROWD = 200
+
+
+def test_two_hundred_at_once_make_one_swap(blocked: Fleet) -> None:
+    """Each waits for the lock, then finds the cooldown, or gives up with 75: never a second swap."""
+    blocked.save_config()
+    before = pids(blocked)
+    crowd = [
+        subprocess.Popen(
+            blocked.argv("--json"), env=blocked.environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(CROWD)
+    ]
+    outcomes: dict[str, int] = {}
+    for process in crowd:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode in {0, 75}, err
+        outcome = json.loads(out)["outcome"] if out else "try again"
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    assert outcomes["swapped"] == 1
+    assert set(outcomes) <= {"swapped", "cooldown", "try again"}
+    assert [e["outcome"] for e in blocked.state()["history"]] == ["swapped"]
+    assert {name for name in before if before[name] != pids(blocked)[name]} == set(POOL)
+    assert blocked.check()["outcome"] == "cooldown", "no lock is left behind"
+    assert blocked.live()[1] == "backup@example.invalid"
