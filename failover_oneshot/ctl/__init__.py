@@ -1,0 +1,66 @@
+"""`failoverctl`, the operator's tool (SPEC section 10): one module for each group of commands, imported when used.
+
+To add a command: a module here with `configure(parser)` and `run(options) -> exit code`, and its line in `COMMANDS`.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+from failover_oneshot import __version__
+from failover_oneshot.cli import guarded
+from failover_oneshot.logs import setup_logging
+
+COMMANDS = {
+    "accounts": "list the accounts, capture the login that is live now, check the stores",
+    "demo": "watch a pool hit its limit and one check swap the account; nothing of yours is touched",
+}
+
+
+class Command(Protocol):
+    """What the module of a command offers."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Describe its arguments."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do it; the exit code is as those of `failover-check`, and so are the errors that may be raised."""
+
+
+def parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The command line; only the commands that occur among the words are imported and described."""
+    top = argparse.ArgumentParser(
+        prog="failoverctl",
+        description="See and steer what failover-check does.",
+        epilog="failoverctl COMMAND --help explains one command.",
+    )
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, purpose in COMMANDS.items():
+        made = commands.add_parser(
+            name,
+            help=purpose,
+            description=purpose[0].upper() + purpose[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name in words:
+            command = _module(name)
+            command.configure(made)
+            made.set_defaults(run=command.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `failoverctl`; the return value is the exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    os.environ.setdefault("COLUMNS", "80")  # for argparse: help is written for 80 columns
+    options = parser(words).parse_args(words)
+    setup_logging(getattr(options, "verbose", False), quiet=False)
+    return guarded(lambda: int(options.run(options)))
+
+
+def _module(name: str) -> Command:
+    return cast(Command, import_module(f"{__name__}.{name}"))

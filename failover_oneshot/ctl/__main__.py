@@ -1,0 +1,8 @@
+"""`python -m failover_oneshot.ctl` is `failoverctl`."""
+
+import sys
+
+from failover_oneshot.ctl import main
+
+if __name__ == "__main__":
+    sys.exit(main())
