@@ -1,0 +1,137 @@
+"""The arrows of docs/architecture.md, read from the syntax trees."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "failover_oneshot"
+NAME = ROOT.name
+# Pure: values in, values out. They know each other and nothing else of the package.
+PURE = {
+    *("model", "settings", "durations", "zones", "state", "report", "redact", "panes"),
+    *("screen", "patterns", "classify", "clauses", "resets", "detect", "decide", "sentences", "strategy", "journal"),
+}
+IMPURE_MODULES = {
+    *("asyncio", "fcntl", "glob", "io", "locale", "logging", "os", "pathlib", "random", "secrets", "select", "shutil"),
+    *("signal", "socket", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid"),
+}
+IMPURE_CALLS = {"open", "input", "print", "breakpoint", "exec", "eval", "__import__"}
+CLOCKS = {"now", "utcnow", "today"}  # of datetime and date
+# Who may start a program at all: tmux only in `tmux`; a swap command in its method; systemctl and the like in `ctl`.
+RUNS_PROGRAMS = ("tmux", "accounts.command", "hooks", "ctl")
+# The shell, outermost last: nothing but the ones after it may import it.
+SHELL = ("run", "cli", "ctl", "__main__")
+LONGEST = 350
+
+
+def module_name(path: Path) -> str:
+    """`accounts.claude` for accounts/claude.py, `accounts` for its __init__, "" for the package's own."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
+
+
+TREES = {module_name(path): ast.parse(path.read_text()) for path in sorted(ROOT.rglob("*.py"))}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Everything imported, wherever it stands: `os`, `failover_oneshot.model`. Relative imports are not used here."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: an import is spelled out"
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            known = [name for name in inner if name.removeprefix(f"{NAME}.") in TREES]
+            yield from known or [str(node.module)]
+
+
+# The package's own modules that each of them imports; `failover_oneshot` itself holds the version and nothing else.
+ARROWS = {
+    name: {found.removeprefix(f"{NAME}.") for found in imports(tree) if found.startswith(f"{NAME}.")}
+    for name, tree in TREES.items()
+}
+
+
+def impure(tree: ast.AST) -> list[str]:
+    """What touches the world: clock, environment, programs, files, logs."""
+    found = [f"imports {name}" for name in imports(tree) if name.split(".")[0] in IMPURE_MODULES]
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in IMPURE_CALLS:
+                found.append(f"line {node.lineno}: {name}()")
+            case ast.Attribute(attr=name, value=ast.Name(id="datetime" | "date")) if name in CLOCKS:
+                found.append(f"line {node.lineno}: {name} reads the clock")
+    return found
+
+
+def test_the_lists_here_name_modules_that_exist() -> None:
+    """A renamed module must not slip out of its rule."""
+    assert TREES.keys() >= PURE | {"tmux", "run", "cli", "ctl", "__main__"}
+
+
+@pytest.mark.parametrize("name", sorted(PURE & TREES.keys()))
+def test_pure_modules_touch_nothing_and_know_only_each_other(name: str) -> None:
+    assert impure(TREES[name]) == []
+    assert ARROWS[name] <= PURE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import os",
+        "from pathlib import Path",
+        "def f():\n    import logging",
+        "datetime.now(UTC)",
+        "open('x')",
+        "f = date.today",
+    ],
+)
+def test_the_purity_rule_can_fail(text: str) -> None:
+    assert impure(ast.parse(text))
+
+
+def test_no_module_knows_itself_through_others() -> None:
+    """No cycles, imports inside functions included."""
+    open_, done = set[str](), set[str]()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in open_, f"a cycle: {' -> '.join((*way[way.index(name) :], name))}"
+        if name not in done:
+            open_.add(name)
+            for other in sorted(ARROWS.get(name, ())):
+                visit(other, (*way, name))
+            open_.remove(name)
+            done.add(name)
+
+    for name in sorted(TREES):
+        visit(name, ())
+
+
+def test_the_shell_is_imported_only_from_further_out() -> None:
+    """`run` knows the rooms; `cli` knows `run`; nothing knows them back. The stand-in is the demo's alone."""
+    for name, targets in ARROWS.items():
+        room = name.split(".")[0]
+        for target in (target.split(".")[0] for target in targets):
+            if target in SHELL:
+                assert room in SHELL, f"{name} imports {target}"
+                assert SHELL.index(target) <= SHELL.index(room), f"{name} imports {target}"
+            if target == "standin":
+                assert room in ("standin", "ctl"), f"{name} imports {target}"
+
+
+def test_who_runs_programs() -> None:
+    for name, tree in TREES.items():
+        if "subprocess" in imports(tree):
+            assert name in RUNS_PROGRAMS or name.split(".")[0] in RUNS_PROGRAMS, f"{name} runs programs"
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node).startswith(
+                ("os.system", "os.exec", "os.spawn", "os.popen")
+            ):
+                pytest.fail(f"{name}:{node.lineno}: {ast.unparse(node)}")
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=module_name)
+def test_no_module_is_too_long(path: Path) -> None:
+    """Beyond this a reader loses the thread: there is a joint somewhere."""
+    assert len(path.read_text().splitlines()) <= LONGEST
