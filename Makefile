@@ -7,13 +7,14 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check install
 ARGS :=
 
-.PHONY: help demo test lint bench clean tmux
+.PHONY: help demo test lint bench detection-report clean tmux
 
 help:
 	@echo 'make demo    a pool of stand-in agents hits its limit on a private tmux server, and one check swaps the account'
 	@echo 'make test    the test suite (ARGS="-k name" is handed to pytest)'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make bench   start-up time, tmux processes and memory of one check against their budget'
+	@echo 'make detection-report   what detection makes of every recording, and of six thousand variations'
 	@echo 'make clean   remove .venv and all caches'
 
 demo: tmux $(VENV)/installed
@@ -29,6 +30,9 @@ lint: $(VENV)/installed-dev
 
 bench: tmux $(VENV)/installed
 	@$(VENV)/bin/python -m bench.startup $(ARGS)
+
+detection-report: $(VENV)/installed-dev
+	@$(VENV)/bin/python tests/detection_report.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -9,6 +9,7 @@ from failover_oneshot.model import Evidence, Kind, Limit, Reading
 from failover_oneshot.patterns import (
     DAEMON_QUOTA,
     DAEMON_SERVER_ERROR,
+    GOES_ON,
     Row,
     asides,
     limit_of,
@@ -83,7 +84,7 @@ def _turn(screen: Screen, quota: Quota) -> Reading | None:
                 return None  # the assistant went on
             continue
         row, words = found
-        if row.kind is Kind.OK:
+        if row.kind is Kind.OK or row.name in GOES_ON:
             return None
         if row.kind is Kind.QUOTA and _vetoed(text, quota) and not row.typed:
             return _reading(screen, VETO, block.text, pattern=words)
@@ -98,7 +99,7 @@ def _tail(turn: Sequence[Block], quota: Quota) -> list[Block]:
     tail: list[Block] = []
     counted = 0
     for block in reversed(turn):
-        if block.mark in {Mark.NOTICE, Mark.PROMPT}:
+        if block.mark in {Mark.NOTICE, Mark.PROMPT, Mark.TODO}:
             continue
         counts = block.mark is not Mark.SPINNER and not asides(normalise(block.text))
         counted += counts
@@ -138,18 +139,21 @@ def _vetoed(text: str, quota: Quota) -> bool:
 
 
 def _message(screen: Screen) -> str | None:
-    """The client's own message of a hit in this turn: it says more than the notices about waiting that follow it."""
+    """The client's own message of a hit in this turn, rather than the notices about waiting that follow it."""
+    notice = None
     for block in reversed(screen.turn):
         text = normalise(block.text)
         found = match(text) if block.mark not in {Mark.OUTPUT, Mark.TOOL} else None
-        if found and found[0].kind is Kind.QUOTA and not text.startswith(("usage limit reached", "automatic continue")):
-            return block.text
-    return None
+        if found and found[0].kind is Kind.QUOTA:
+            if not text.startswith(("usage limit reached", "automatic continue")):
+                return block.text
+            notice = notice or block.text
+    return notice
 
 
 def _warning(screen: Screen, quota: Quota) -> Reading | None:
     """A notice that a limit is near, below the box or in the tail."""
-    tail = [b.text for b in _tail(screen.turn, quota) if b.mark not in {Mark.OUTPUT, Mark.TOOL, Mark.SPEECH}]
+    tail = [b.text for b in _tail(screen.turn, quota) if b.mark not in {Mark.OUTPUT, Mark.TOOL}]
     status = [normalise(line.lstrip("⚠ ")) for line in screen.status]
     for text in (*status, normalise(" ".join(screen.status)), *map(normalise, tail)):
         found = match(text)

@@ -33,6 +33,8 @@ _OPTION: Final = re.compile(r"\s*[❯>]\s+\d{1,2}\. ")
 _WAIT_OPTION: Final = re.compile(r"\s*(?:[❯>]\s*)?(?:\d{1,2}\. )?(?:stop and )?wait for limit to reset", re.IGNORECASE)
 _TOOL: Final = re.compile(r"[A-Z_a-z][\w.:-]{0,80}(?: \([^)]{0,40}\))?(?: - \w{1,40} \(MCP\))?\(")
 _HINT: Final = re.compile(r"[◐◑◒◓○◉] \w{1,20} · /effort")
+_TODO: Final = re.compile(r"\d{1,3} tasks? \(")
+_TODO_ITEM: Final = re.compile(r"[◼◻■□☐☑☒✓✔] |… \+\d")
 _CLOSING: Final = re.compile(r".{1,80} · done \d{1,2}:\d\d")
 
 
@@ -47,6 +49,7 @@ class Mark(StrEnum):
     ALERT = "alert"  # `⚠`
     SPINNER = "spinner"  # work in progress, or the line that closes a turn
     NOTICE = "notice"  # `▎`
+    TODO = "todo"  # the to-do list above the box
     TEXT = "text"  # no glyph: a banner, plain output
 
 
@@ -96,7 +99,8 @@ def parse(text: str, title: str = "") -> Screen:
     if box is None and regions.menu is None and blocks and blocks[-1].mark is Mark.PROMPT:
         box = [f"❯ {blocks[-1].text}"]  # a client without rules: the prompt at the very end is its box
         blocks = blocks[:-1]
-    structured = box is not None or regions.menu is not None or any(b.mark is not Mark.TEXT for b in blocks)
+    glyphs = any(block.mark not in {Mark.TEXT, Mark.TODO} for block in blocks)
+    structured = box is not None or regions.menu is not None or glyphs
     start, prompt = _turn(blocks)
     turn = tuple(blocks[start:])
     status = tuple(line.strip() for line in regions.status if line.strip())
@@ -207,10 +211,12 @@ def _mark(bare: str, column: int, over: tuple[Mark, int, int, list[str]] | None,
     glyph, space = bare[0], bare[1:2] in {"", " "}
     above, level = (over[0], over[1]) if over else (None, -1)
     inside = over is not None and above is not Mark.TEXT and column > level
+    if (gap and _TODO.match(bare)) or (above is Mark.TODO and _TODO_ITEM.match(bare)):
+        return Mark.TODO
     if glyph in RESULTS and space:
         if not inside or column <= level + 2:
-            if above is Mark.TOOL:
-                return Mark.OUTPUT
+            if above is Mark.TOOL or (above is Mark.PROMPT and over is not None and over[3][0].startswith("!")):
+                return Mark.OUTPUT  # of a tool, or of a shell line that the operator typed: `❯ ! make`
             # Set off by an empty line it is a quotation in the assistant's text.
             quoted = above is Mark.SPEECH and gap
             return None if quoted else Mark.ANSWER
@@ -219,6 +225,8 @@ def _mark(bare: str, column: int, over: tuple[Mark, int, int, list[str]] | None,
         return Mark.ALERT if glyph == "⚠" and not inside else None
     if glyph == "❯" or (glyph == ">" and column <= 1):
         return Mark.PROMPT
+    if glyph == "!" and not column and gap:
+        return Mark.TOOL  # a shell line that the operator typed
     if glyph in BULLETS:
         return Mark.TOOL if _TOOL.match(bare[1:].lstrip()) else Mark.SPEECH
     if glyph in SPINNERS and column <= 1:
