@@ -50,8 +50,11 @@ def classify(text: str, title: str, quota: Quota) -> Reading:
 
 def _busy(screen: Screen) -> Reading:
     """A busy client is not blocked, whatever stands above; while it retries, the error is told."""
+    retrying = False
     for block in reversed(screen.turn):
-        found = match(normalise(block.text)) if block.mark is Mark.SPINNER else None
+        text = normalise(block.text)
+        retrying = retrying or "retrying" in text
+        found = match(text) if retrying and block.mark is not Mark.OUTPUT else None
         if found and found[0].kind is Kind.SERVER_ERROR:
             return _reading(screen, found[0], block.text, pattern=found[1], busy=True)
     return Reading(kind=Kind.OK, evidence=Evidence.SCREEN, busy=True, moved_on=True)
@@ -70,9 +73,11 @@ def _chrome(screen: Screen) -> Reading | None:
 
 def _turn(screen: Screen, quota: Quota) -> Reading | None:
     """The newest decisive block in the tail of the current turn; None when the turn goes on or went well."""
+    closed = False
     for block in reversed(_tail(screen.turn, quota)):
-        if block.closes or block.mark is Mark.TOOL:
+        if block.mark is Mark.TOOL:
             return None
+        closed = closed or block.closes
         text = normalise(block.text)
         if block.mark in {Mark.SPINNER, Mark.OUTPUT} or asides(text):
             continue
@@ -85,6 +90,9 @@ def _turn(screen: Screen, quota: Quota) -> Reading | None:
             continue
         row, words = found
         if row.kind is Kind.OK or row.name in GOES_ON:
+            return None
+        # Some versions close a turn that met a limit like any other; only the client's hint below the message tells.
+        if closed and row.kind is Kind.QUOTA and without_hints(text) == text:
             return None
         if row.kind is Kind.QUOTA and _vetoed(text, quota) and not row.typed:
             return _reading(screen, VETO, block.text, pattern=words)
@@ -154,7 +162,7 @@ def _message(screen: Screen) -> str | None:
 def _warning(screen: Screen, quota: Quota) -> Reading | None:
     """A notice that a limit is near, below the box or in the tail."""
     tail = [b.text for b in _tail(screen.turn, quota) if b.mark not in {Mark.OUTPUT, Mark.TOOL}]
-    status = [normalise(line.lstrip("⚠ ")) for line in screen.status]
+    status = [normalise(part.lstrip("⚠ ")) for line in screen.status for part in line.split("  ")]
     for text in (*status, normalise(" ".join(screen.status)), *map(normalise, tail)):
         found = match(text)
         if found and found[0].kind is Kind.WARNING:

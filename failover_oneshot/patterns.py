@@ -47,7 +47,7 @@ SOME: Final = r"[^·.|,]{0,40}?"
 # A message of the client ends here or goes on after a separator; prose that begins with the same words does not.
 END: Final = (
     r"(?=$| ?[·|]|,? (?:resets?|try again|raise it|please|your)\b|\.$|: | /"
-    r"|\. (?:your|resets?|please|try|it|add|you|run|switch|see|contact|ask|upgrade|workflow|/))"
+    r"|\. (?:·|your|resets?|please|try|it|add|you|run|switch|see|contact|ask|upgrade|workflow|/))"
 )
 # What a window's limit is called: one or more of these words.
 WINDOW: Final = (
@@ -109,6 +109,7 @@ TABLE: Final = (
     Row("error.api", S, r"api error\b", "API Error: 529 Overloaded", "x-err529-80x24"),
     Row("error.retrying", S, r"\d{3} .{0,200}retrying in", "529 Overloaded · retrying in 1s · attempt 4/10",
         "http529-retrying-80x24"),
+    Row("error.json", S, r"(?:429|5\d\d) \{\"type\":\"error\"", '529 {"type":"error","error":{"type":"overloaded_error"', "wordings.json"),
     Row("error.connection", S, r"(?:unable to connect to api|api returned an empty|request timed out|connection error|repeated \d{3} )",
         "Unable to connect to API (ECONNREFUSED)"),
     Row("error.load", S, r".{0,40}is experiencing high load", "Fable is experiencing high load. Switch to Sonnet."),
@@ -123,6 +124,7 @@ GOES_ON: Final = {"warning.credits", "warning.fallback"}
 ASIDES: Final = (
     "automatic continue cancelled",
     "automatic continue stopped · your login",
+    "/login to switch",
     "/upgrade",
     "/usage-credits",
     "/rate-limit-options",

@@ -188,7 +188,8 @@ def _blocks(lines: list[str]) -> list[Block]:
         over = found[-1] if found else None
         mark = _mark(bare, column, over, gap)
         if mark is not None:
-            found.append((mark, column, number, [_without_glyph(bare)]))
+            text = bare if mark in {Mark.TEXT, Mark.TODO} else _without_glyph(bare)
+            found.append((mark, column, number, [text]))
         elif over is not None and over[0] is not Mark.TEXT and column > over[1]:
             over[3].append(bare)
         else:
@@ -211,6 +212,8 @@ def _mark(bare: str, column: int, over: tuple[Mark, int, int, list[str]] | None,
     glyph, space = bare[0], bare[1:2] in {"", " "}
     above, level = (over[0], over[1]) if over else (None, -1)
     inside = over is not None and above is not Mark.TEXT and column > level
+    if above is Mark.SPINNER and over is not None and _CLOSING.match(over[3][0]) and not space:
+        return Mark.TEXT  # a notice of the client, below the line that closed the turn
     if (gap and _TODO.match(bare)) or (above is Mark.TODO and _TODO_ITEM.match(bare)):
         return Mark.TODO
     if glyph in RESULTS and space:

@@ -48,10 +48,12 @@ def judge(group: str, recording: Recording, variation: Variation) -> Judged:
 
 
 def _same_instant(recording: Recording, reading: Reading) -> bool:
-    if not recording.reset_text or not recording.seen_at:
+    if not recording.seen_at or not (recording.reset_text or recording.resets_at):
         return True
     found = resets.resolve(reading.reset_text or "", recording.seen_at, "UTC", reading.limit)
-    wanted = resets.resolve(recording.reset_text, recording.seen_at, "UTC", reading.limit)
+    if recording.resets_at:
+        return found is not None and found.at == recording.resets_at
+    wanted = resets.resolve(recording.reset_text or "", recording.seen_at, "UTC", reading.limit)
     return found is not None and wanted is not None and found.at == wanted.at
 
 

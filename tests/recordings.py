@@ -21,12 +21,17 @@ class Recording(Struct, frozen=True, kw_only=True):
     limit: str | None = None
     reset_text: str | None = None
     seen_at: datetime | None = None
+    resets_at: datetime | None = None  # what the stand-in API told the client, to the minute
     cols: int = 80
 
 
 def panes() -> list[Recording]:
-    """Every file below `panes/<truth>/`; the index adds what is known of it, a new file needs no entry."""
-    index = {row["file"]: row for row in json.loads((PANES / "index.json").read_text())}
+    """Every file below `panes/<truth>/`; the indexes add what is known of it, a new file needs no entry.
+
+    `index.json` is of client 2.1.330; `versions.json` of fourteen others, recorded against a stand-in API on loopback.
+    """
+    rows = [row for name in ("index.json", "versions.json") for row in json.loads((PANES / name).read_text())]
+    index = {row["file"]: row for row in rows}
     return [_pane(path, index.get(path.name, {})) for path in sorted(PANES.glob("*/*.txt"))]
 
 
@@ -40,6 +45,7 @@ def _pane(path: Path, row: dict[str, Any]) -> Recording:
         limit=row.get("limit"),
         reset_text=row.get("reset_text"),
         seen_at=datetime.fromisoformat(row["seen_at"]) if row.get("seen_at") else None,
+        resets_at=datetime.fromisoformat(row["resets_at"]) if row.get("resets_at") else None,
         cols=row.get("cols", max(map(len, text.splitlines()))),
     )
 

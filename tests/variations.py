@@ -27,7 +27,7 @@ FOREIGN = (
 )
 
 _PREFIX = re.compile(r"\s*(?:[❯●⏺⎿✻✽✶▎⚠] +)?")
-_RULE = re.compile(r"[─▔]{6,}")
+_RULE = re.compile(r"[╭╰]?[─▔]{6,}[╮╯]?")
 
 
 class Variation(Struct, frozen=True):
@@ -49,7 +49,7 @@ def rewrap(text: str, old: int, new: int) -> str:
         words = line[len(prefix) :].rstrip()
         first = len(words.partition(" ")[0])
         wrapped = previous and words and prefix.isspace() and len(previous) + 1 + first > old
-        if wrapped and not _RULE.match(words):
+        if wrapped and not _RULE.match(words) and not _RULE.match(previous.strip()):
             paragraphs[-1] = (paragraphs[-1][0], f"{paragraphs[-1][1]} {words}")
         else:
             paragraphs.append((prefix, words))
@@ -59,7 +59,12 @@ def rewrap(text: str, old: int, new: int) -> str:
 
 def _laid_out(prefix: str, words: str, width: int) -> list[str]:
     if _RULE.fullmatch(words):
-        return [words[0] * width]
+        return [words[0] + words[1] * (width - 2) + words[-1]]
+    if words[0:1] == "│" == words[-1:]:
+        return [f"│{words[1 : width - 1].rstrip('│ '):<{width - 2}}│"]
+    if re.search(r"\S {4,}\S", words):  # left and right: cut off
+        line = prefix + words
+        return [line if len(line) <= width else f"{line[: width - 1]}…"]
     if len(prefix) > 20:  # right-aligned
         return [words[: width - 1].rjust(width)]
     wrapped = textwrap.wrap(
@@ -206,6 +211,11 @@ BAIT = {
   ❯ go on
     ⎿  @\n
   and then waits.""",
+    "a quotation of the client's screen, set off": """❯ which?\n
+● It prints this:\n
+  ⎿  @
+     /upgrade to increase your usage limit.\n
+  So I search for that text.""",
     "a table": f"""❯ which?\n
 ● Seen so far:\n
   │ pool-3 │ @ │ done │\n
