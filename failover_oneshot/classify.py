@@ -162,9 +162,9 @@ def _message(screen: Screen) -> str | None:
 def _warning(screen: Screen, quota: Quota) -> Reading | None:
     """A notice that a limit is near, below the box or in the tail."""
     tail = [b.text for b in _tail(screen.turn, quota) if b.mark not in {Mark.OUTPUT, Mark.TOOL}]
-    status = [normalise(part.lstrip("⚠ ")) for line in screen.status for part in line.split("  ")]
-    for text in (*status, normalise(" ".join(screen.status)), *map(normalise, tail)):
-        found = match(text)
+    status = [part.lstrip("⚠ ") for line in screen.status for part in line.split("  ")]
+    for text in (*status, " ".join(screen.status), *tail):
+        found = match(normalise(text))
         if found and found[0].kind is Kind.WARNING:
             return _reading(screen, found[0], text, pattern=found[1])
     return None
