@@ -242,11 +242,13 @@ def _turn(blocks: list[Block]) -> tuple[int, str]:
 
     A prompt at the very end with nothing below it is queued: the turn above it is still the current one.
     """
+    first = next((at for at, block in enumerate(blocks) if block.mark is not Mark.PROMPT), len(blocks))
+    at_the_end = True
     for at in range(len(blocks) - 1, -1, -1):
         block = blocks[at]
-        if block.mark is Mark.PROMPT and block.text and not block.text.startswith(OWN_PROMPTS):
-            if all(b.mark is Mark.PROMPT for b in blocks[at:]) and any(b.mark is not Mark.PROMPT for b in blocks[:at]):
-                continue
+        at_the_end = at_the_end and block.mark is Mark.PROMPT
+        begins = block.mark is Mark.PROMPT and block.text and not block.text.startswith(OWN_PROMPTS)
+        if begins and not (at_the_end and first < at):
             return at + 1, block.text
     return 0, ""
 
