@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,7 +26,16 @@ from failover_oneshot.state import (
     with_history,
 )
 
-__all__ = ["Result", "Step", "begin", "current", "evidence", "finished", "given_up", "move", "next_candidate"]
+__all__ = ["RULES", "Result", "Step", "begin", "current", "evidence", "finished", "given_up", "move", "next_candidate"]
+
+# What the next run does with a journal that stands at a step, and why it may (docs/swap.md).
+RULES: Final = {
+    Step.SAVE_BACK: "forward: at most the store was brought up to date, and to do that twice is as good as once",
+    Step.INSTALL: "forward: what is live is saved, then the files not yet in place follow; if that fails, back",
+    Step.VERIFY: "forward: the files are in place and are read back; if they are not right, back",
+    Step.RESTART: "forward only: the account is live; the sessions that are not yet restarted are",
+    Step.RECORD: "forward only: all is done but the record",
+}
 
 
 class Result(Struct, frozen=True, kw_only=True):

@@ -144,9 +144,14 @@ def _recreate(tmux: Control, restart: Restart, listing: _Listing, env: _Env) -> 
     kept = tmux.environment(restart.session_id)
     path = _path_of(restart.pane_pid)
     made = _make(tmux, restart, {**kept, **env}, path=path, kill=restart.session_id)
-    after = tmux.rows() if made.status == "failed" else ()
-    if made.status == "failed" and not _of(after, restart):  # killed and not made: it must not stay away
+    if made.status != "failed":
+        return made
+    after = tmux.rows()
+    rows = _of(after, restart)
+    if not rows:  # killed and not made: it must not stay away
         return _make(tmux, restart, {**kept, **env}, path=path, start_server=after is None)
+    if made.note.endswith(f"can't find session: {restart.session_id}") and not _as_planned(rows, restart):
+        return _done(restart, "a run that was killed has made it anew")  # by its tmux process, which outlived it
     return made
 
 
@@ -200,8 +205,11 @@ def _respawn(tmux: Control, restart: Restart, listing: _Listing, env: _Env) -> R
     # -c is expanded as a format; the folder that tmux itself runs in isn't, but counts for new sessions only
     place = ["-c", panes.literal(folder)] if folder != row.pane.path else []
     command = [restart.command] if restart.command else []
-    respawn = ["respawn-pane", "-k", *place, "-t", restart.pane_id, *command]
-    answer = tmux.run(*hidden, panes.script(*settings, respawn), *cleanup, path=_path_of(restart.pane_pid))
+    respawn = panes.script(["respawn-pane", "-k", *place, "-t", restart.pane_id, *command]).rstrip("\n")
+    # tmux itself compares: the process of a run that was killed may still be on its way to do the same
+    same = f"#{{==:#{{pane_pid}},{restart.pane_pid}}}"
+    once = ["if-shell", "-F", "-t", restart.pane_id, same, respawn]
+    answer = tmux.run(*hidden, panes.script(*settings, once), *cleanup, path=_path_of(restart.pane_pid))
     if not answer.ok:
         return replace(restart, status="failed", note=f"tmux: {answer.error}")
     return _done(restart, note or restart.note)

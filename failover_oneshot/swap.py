@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from failover_oneshot import pool
 from failover_oneshot.accounts import Method, MethodError
-from failover_oneshot.journal import Result, Step, current, finished, given_up, move, next_candidate
+from failover_oneshot.journal import RULES, Result, Step, current, finished, given_up, move, next_candidate
 from failover_oneshot.model import Outcome, Restart, Session
 from failover_oneshot.settings import Config
 from failover_oneshot.settings import Method as Way
@@ -67,9 +67,12 @@ class Swapper:
         Raises TmuxError and its kin when tmux does not answer: the journal then stays, and the next run goes on.
         """
         state = self._write(state, runs=current(state).runs + 1)
+        step = current(state).step
         if current(state).runs > 1:
+            log.warning("the run before did not finish it; at step %s the rule is: %s", step, RULES[step])
+        if step in {Step.RESTART, Step.RECORD} and current(state).runs > 1:
             self._clear_up()
-        if current(state).step in {Step.SAVE_BACK, Step.INSTALL, Step.VERIFY}:
+        if step in {Step.SAVE_BACK, Step.INSTALL, Step.VERIFY}:
             try:
                 state = self._change_account(state)
             except _OwedError as error:
@@ -85,7 +88,7 @@ class Swapper:
         return self._save(replace(state, lineage=self.method.lineage())), result
 
     def _clear_up(self) -> None:
-        """Give back the client's locks that the run before was killed with, wherever it stood."""
+        """Give back the client's locks that the run before was killed with, if it was."""
         with suppress(MethodError), self.method.exclusive(self.config.swap.timeout):
             pass
 
@@ -108,6 +111,7 @@ class Swapper:
                     raise _OwedError(str(error)) from None
                 raise
             while current(state).to is not None:
+                self._save_back(state)
                 try:
                     return self._try_target(state)
                 except MethodError as error:
@@ -119,13 +123,18 @@ class Swapper:
                     state = self._save(next_candidate(self._latest, str(error), self.now))
         raise MethodError("; ".join(f"{r.account}: {r.reason}" for r in current(state).rejected))
 
+    def _save_back(self, state: State) -> None:
+        """Bring the live login to safety. That this fails is no candidate's fault: it ends the attempt."""
+        journal = current(state)
+        if journal.step is Step.SAVE_BACK:
+            log.info("%s", self.method.save_back(self.config.account(journal.from_), journal.prepared))
+
     def _try_target(self, state: State) -> State:
         journal = current(state)
         incoming = self.config.account(journal.to)
         if incoming is None:
             raise MethodError(f"account {journal.to} is not in the config any more")
         if journal.step is Step.SAVE_BACK:
-            log.info("%s", self.method.save_back(self.config.account(journal.from_), journal.prepared))
             state = self._write(state, step=Step.INSTALL, prepared=dict(self.method.prepare(incoming)))
             journal = current(state)
         if journal.step is Step.INSTALL:
@@ -177,7 +186,10 @@ class Swapper:
         # In peace the files are enough: a client takes the new login with its next message. Only `env` needs a restart.
         everyone = journal.kind == "swap" or (journal.kind == "failback" and self.config.swap.method is Way.ENV)
         sessions = [s for s in seen.sessions if everyone or s.name in blocked]
-        return pool.plan(self.config, sessions, blocked, journal.to or "", self.resume_ids(sessions))
+        restarts = pool.plan(self.config, sessions, blocked, journal.to or "", self.resume_ids(sessions))
+        if self.config.swap.method is Way.ENV and journal.kind != "resume":
+            restarts = tuple(_restart_needed(restart) for restart in restarts)
+        return restarts
 
     # -- the journal -------------------------------------------------------------------------------------------------
 
@@ -196,6 +208,13 @@ def tell(restart: Restart) -> None:
     level = logging.WARNING if restart.status == "failed" else logging.INFO
     note = f" ({restart.note})" if restart.note else ""
     log.log(level, "%s %s: %s%s", restart.action, restart.session, restart.status, note)
+
+
+def _restart_needed(restart: Restart) -> Restart:
+    """With `env` a process keeps the account that it was started with: typing does not change it."""
+    if restart.action != "nudge" or restart.status == "failed":
+        return restart
+    return replace(restart, status="failed", note="a nudge can't change its account: method env needs a restart")
 
 
 def _replaced(journal: Journal, number: int, restart: Restart) -> tuple[Restart, ...]:

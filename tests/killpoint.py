@@ -1,10 +1,12 @@
 """Runs `failover-check` and kills it, with SIGKILL, at the n-th call that changes the world, or lets the disk fail.
 
-    python killpoint.py N[:ERROR] COUNT-FILE [failover-check's arguments]
+    python killpoint.py N[:ERROR[:once]] POINTS-FILE [failover-check's arguments]
 
-The calls are counted in front of the real ones, so each point is "everything before has happened, this has not". With
-ERROR, such as ENOSPC, it is not killed: from that point on every call that needs the disk fails with it. With N = 0 it
-survives and writes what the points are, a line each, to COUNT-FILE.
+The calls are counted in front of the real ones, so each point is "everything before has happened, this has not". A
+program that the check runs (tmux, a `swap.command`) has several: before it is started, while it runs, when it has been
+told everything and not yet answered, when it has answered. With ERROR, such as ENOSPC, nothing is killed: from that
+point on, or `once`, each call that needs the disk fails with it. With N = 0 the check survives, and POINTS-FILE gets a
+line for each point. That no system call is missing among them is what `test_kill_matrix.py` compares with strace.
 """
 
 import errno
@@ -12,31 +14,39 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 CHANGES = (
     *("write", "fsync", "replace", "rename", "link", "unlink", "remove", "mkdir", "rmdir", "utime", "chmod", "fchmod"),
-    *("symlink", "truncate", "ftruncate"),
+    *("symlink", "truncate", "ftruncate", "chown", "fchown"),
 )
 NEEDS_DISK = ("open", "write", "fsync", "replace", "rename", "link", "mkdir")  # what is freed never fails
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
 class Counter:
-    def __init__(self, fatal: int, error: str) -> None:
+    """Counts the points and does at the fatal one what it is told to."""
+
+    def __init__(self, fatal: int, error: str, *, once: bool) -> None:
         self.fatal = fatal
         self.error = error
+        self.once = once
         self.telling = False
         self.points: list[str] = []
 
     def point(self, name: str) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # the heartbeat of the locks comes at its own times
         self.points.append(name)
-        if self.error:
-            if len(self.points) >= self.fatal and self.on_disk(name):
-                number: int = getattr(errno, self.error)
-                raise OSError(number, os.strerror(number))
-        elif len(self.points) == self.fatal:
+        if not self.fatal:
+            return
+        due = len(self.points) == self.fatal or (len(self.points) > self.fatal and not self.once)
+        if self.error and due and self.on_disk(name):
+            number: int = getattr(errno, self.error)
+            raise OSError(number, os.strerror(number))
+        if not self.error and due:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def on_disk(self, name: str) -> bool:
@@ -47,8 +57,7 @@ class Counter:
         real: Callable[..., Any] = getattr(os, name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            if not (name == "utime" and self.fatal):  # from a thread of its own, at its own times
-                self.point(f"{name} {os.path.basename(str(args[0]))}")  # noqa: PTH119
+            self.point(f"{name} {os.path.basename(str(args[0]))}")  # noqa: PTH119
             return real(*args, **kwargs)
 
         setattr(os, name, call)
@@ -64,23 +73,37 @@ class Counter:
         os.open = call
 
     def watch_programs(self) -> None:
-        real = subprocess.Popen.communicate
+        """Puts a subclass in the place of Popen."""
         counter = self
 
-        def call(process: Any, *args: Any, **kwargs: Any) -> Any:
-            counter.point(f"tell {process.args[-1] if isinstance(process.args, list) else process.args}")
-            counter.telling = True
-            answer = real(process, *args, **kwargs)
-            counter.telling = False
-            counter.point("told")
-            return answer
+        class Popen(subprocess.Popen[Any]):
+            def __init__(self, argv: Any, *args: Any, **kwargs: Any) -> None:
+                self.program = os.path.basename(argv[0])  # noqa: PTH119
+                counter.point(f"start {self.program}")
+                super().__init__(argv, *args, **kwargs)
+                counter.point(f"started {self.program}")
 
-        subprocess.Popen.communicate = call  # type: ignore[method-assign,assignment]
+            def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:
+                if input is not None and self.stdin is not None:
+                    counter.telling = True
+                    os.write(self.stdin.fileno(), input if isinstance(input, bytes) else input.encode())
+                    counter.telling = False
+                    self.stdin.close()
+                    self.stdin = None
+                    counter.point(f"told {self.program}")
+                return super().communicate(None, timeout)
+
+            def __exit__(self, *args: object) -> None:
+                super().__exit__(*args)  # type: ignore[arg-type]
+                counter.point(f"ended {self.program}")
+
+        subprocess.Popen = Popen  # type: ignore[misc,assignment]
 
 
 def main() -> int:
     number, _, error = sys.argv[1].partition(":")
-    counter = Counter(int(number), error)
+    error, _, once = error.partition(":")
+    counter = Counter(int(number), error, once=bool(once))
     counter.watch_open()
     counter.watch_programs()
     for name in CHANGES:

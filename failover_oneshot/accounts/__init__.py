@@ -20,6 +20,7 @@ def method(config: Config, unclaimed: Path, lineage: Mapping[str, str] | None = 
     `unclaimed` is the folder for logins that belong to no account, made when it is needed; `lineage` the fingerprints
     of earlier logins from the state (fingerprint to account).
     """
+    _no_core_dump()
     known = lineage or {}
     match config.swap.method:
         case settings.Method.CLAUDE:
@@ -38,3 +39,10 @@ def method(config: Config, unclaimed: Path, lineage: Mapping[str, str] | None = 
             from failover_oneshot.accounts.command import Command
 
             return Command(config, unclaimed.parent)
+
+
+def _no_core_dump() -> None:
+    """From here on this process reads credentials: should it crash, they must not end in a file (law L4)."""
+    from resource import RLIMIT_CORE, getrlimit, setrlimit
+
+    setrlimit(RLIMIT_CORE, (0, getrlimit(RLIMIT_CORE)[1]))

@@ -132,7 +132,10 @@ class Claude:
         """See `Method`."""
         incoming = next((a for a in self._accounts if a.name == note.get("incoming")), None)
         live = self._live()
-        if incoming is not None and incoming.name != outgoing.name:
+        if incoming is None:  # it is not in the config any more: nothing but the waiting files tells
+            if any(replace.is_replaced(path, number, note) for number, path in enumerate(live.paths)):
+                self._install(outgoing, note, replace.new_note())
+        elif incoming.name != outgoing.name:
             theirs = read_store(incoming).known.identity
             named = theirs is not None and live.identity is not None and theirs.same(live.identity)
             if named or self._owner(live, note, None) == incoming.name:
@@ -154,8 +157,7 @@ class Claude:
             except replace.ChangedError:
                 continue
             replace.discard(live.paths, note)
-            for folder in {path.parent for path in live.paths}:
-                safefile.clean_leftovers(folder)
+            replace.clean_leftovers(live.paths, self._accounts, self._unclaimed)
             return
         raise MethodError("the client's files keep changing, although their locks are held")
 

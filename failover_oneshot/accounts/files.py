@@ -161,8 +161,7 @@ class Files:
             except replace.ChangedError:
                 continue
             replace.discard([file.path for file in live], note)
-            for folder in {file.path.parent for file in live}:
-                safefile.clean_leftovers(folder)
+            replace.clean_leftovers([file.path for file in live], self._accounts, self._unclaimed)
             return
         raise MethodError("the live files keep changing")
 

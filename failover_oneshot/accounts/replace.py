@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from failover_oneshot import safefile
 from failover_oneshot.accounts.base import MethodError
+from failover_oneshot.settings import Account
 
 LIMIT = 10 * 1024 * 1024  # bytes; no credentials file comes near
 
@@ -100,6 +101,13 @@ def discard(paths: Sequence[Path], note: Mapping[str, str]) -> None:
     if "token" in note:
         for number, path in enumerate(paths):
             safefile.remove(waiting(path, number, note))
+
+
+def clean_leftovers(live: Sequence[Path], accounts: Sequence[Account], unclaimed: Path) -> None:
+    """Takes away what killed runs left a day ago or more: beside the live files, in the stores, beside the state."""
+    stores = {Path(account.store) for account in accounts if account.store}
+    for folder in {path.parent for path in live} | stores | {unclaimed, unclaimed.parent}:
+        safefile.clean_leftovers(folder)
 
 
 def read(path: Path) -> bytes | None:
