@@ -165,6 +165,8 @@ class Swapper:
         if journal.step is Step.RESTART and not journal.restarts:
             state = self._write(state, restarts=self._plan(journal))
             journal = current(state)
+            for impossible in (r for r in journal.restarts if r.status == "failed"):
+                tell(impossible)
         account = self.config.account(journal.to)
         environment = self.method.environment(account) if account else {}
         for number, restart in enumerate(journal.restarts):

@@ -24,7 +24,7 @@ from typing import Any
 
 from conftest import private_server
 from fleet import ROOT, Fleet, credentials, identity
-from polling import poll
+from polling import poll as wait
 from test_check import NEIGHBOURS, POOL, hit_screen
 
 METHODS = ("claude", "files", "env", "command", "resumed")
@@ -33,6 +33,7 @@ SCENARIOS = [f"{method}-{mode}" for method, mode in product(METHODS, MODES) if (
 ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS")
 KILLED = -9
 Tree = dict[str, tuple[int, bytes]]
+poll = partial(wait, seconds=60)
 
 
 class Trial:
@@ -46,6 +47,7 @@ class Trial:
         self.starts, self.switches, self.agent = folder / "starts", folder / "switches", folder / "agent"
         self.starts.mkdir()
         self.agent.mkdir()
+        fleet.config["tmux"]["timeout"] = "60s"  # many trials at a time: slowness is not what is tried here
         fleet.config["swap"]["method"] = "claude" if self.method == "resumed" else self.method
         fleet.config["pool"]["autonomous"]["after_swap"] = self.mode
         self.client = fleet.claude  # where the stand-in reads its login

@@ -2,8 +2,8 @@
 
     unshare --mount python tests/small_disk.py [SCENARIO PLACE full:PAGES | read-only]
 
-tries all of `PLACES`, or one. PLACE is `state`, `claude`, `agent`, `main` or `backup`: the folder that gets a small file system of its own, of which
-`full` leaves so many pages (4 KiB each) free, so that another write is the one that fails.
+tries all of `PLACES`, or one. PLACE is `state`, `claude`, `agent`, `main` or `backup`: the folder that gets a small
+disk of its own, of which `full` leaves so many pages (4 KiB each) free, so that another write is the one that fails.
 """
 
 import os

@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 from accountlab import ClaudeLab, identity, instead, load, login, write
+from msgspec.structs import replace
 from polling import poll
 
 from failover_oneshot.accounts import MethodError
 from failover_oneshot.accounts.stores import CREDENTIALS, IDENTITY_FILE
 from failover_oneshot.settings import Account
+
+SWAPS = 200  # to and fro under a client that refreshes its token all the time
 
 
 @pytest.fixture
@@ -271,6 +274,25 @@ def test_undone_after_the_install_nothing_of_either_account_is_lost(lab: ClaudeL
     lab.assert_tidy()
 
 
+def test_undone_for_an_account_that_the_operator_took_out_of_the_config(lab: ClaudeLab) -> None:
+    """Its store is not known any more: what it had made live is set aside, and the login before is back."""
+    method = lab.method()
+    with method.exclusive(5):
+        method.save_back(lab.main, {})
+        note = method.prepare(lab.backup)
+        (lab.folder / f".failover-tmp-{note['token']}-0").replace(lab.folder / ".credentials.json")
+    lab.config = replace(lab.config, accounts=(lab.main,))
+    method = lab.method()
+    with method.exclusive(5):
+        method.undo(lab.main, note)
+    assert lab.generation(lab.folder / ".credentials.json") == ("main", 2)
+    assert load(lab.settings)["oauthAccount"] == identity("main")
+    assert [load(p)["claudeAiOauth"] for p in lab.unclaimed.glob("*.credentials.json")] == [
+        login("backup", 1)["claudeAiOauth"]
+    ]
+    lab.assert_tidy()
+
+
 def test_a_login_by_hand_between_a_kill_and_the_next_run_is_kept(lab: ClaudeLab) -> None:
     """The credentials are the incoming account's already, when the operator logs in as somebody else."""
     for name in ("main", "backup", "stranger"):
@@ -343,8 +365,8 @@ def test_a_client_that_refreshes_all_the_time(lab: ClaudeLab) -> None:
         finally:
             os._exit(status)
     try:
-        for number in range(20):
-            poll(partial(enough, lab, number * 2))
+        for number in range(SWAPS):
+            poll(partial(enough, lab, number))
             order = (lab.main, lab.backup) if number % 2 == 0 else (lab.backup, lab.main)
             lab.run(*order)
     finally:
@@ -366,7 +388,7 @@ def enough(lab: ClaudeLab, refreshes: int) -> bool:
 
 
 def client(lab: ClaudeLab) -> None:
-    """Refreshes under its own locks, every few milliseconds, and keeps the server's ledger of the newest tokens."""
+    """Refreshes under its own locks, every 10 ms, and keeps the server's ledger of the newest tokens."""
     ledger = {"main": 2, "backup": 1, "count": 0}
     locks = [lab.folder / ".oauth_refresh.lock", lab.home / ".claude.lock", lab.home / ".claude.json.lock"]
     while not (lab.home / "stop").exists():
@@ -387,4 +409,4 @@ def client(lab: ClaudeLab) -> None:
         (lab.home / "ledger.new").replace(lab.home / "ledger")
         for lock in reversed(locks):
             lock.rmdir()
-        time.sleep(0.005)
+        time.sleep(0.01)

@@ -244,6 +244,25 @@ def test_done_once_it_is_never_done_again(server: Server, mode: str) -> None:
     assert everything(server) == before
 
 
+@pytest.mark.parametrize("mode", ["recreate", "respawn"])
+def test_what_a_killed_run_had_sent_to_tmux_may_arrive_as_late_as_it_likes(server: Server, mode: str) -> None:
+    """Its tmux process outlives it: here it comes between the next run's look and the same order once more."""
+    started = server.folder / "started"
+    server.start("ccl-auto-1", f"echo x >> {started}; exec sleep 600")
+    (part,) = planned(server, config(mode))
+    twice = server.write_wrapper(
+        'case "$*" in *source-file*) cat > "$0.in"; "$tmux" "$@" < "$0.in"; exec < "$0.in";; esac; exec "$tmux" "$@"'
+    )
+    done = pool.perform(server.control(binary=twice), msgspec.structs.replace(part, status="started"), {})
+    assert done.status == "done"
+    server.start("ccl-auto-9")  # whatever would be restarted after all has been by then
+    poll(lambda: len(started.read_text().split()) == 2)
+    assert server.row("ccl-auto-1").pane.pid != part.pane_pid
+    before = everything(server)
+    assert pool.perform(server.control(), part, {}).status == "done"
+    assert everything(server) == before
+
+
 def test_killed_but_not_made_is_made(server: Server) -> None:
     server.start("ccl-auto-1")
     (part,) = planned(server, config())
