@@ -127,7 +127,8 @@ class Trial:
         self.fleet.write(live, self._login("main", 2))
         script = self.switches.with_name("switch")  # what a careful operator would write: safe to repeat
         script.write_text(
-            f'#!/bin/sh -e\numask 077\necho "$1 $2" >> {self.switches}\n'
+            f"#!/bin/sh -e\numask 077\ntrap 'rm -f {saved}.new {live}.new' EXIT\n"
+            f'echo "$1 $2" >> {self.switches}\n'
             f"grep -q fake-$2- {live} && exit 0\n"
             f'cp {live} {saved}.new; mv {saved}.new {self.fleet.stored("main").parent}/"$1"/.credentials.json\n'
             f'cp {self.fleet.stored("main").parent}/"$2"/.credentials.json {live}.new; mv {live}.new {live}\n'

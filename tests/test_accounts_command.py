@@ -44,6 +44,7 @@ def test_the_placeholders_are_filled_in_without_a_shell(tmp_path: Path) -> None:
         ),
         ("print('only on stdout'); sys.exit(1)", "only on stdout"),
         ("sys.exit(1)", r"\(exit 1\)$"),
+        ("""print('{\\n"error": "no such account"\\n}'); sys.exit(1)""", "no such account"),
         ("os.kill(os.getpid(), 15)", "signal 15"),
         ("sys.stderr.write('x' * 1000000 + '\\nend\\x1b[1m\\n'); sys.exit(1)", r"end \[1m$"),
         ("sys.stderr.buffer.write(b'\\xff\\n'); sys.exit(1)", "exit 1"),

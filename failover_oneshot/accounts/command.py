@@ -152,7 +152,8 @@ def _read(process: "subprocess.Popen[bytes]", deadline: float) -> str:
             if not selector.get_map():
                 time.sleep(0.01)
     for tail in tails.values():
-        lines = [line for line in tail.decode(errors="replace").split("\n") if line.strip()]
+        # a lone bracket, as JSON ends with, says nothing
+        lines = [line for line in tail.decode(errors="replace").split("\n") if any(c.isalnum() for c in line)]
         if lines:
             return redact(" ".join("".join(c if c.isprintable() else " " for c in lines[-1]).split()))[:200]
     return ""
