@@ -101,7 +101,20 @@ def _check(options: argparse.Namespace) -> int:
 
     settings = configs.load(configs.find(options.config, os.environ), os.environ)
     path = run.state_path(options.state, settings, os.environ)
-    report = run.check(settings, path, dry_run=options.dry_run, environ=os.environ)
+    if options.dry_run or not (settings.metrics.textfile or settings.ping.url):
+        report = run.check(settings, path, dry_run=options.dry_run, environ=os.environ)
+    else:
+        from failover_oneshot import told
+
+        told.begin(settings)
+        try:
+            report = run.check(settings, path, dry_run=False, environ=os.environ)
+        except Exception as error:  # it is still said to whoever waits for a sign of life
+            code = _said(error)
+            told.could_not_check(settings, code)
+            told.end(settings, code, str(error))
+            return code
+        told.end(settings, report.exit_code, to_sentence(report))
     if options.json:
         print(to_json(report))  # noqa: T201
     elif not options.quiet:

@@ -6,12 +6,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from failover_oneshot.config_tree import KeyPath, Problem
-from failover_oneshot.settings import SWAPPABLE, AfterSwap, Autonomous, Config, Dedicated, Method, pattern_regex
+from failover_oneshot.settings import (
+    OWN_LABELS,
+    SWAPPABLE,
+    AfterSwap,
+    Autonomous,
+    Config,
+    Dedicated,
+    Method,
+    pattern_regex,
+)
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9._@+-]{0,63}")  # a file name and an argument: no dot or dash in front
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _HOLE = re.compile(r"(?<!\$)\{([A-Za-z_]+)\}")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\x00-\x1f\x7f-\x9f]+")
+_WEB_URL = re.compile(r"(?i)https?://[^/?#]")
 _LONGEST_WAIT = 3600.0  # seconds; a check is over before the operator wonders
 _LONGEST = 365 * 86400.0  # seconds; beyond it, it is a slip of the finger
 _SOCKET_BYTES = 107  # what the kernel takes as the address of a socket
@@ -22,7 +33,7 @@ _RESUME_HOLES = (*_COMMAND_HOLES, "session_id")
 
 def problems(config: Config) -> Iterator[Problem]:
     """All that is impossible in a config whose paths are expanded."""
-    for check in (_accounts, _swap, _quota, _pool, _dedicated, _tmux_and_state):
+    for check in (_accounts, _swap, _quota, _pool, _dedicated, _tmux_and_state, _telling):
         yield from check(config)
 
 
@@ -154,6 +165,25 @@ def _tmux_and_state(config: Config) -> Iterator[Problem]:
         yield Problem(path=("tmux", "socket_path"), text="and socket_name are both set: keep one of them")
     yield from _duration(tmux.timeout, ("tmux", "timeout"), _LONGEST_WAIT, positive=True)
     yield from _duration(config.state.lock_timeout, ("state", "lock_timeout"), _LONGEST_WAIT, positive=True)
+
+
+def _telling(config: Config) -> Iterator[Problem]:
+    """Who is told. A URL is never shown, for it holds a secret."""
+    metrics, notify, ping = config.metrics, config.notify, config.ping
+    if metrics.textfile is not None and PurePath(metrics.textfile).suffix != ".prom":
+        yield Problem(path=("metrics", "textfile"), text="must end in NAME.prom: the collector reads no other files")
+    for label in metrics.labels:
+        if not _VARIABLE.fullmatch(label) or label.startswith("__") or label in OWN_LABELS:
+            ours = ", ".join(sorted(OWN_LABELS))
+            text = f"must be a name of letters, digits and _, and none of those that we set ourselves: {ours}"
+            yield Problem(path=("metrics", "labels", label), text=text, at_key=True)
+    for i, url in enumerate(notify.urls):
+        if not _URL.fullmatch(url):
+            yield Problem(path=("notify", "urls", i), text="is no URL: SCHEME://…, without blanks")
+    if ping.url is not None and not (_URL.fullmatch(ping.url) and _WEB_URL.match(ping.url)):
+        yield Problem(path=("ping", "url"), text="is no URL: https://HOST/…, without blanks")
+    for name, seconds in (("hooks", config.hooks.timeout), ("notify", notify.timeout), ("ping", ping.timeout)):
+        yield from _duration(seconds, (name, "timeout"), _LONGEST_WAIT, positive=True)
 
 
 # -- the parts of a check ----------------------------------------------------------------------------------------------

@@ -87,6 +87,8 @@ class _Paths:
                 socket_path=self.optional(tmux.socket_path, "tmux", "socket_path"),
             ),
             state=replace(config.state, path=self.optional(config.state.path, "state", "path")),
+            metrics=replace(config.metrics, textfile=self.optional(config.metrics.textfile, "metrics", "textfile")),
+            notify=replace(config.notify, urls_file=self.optional(config.notify.urls_file, "notify", "urls_file")),
         )
 
     def account(self, account: Account, path: KeyPath) -> Account:

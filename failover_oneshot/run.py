@@ -17,7 +17,7 @@ from failover_oneshot.look import Sight, look, resume_ids, tell
 from failover_oneshot.model import Finding, Outcome, Restart, Role
 from failover_oneshot.report import Report
 from failover_oneshot.settings import Config, Method
-from failover_oneshot.state import LastCheck, State, mark_exhausted, remember, seconds, settle
+from failover_oneshot.state import LastCheck, Notice, State, mark_exhausted, remember, seconds, settle
 from failover_oneshot.store import Origin, Store
 from failover_oneshot.swap import Swapper
 from failover_oneshot.swap import tell as tell_restart
@@ -47,9 +47,14 @@ def check(config: Config, path: Path, *, dry_run: bool, environ: Mapping[str, st
     """
     store = Store(path, config.state.lock_timeout)
     with nullcontext() if dry_run else store.locked():
-        report = _Check(config, store, environ, dry_run).run()
+        this = _Check(config, store, environ, dry_run)
+        report = this.run()
     if not dry_run and (hook := hooks.due(config.hooks, report, report.outcome_before)):
         hooks.run(*hook, report, config.hooks.timeout)
+    if not dry_run and (config.metrics.textfile or this.notices):
+        from failover_oneshot import told
+
+        told.checked(config, store, report, this.saved, this.notices)
     return report
 
 
@@ -62,6 +67,8 @@ class _Check:
         self.now = datetime.now(UTC)  # the one reading of the clock, after the lock is ours
         self.tmux = (Tmux if dry_run else Control)(config.tmux, environ)
         self.environ = environ
+        self.saved = State()  # as it was last written
+        self.notices: tuple[Notice, ...] = ()  # to be sent once the lock is free
 
     def run(self) -> Report:
         loaded = self.store.load(self.now, quarantine=not self.dry_run)
@@ -107,9 +114,7 @@ class _Check:
 
     def reset(self, state: State, why: str) -> Report:
         """A fresh state begins, and this run swaps nothing."""
-        if not self.dry_run:
-            self.store.save(replace(state, last_check=self.last_check(Outcome.STATE_RESET, None)))
-        return Report(
+        report = Report(
             outcome=Outcome.STATE_RESET,
             reason=why,
             dry_run=self.dry_run,
@@ -117,6 +122,8 @@ class _Check:
             active_account=state.active_account,
             exit_code=EXIT_DATA,
         )
+        self.save(state, report, None)
+        return report
 
     def act(self, state: State, decision: Decision, findings: tuple[Finding, ...]) -> tuple[Result, State]:
         """Carry the decision out; in a dry run, say what that would be."""
@@ -169,9 +176,7 @@ class _Check:
         findings: tuple[Finding, ...],
         created: tuple[Restart, ...],
     ) -> Report:
-        if not self.dry_run:
-            self.store.save(replace(state, last_check=self.last_check(result.outcome, decision)))
-        return Report(
+        report = Report(
             outcome=result.outcome,
             reason=result.reason,
             dry_run=self.dry_run,
@@ -186,6 +191,19 @@ class _Check:
             outcome_before=state.last_check.outcome if state.last_check else None,
             exit_code=EXIT_FAILED if result.outcome is Outcome.FAILED else 0,
         )
+        self.save(state, report, decision)
+        return report
+
+    def save(self, state: State, report: Report, decision: Decision | None) -> None:
+        """Write what the check came to, and what is to be told of it; in a dry run nothing."""
+        if self.dry_run:
+            return
+        if self.config.notify.urls or self.config.notify.urls_file:
+            from failover_oneshot import notices
+
+            state, self.notices = notices.note(self.config.notify, state, report)
+        self.saved = replace(state, last_check=self.last_check(report.outcome, decision))
+        self.store.save(self.saved)
 
     def last_check(self, outcome: Outcome, decision: Decision | None) -> LastCheck:
         return LastCheck(

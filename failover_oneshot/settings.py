@@ -203,6 +203,53 @@ class Hooks(Section, frozen=True):
     "how long a hook may take; at most 1h"
 
 
+OWN_LABELS = frozenset({"account", "kind", "outcome", "role", "version"})
+"""The labels that the metrics use themselves: `metrics.labels` can not set them."""
+
+
+class Metrics(Section, frozen=True):
+    """Numbers for Prometheus, through node_exporter's textfile collector (docs/monitoring.md)."""
+
+    textfile: str | None = None
+    "the file to write after each run, NAME.prom in the collector's folder; empty: none"
+    labels: dict[str, str] = {}
+    "labels that every sample gets: needed when two users of one machine write such files"
+
+
+class Event(StrEnum):
+    """What people are told of."""
+
+    SWAPPED = "swapped"
+    WAITING = "waiting"
+    RESUMED = "resumed"
+    FAILED = "failed"
+    AUTH = "auth"
+
+
+class Notify(Section, frozen=True):
+    """Who is told what happened, through apprise (pip extra `notify`); each situation once; a failure is a warning."""
+
+    urls: tuple[str, ...] = ()
+    "apprise URLs, such as ntfy://…, tgram://…, mailto://…; they hold secrets, so rather put them into urls_file"
+    urls_file: str | None = None
+    "a file of mode 0600 with one apprise URL a line; lines that begin with # are comments"
+    events: tuple[Event, ...] = tuple(Event)
+    "which events: swapped, waiting, resumed, failed, auth (sessions ask to log in again)"
+    timeout: Duration = Duration(10)
+    "how long sending may take; at most 1h"
+
+
+class Ping(Section, frozen=True):
+    """A dead man's switch in the manner of healthchecks.io: it raises the alarm when the pings stay away."""
+
+    url: str | None = None
+    "pinged after each run that went well, and with /fail behind it after one that did not; empty: nothing is"
+    start: bool = False
+    "true: also pinged with /start when a run begins, so that its duration is measured"
+    timeout: Duration = Duration(5)
+    "how long a ping may take; at most 1h"
+
+
 class Config(Section, frozen=True):
     """The whole file."""
 
@@ -220,6 +267,12 @@ class Config(Section, frozen=True):
     "where the memory between checks is kept"
     hooks: Hooks = Hooks()
     "your own programs, told of what a check did"
+    metrics: Metrics = Metrics()
+    "numbers for Prometheus"
+    notify: Notify = Notify()
+    "who is told what happened"
+    ping: Ping = Ping()
+    "a dead man's switch that is pinged by each run"
 
     def account(self, name: str | None) -> Account | None:
         """The account of that name, or None."""

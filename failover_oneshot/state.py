@@ -103,6 +103,17 @@ class LastCheck(Struct, frozen=True, kw_only=True):
     duration_ms: int = 0
 
 
+class Notice(Struct, frozen=True, kw_only=True):
+    """A message for people, kept until it is delivered: sent when ``next_at`` has come (docs/monitoring.md)."""
+
+    at: Utc
+    event: str
+    text: str
+    tries: int = 0
+    next_at: Utc
+    left: tuple[int, ...] | None = None  # which of the targets still lack it, by their number; None: all of them
+
+
 class Rejected(Struct, frozen=True, kw_only=True):
     """A candidate that could not be swapped to in this attempt."""
 
@@ -156,6 +167,9 @@ class State(Struct, frozen=True, kw_only=True):
     paused: Pause | None = None
     last_failure: Trouble | None = None
     last_check: LastCheck | None = None
+    told: dict[str, str] = {}  # situations that people know of, until they end, with what tells one from the next
+    outbox: tuple[Notice, ...] = ()
+    counters: dict[str, int] = {}  # how many entries of each outcome the history was ever given
     history: tuple[dict[str, Any], ...] = ()
 
     def account(self, name: str | None) -> AccountMemory:
@@ -275,8 +289,10 @@ def with_account(state: State, name: str, **changes: Any) -> State:
 
 
 def with_history(state: State, entry: Mapping[str, Any], keep: int) -> State:
-    """The state with one more entry of history, of which the newest ``keep`` stay."""
-    return replace(state, history=(*state.history, dict(entry))[-keep:])
+    """The state with one more entry of history, of which the newest ``keep`` stay; it is counted for good."""
+    outcome = str(entry.get("outcome"))
+    counters = {**state.counters, outcome: state.counters.get(outcome, 0) + 1}
+    return replace(state, history=(*state.history, dict(entry))[-keep:], counters=counters)
 
 
 def seconds(at: datetime) -> datetime:

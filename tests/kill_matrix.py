@@ -223,6 +223,7 @@ class Trial:
         assert state["active_account"] == ("main" if self.method == "resumed" else "backup")
         outcome = "resumed" if self.method == "resumed" else "swapped"
         assert [e["outcome"] for e in state["history"]] == [outcome], "exactly one swap"
+        assert state["counters"][outcome] == 1, "and it is counted once"
         for name in POOL:
             hit = state["sessions"][name]["hit"]
             assert hit is None or hit["acted_on"], "a nudged session has moved on"

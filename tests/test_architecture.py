@@ -12,6 +12,7 @@ NAME = ROOT.name
 PURE = {
     *("model", "settings", "durations", "zones", "state", "report", "redact", "panes"),
     *("screen", "patterns", "classify", "clauses", "resets", "detect", "decide", "sentences", "strategy", "journal"),
+    *("metrics", "notices"),
 }
 IMPURE_MODULES = {
     *("asyncio", "fcntl", "glob", "io", "locale", "logging", "os", "pathlib", "random", "secrets", "select", "shutil"),
@@ -20,7 +21,7 @@ IMPURE_MODULES = {
 IMPURE_CALLS = {"open", "input", "print", "breakpoint", "exec", "eval", "__import__"}
 CLOCKS = {"now", "utcnow", "today"}  # of datetime and date
 # Who may start a program at all: tmux only in `tmux`; a swap command in its method; systemctl and the like in `ctl`.
-RUNS_PROGRAMS = ("tmux", "accounts.command", "hooks", "ctl")
+RUNS_PROGRAMS = ("tmux", "accounts.command", "hooks", "notify", "ctl")
 # The shell, outermost last: nothing but the ones after it may import it.
 SHELL = ("run", "cli", "ctl", "__main__")
 LONGEST = 350
