@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 from failover_oneshot.config_tree import KeyPath, Problem
 from failover_oneshot.settings import (
+    EVENTS,
     OWN_LABELS,
     SWAPPABLE,
     AfterSwap,
@@ -21,8 +22,8 @@ _ACCOUNT = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9._@+-]{0,63}")  # a file name an
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _HOLE = re.compile(r"(?<!\$)\{([A-Za-z_]+)\}")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\x00-\x1f\x7f-\x9f]+")
-_WEB_URL = re.compile(r"(?i)https?://[^/?#]")
+_URL = r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\x00-\x1f\x7f-\x9f]+"  # compiled when there is one to check
+_WEB_URL = r"(?i)https?://[^/?#]"
 _LONGEST_WAIT = 3600.0  # seconds; a check is over before the operator wonders
 _LONGEST = 365 * 86400.0  # seconds; beyond it, it is a slip of the finger
 _SOCKET_BYTES = 107  # what the kernel takes as the address of a socket
@@ -177,10 +178,13 @@ def _telling(config: Config) -> Iterator[Problem]:
             ours = ", ".join(sorted(OWN_LABELS))
             text = f"must be a name of letters, digits and _, and none of those that we set ourselves: {ours}"
             yield Problem(path=("metrics", "labels", label), text=text, at_key=True)
+    for i, event in enumerate(notify.events):
+        if event not in EVENTS:
+            yield Problem(path=("notify", "events", i), text=f"must be one of {', '.join(EVENTS)}")
     for i, url in enumerate(notify.urls):
-        if not _URL.fullmatch(url):
+        if not re.fullmatch(_URL, url):
             yield Problem(path=("notify", "urls", i), text="is no URL: SCHEME://…, without blanks")
-    if ping.url is not None and not (_URL.fullmatch(ping.url) and _WEB_URL.match(ping.url)):
+    if ping.url is not None and not (re.fullmatch(_URL, ping.url) and re.match(_WEB_URL, ping.url)):
         yield Problem(path=("ping", "url"), text="is no URL: https://HOST/…, without blanks")
     for name, seconds in (("hooks", config.hooks.timeout), ("notify", notify.timeout), ("ping", ping.timeout)):
         yield from _duration(seconds, (name, "timeout"), _LONGEST_WAIT, positive=True)

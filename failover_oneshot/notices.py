@@ -14,7 +14,7 @@ from failover_oneshot.model import Kind, Outcome
 from failover_oneshot.redact import redact
 from failover_oneshot.report import Report, to_sentence
 from failover_oneshot.sentences import names
-from failover_oneshot.settings import Event, Notify
+from failover_oneshot.settings import Notify
 from failover_oneshot.state import Notice, State, seconds, stamp
 
 MAX_TRIES = 8  # the pauses between them are 1, 2, 4 … 64 minutes: the last is made after two hours
@@ -24,7 +24,7 @@ LONGEST_TEXT = 1500
 Key = tuple[datetime, str]
 """What tells one notice from the others: when, and of what."""
 
-_ONCE = {Outcome.SWAPPED: Event.SWAPPED, Outcome.RESUMED: Event.RESUMED}
+_ONCE = {Outcome.SWAPPED: "swapped", Outcome.RESUMED: "resumed"}
 _FAILURES = (Outcome.FAILED, Outcome.STATE_RESET)
 _RECOVERED = (Outcome.OK, Outcome.NO_SESSIONS, Outcome.SWAPPED, Outcome.RESUMED, Outcome.WAITING)
 
@@ -44,7 +44,7 @@ def note(notify: Notify, state: State, report: Report) -> tuple[State, tuple[Not
             told[situation] = about
         if event in notify.events and not _said_already(situation, outbox, now):
             body = redact(text)[:LONGEST_TEXT]
-            outbox.append(Notice(at=now, event=str(event), text=body, next_at=now))
+            outbox.append(Notice(at=now, event=event, text=body, next_at=now))
     due: list[Notice] = []
     for number, notice in enumerate(outbox):
         # A time further off than any that we set was set by a clock that has been put back since.
@@ -78,28 +78,28 @@ def _pause(tries: int) -> timedelta:
 
 def _said_already(situation: str, outbox: Sequence[Notice], now: datetime) -> bool:
     """Whether the notice of a failure names the account's trouble already: one message is enough."""
-    return situation.startswith("account:") and any(n.event == Event.FAILED and n.at == now for n in outbox)
+    return situation.startswith("account:") and any(n.event == "failed" and n.at == now for n in outbox)
 
 
-def _happened(state: State, report: Report) -> Iterator[tuple[str, Event, str, str]]:
+def _happened(state: State, report: Report) -> Iterator[tuple[str, str, str, str]]:
     """What is so now: situation, event, what tells it from the next of its kind ("": it does not last), and text."""
     sentence = f"{to_sentence(report)} ({stamp(report.at)})"
     if report.outcome in _ONCE:
         yield "", _ONCE[report.outcome], "", sentence
     if report.outcome is Outcome.WAITING and state.waiting is not None:
-        yield "waiting", Event.WAITING, stamp(state.waiting.since), sentence
+        yield "waiting", "waiting", stamp(state.waiting.since), sentence
     if report.outcome in _FAILURES:
-        yield "failed", Event.FAILED, state.told.get("failed") or stamp(report.at), sentence
+        yield "failed", "failed", state.told.get("failed") or stamp(report.at), sentence
     asking = [f for f in report.findings if f.kind is Kind.AUTH and not f.busy and not f.stale]
     if asking:
         account = report.active_account or "unknown"
         shown = asking[0].snippet or asking[0].pattern or "a login prompt"
         text = f"auth: account {account} has to log in again; {names(asking)}: “{shown}” ({stamp(report.at)})"
-        yield "auth", Event.AUTH, account, text
+        yield "auth", "auth", account, text
     for name, memory in state.accounts.items():
         if memory.unusable is not None:
             text = f"auth: account {name} could not be swapped to: {memory.unusable.reason} ({stamp(report.at)})"
-            yield f"account:{name}", Event.AUTH, state.told.get(f"account:{name}") or stamp(memory.unusable.at), text
+            yield f"account:{name}", "auth", state.told.get(f"account:{name}") or stamp(memory.unusable.at), text
 
 
 def _over(situation: str, state: State, report: Report) -> bool:

@@ -42,8 +42,8 @@ def _struct(struct: type[Struct], docs: dict[tuple[str, str], str]) -> dict[str,
         if default is not NODEFAULT and not isinstance(default, Struct):
             about["default"] = _plain(default)
         kind = _kind(field.type, docs)
-        if field.name == "swap_on":
-            kind["items"] = {"enum": [_plain(choice) for choice in settings.SWAPPABLE]}
+        if choices := {"swap_on": settings.SWAPPABLE, "events": settings.EVENTS}.get(field.name):
+            kind["items"] = {"enum": [_plain(choice) for choice in choices]}
         properties[field.name] = (kind if field.required else _or_blank(kind)) | about
     required = [field.name for field in fields if field.required]
     return {

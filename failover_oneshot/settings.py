@@ -216,14 +216,8 @@ class Metrics(Section, frozen=True):
     "labels that every sample gets: needed when two users of one machine write such files"
 
 
-class Event(StrEnum):
-    """What people are told of."""
-
-    SWAPPED = "swapped"
-    WAITING = "waiting"
-    RESUMED = "resumed"
-    FAILED = "failed"
-    AUTH = "auth"
+EVENTS = ("swapped", "waiting", "resumed", "failed", "auth")
+"""What people can be told of: all that `notify.events` may name."""
 
 
 class Notify(Section, frozen=True):
@@ -233,7 +227,7 @@ class Notify(Section, frozen=True):
     "apprise URLs, such as ntfy://…, tgram://…, mailto://…; they hold secrets, so rather put them into urls_file"
     urls_file: str | None = None
     "a file of mode 0600 with one apprise URL a line; lines that begin with # are comments"
-    events: tuple[Event, ...] = tuple(Event)
+    events: tuple[str, ...] = EVENTS
     "which events: swapped, waiting, resumed, failed, auth (sessions ask to log in again)"
     timeout: Duration = Duration(10)
     "how long sending may take; at most 1h"

@@ -13,7 +13,7 @@ from failover_oneshot import notices
 from failover_oneshot.model import Finding, Kind, Outcome
 from failover_oneshot.notices import MAX_TRIES, delivered, key, note
 from failover_oneshot.report import Move, Report
-from failover_oneshot.settings import Event, Notify
+from failover_oneshot.settings import Notify
 from failover_oneshot.state import AccountMemory, Notice, State, Trouble, Waiting
 
 ALL = Notify(urls=("json://nowhere.invalid",))
@@ -117,7 +117,7 @@ def test_an_account_that_could_not_be_swapped_to_is_told_once_until_it_works() -
 
 
 def test_only_the_wanted_events_are_told() -> None:
-    only = Notify(urls=ALL.urls, events=(Event.FAILED,))
+    only = Notify(urls=ALL.urls, events=("failed",))
     assert story((FREE, report(Outcome.SWAPPED)), (FREE, report(Outcome.FAILED, 11)), notify=only) == [[], ["failed"]]
 
 
