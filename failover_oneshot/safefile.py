@@ -36,6 +36,35 @@ def read_bounded(path: str | Path, limit: int) -> bytes:
         os.close(fd)
 
 
+def shared(path: str | Path) -> str | None:
+    """Why somebody else could write that file or put another in its place, with the mend; None when nobody could.
+
+    Neither the file nor its folder need exist; a link is looked at as well as what it leads to. We trust our own user
+    and root. OSError when it can not be made out.
+    """
+    for place in sorted({str(Path(path).absolute()), os.path.realpath(path)}):
+        folder = os.path.dirname(place)  # noqa: PTH120
+        if (around := _lstat(folder)) is None:
+            continue
+        for name, info in ((folder, around), (place, _lstat(place))):
+            if info is None:
+                continue
+            if info.st_uid not in {os.geteuid(), 0}:
+                return f"{name} belongs to another user (uid {info.st_uid}): run this as that user, or move it"
+            if stat.S_ISLNK(info.st_mode) or not info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                continue
+            if name == folder or around.st_mode & (stat.S_IXGRP | stat.S_IXOTH):  # a closed folder protects its files
+                return f"{name} can be written by others, who may have forged it: look, then `chmod go-w '{name}'`"
+    return None
+
+
+def _lstat(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
 def real_path(path: str | Path) -> Path:
     """The file that a path means, its links resolved; it need not exist. ELOOP for links that go in a circle."""
     real = os.path.realpath(path)

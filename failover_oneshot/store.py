@@ -57,13 +57,14 @@ class Store:
 
         The lock is a file of its own: filelock before 3.21 truncates what it locks.
 
-        Raises LockTimeoutError after ``state.lock_timeout``, StoreError when the folder can not be used.
+        Raises LockTimeoutError after ``state.lock_timeout``, StoreError when the folder can not be used or trusted.
         """
         from filelock import FileLock, Timeout
 
         lock = FileLock(f"{self.path}.lock", timeout=self._lock_timeout, mode=0o600)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._refuse_shared()
             lock.acquire()
         except FileExistsError:
             raise StoreError(f"cannot keep a state: {self.path.parent} is not a folder") from None
@@ -80,9 +81,10 @@ class Store:
         """The state, from the file, else from its backup, else a fresh one.
 
         ``quarantine``: move a corrupt file aside (never done by a dry run). Raises StoreError when the file can not be
-        read or was written by a newer version.
+        read, could have been written by others, or was written by a newer version.
         """
         try:
+            self._refuse_shared()
             data = safefile.read_bounded(self.path, MAX_BYTES)
         except FileNotFoundError:
             return Loaded(State(), Origin.FRESH)
@@ -96,6 +98,11 @@ class Store:
             return self._recover(str(error) if data.strip() else "it is empty", now, quarantine)
         self._good = True
         return Loaded(state, Origin.FILE)
+
+    def _refuse_shared(self) -> None:
+        """The journal in the state holds commands that the next check runs: who can write it can run them as us."""
+        if why := safefile.shared(self.path):
+            raise StoreError(f"the state is not safe: {why}")
 
     def _decode(self, data: bytes, path: Path) -> State:
         raw = msgspec.json.decode(data)

@@ -221,6 +221,20 @@ def test_a_broken_state_swaps_nothing(blocked: Fleet, content: bytes, code: int,
         assert blocked.check()["outcome"] == "swapped"
 
 
+def test_a_state_folder_that_others_can_write_is_refused_in_one_line(blocked: Fleet) -> None:
+    blocked.check("--dry-run")
+    blocked.state_file.parent.mkdir()
+    blocked.state_file.parent.chmod(0o777)
+    before = pids(blocked), blocked.live()
+    for flags in ((), ("--dry-run",)):
+        done = blocked.run(*flags)
+        assert (done.returncode, done.stdout) == (74, "")
+        assert f"chmod go-w '{blocked.state_file.parent}'" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert (pids(blocked), blocked.live()) == before
+    assert list(blocked.state_file.parent.iterdir()) == []
+
+
 def test_a_clock_that_jumped_back_a_day_blocks_for_one_cooldown_only(blocked: Fleet) -> None:
     ahead = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
     blocked.set_state(active_account="main", last_swap={"at": ahead, "from": "backup", "to": "main", "reason": ""})

@@ -128,6 +128,53 @@ def test_leftovers_go_only_when_certainly_ours_and_old(tmp_path: Path) -> None:
     assert safefile.clean_leftovers(tmp_path / "nowhere") == 0
 
 
+def test_who_else_could_write_a_file_is_named_with_the_mend(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    path = folder / "file"
+    assert safefile.shared(path) is None, "neither of them exists"
+    folder.mkdir(0o755)
+    assert safefile.shared(path) is None
+    path.write_text("")
+    for folder_mode, file_mode, culprit in (
+        (0o755, 0o644, None),
+        (0o700, 0o666, None),
+        (0o711, 0o620, path),
+        (0o755, 0o602, path),
+        (0o720, 0o600, folder),
+        (0o702, 0o600, folder),
+        (0o1777, 0o600, folder),
+    ):
+        path.chmod(file_mode)
+        folder.chmod(folder_mode)
+        why = safefile.shared(path)
+        assert (why is None) is (culprit is None), (oct(folder_mode), oct(file_mode), why)
+        if culprit:
+            assert f"`chmod go-w '{culprit}'`" in str(why)
+
+
+def test_a_link_is_as_safe_as_the_place_that_it_leads_to(tmp_path: Path) -> None:
+    for name, folder_mode in (("safe", 0o700), ("open", 0o777)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(folder_mode)
+    (tmp_path / "out").symlink_to("open/file")
+    (tmp_path / "in").symlink_to("safe/file")
+    assert safefile.shared(tmp_path / "in") is None
+    assert "open can be written by others" in str(safefile.shared(tmp_path / "out"))
+    (tmp_path / "open/link").symlink_to("../safe/file")
+    assert "open can be written by others" in str(safefile.shared(tmp_path / "open/link"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_what_belongs_to_another_user_is_not_ours_to_trust(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir(0o700)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("file")
+    for name in ("theirs", "file", "link"):
+        os.chown(tmp_path / name, 65534, 65534, follow_symlinks=False)
+    for name in ("theirs/file", "file", "link"):
+        assert "another user (uid 65534)" in str(safefile.shared(tmp_path / name))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root writes other users' files")
 def test_a_file_that_root_replaces_stays_its_users(tmp_path: Path) -> None:
     path = tmp_path / "file"

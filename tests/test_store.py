@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,40 @@ def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> Non
         pass
     with pytest.raises(StoreError, match="Not a directory"):
         store.save(FULL)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
+def test_a_folder_that_others_can_write_is_refused(path: Path, mode: int) -> None:
+    """A forged journal would be carried out: nothing is read there, and nothing made, the lock included."""
+    saved(path)
+    path.parent.chmod(mode)
+    before = sorted(path.parent.iterdir())
+    store = Store(path, 1)
+    mend = f"chmod go-w '{path.parent}'"
+    with pytest.raises(StoreError, match=mend):
+        store.load(NOW, quarantine=False)
+    with pytest.raises(StoreError, match=mend), store.locked():
+        pass
+    assert sorted(path.parent.iterdir()) == before
+
+
+def test_planted_links_are_not_followed(path: Path, tmp_path: Path) -> None:
+    """As if somebody had put them there before the folder was closed: what they lead to stays as it is."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    saved(path)
+    for name in ("state.json.lock", "state.json.bak"):
+        path.with_name(name).symlink_to(victim)
+    store = Store(path, 1)
+    with suppress(StoreError), store.locked():
+        pass
+    path.with_name("state.json.lock").unlink()
+    with store.locked():
+        store.load(NOW, quarantine=True)
+        store.save(replace(FULL, active_account="backup"))
+    assert victim.read_text() == "precious"
+    assert not path.with_name("state.json.bak").is_symlink()
+    assert stat.S_IMODE(victim.stat().st_mode) == 0o644
 
 
 def hold(path: str, ready: Any, done: Any) -> None:

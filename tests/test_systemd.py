@@ -1,6 +1,7 @@
 """The shipped units under a real user manager: what the timer starts, and what outlives it."""
 
 import json
+import shutil
 import stat
 import subprocess
 import sys
@@ -120,9 +121,16 @@ tmux: {{socket_path: "{socket}"}}
 """
 
 
-def test_timer_fires_the_check_and_sessions_survive(manager: UserManager, server: Server) -> None:
+@pytest.mark.parametrize("unit", ["as shipped", "hardened"])
+def test_timer_fires_the_check_and_sessions_survive(manager: UserManager, server: Server, unit: str) -> None:
     """The whole product: the pool is blocked, the timer fires, the account is swapped, and all sessions live on."""
     home = manager.home
+    shutil.rmtree(home / ".local/state", ignore_errors=True)
+    for left in ("messages", ".claude.json"):
+        (home / left).unlink(missing_ok=True)
+    if unit == "hardened":
+        hardened = (DEPLOY / "failover-hardened.conf").read_text()
+        manager.drop_in("failover.service", UNLIMITED.format(manager.folder / "out") + hardened)
     for account in ("main", "backup"):
         identity = {"accountUuid": f"uuid-{account}", "emailAddress": f"{account}@example.invalid"}
         private(home / f"accounts/{account}/.credentials.json", {"claudeAiOauth": tokens(account)})
@@ -130,7 +138,7 @@ def test_timer_fires_the_check_and_sessions_survive(manager: UserManager, server
     private(home / ".claude/.credentials.json", {"claudeAiOauth": tokens("main")})
     private(home / ".claude.json", {"oauthAccount": {"accountUuid": "uuid-main"}, "numStartups": 7})
     private(home / "quota.json", {"main": (datetime.now(UTC) + timedelta(hours=2)).isoformat()})
-    (home / "work").mkdir()
+    (home / "work").mkdir(exist_ok=True)
     log = home / "messages"
     standin = f"{sys.executable} -m failover_oneshot.standin --quota {home}/quota.json --log {log}"
     config = home / ".config/failover/failover.yaml"

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
-SERVICE, TIMER, SYSTEM = (DEPLOY / f"failover{end}" for end in (".service", ".timer", "-system.conf"))
+SERVICE, TIMER, SYSTEM, HARDENED = (
+    DEPLOY / f"failover{end}" for end in (".service", ".timer", "-system.conf", "-hardened.conf")
+)
 
 
 def settings(path: Path) -> list[tuple[str, str]]:
@@ -54,6 +56,23 @@ def test_the_system_units_are_clean(tmp_path: Path, units: Path) -> None:
     assert verify(tmp_path, "--system", SERVICE.name, TIMER.name, units=units) == ""
 
 
+def test_the_hardened_user_unit_is_clean_and_as_closed_as_it_says(tmp_path: Path, units: Path) -> None:
+    shutil.copy(HARDENED, units / "failover.service.d/hardened.conf")
+    assert verify(tmp_path, "--user", SERVICE.name, TIMER.name, units=units) == ""
+    for name, parts in (("9.7", [SERVICE]), ("6.0", [SERVICE, HARDENED])):
+        unit = tmp_path / name / SERVICE.name
+        unit.parent.mkdir()
+        unit.write_text("\n".join(part.read_text() for part in parts))
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+        argv = ["systemd-analyze", "--user", "security", "--offline=true", "--no-pager", str(unit)]
+        done = subprocess.run(argv, check=False, capture_output=True, text=True, env=env)
+        figure = re.search(r"Overall exposure level for failover.service: ([\d.]+)", done.stdout)
+        if figure is None:
+            pytest.skip(f"systemd-analyze can not judge a unit here: {done.stderr.strip()}")
+        assert float(figure[1]) <= float(name) + 0.2, "other versions of systemd count a little differently"
+        assert f"{name} with" in HARDENED.read_text().replace("\n# ", " ")
+
+
 @pytest.mark.parametrize("manager", ["--user", "--system"])
 def test_a_wrong_line_would_be_seen(tmp_path: Path, units: Path, manager: str) -> None:
     """The checks above can fail, and drop-ins are read."""
@@ -83,7 +102,7 @@ def test_the_timer_counts_from_the_end_of_the_check() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", [SERVICE, TIMER, SYSTEM], ids=lambda p: p.name)
+@pytest.mark.parametrize("path", [SERVICE, TIMER, SYSTEM, HARDENED], ids=lambda p: p.name)
 def test_each_line_has_its_reason_above(path: Path) -> None:
     """Assignments without a blank line between share a comment; [Unit] and [Install] explain themselves."""
     section, reason = "", False
