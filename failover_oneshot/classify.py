@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from failover_oneshot import resets
 from failover_oneshot.model import Evidence, Kind, Limit, Reading
 from failover_oneshot.patterns import (
     DAEMON_QUOTA,
@@ -17,7 +16,6 @@ from failover_oneshot.patterns import (
     normalise,
     without_hints,
 )
-from failover_oneshot.redact import redact
 from failover_oneshot.screen import Block, Mark, Screen, parse
 from failover_oneshot.settings import Quota, pattern_regex
 
@@ -208,6 +206,10 @@ def _reading(
     """The reading for a row. ``line``: the part of ``message`` that is shown, when that is not all of it."""
     if row.kind is Kind.OK:
         return Reading(kind=Kind.OK, evidence=evidence, rule=row.name)
+    # Imported here: a healthy fleet's check needs neither.
+    from failover_oneshot import resets
+    from failover_oneshot.redact import redact
+
     told = row.kind in {Kind.QUOTA, Kind.WARNING}
     message = without_hints(" ".join(message.split()))
     reset = resets.extract(message) if told else None

@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line of `failover-check`."""
     p = argparse.ArgumentParser(
         prog="failover-check",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),  # to ask the terminal costs an import
         description="Look once at the agent sessions in tmux and swap the account if its quota is used up.",
         epilog="Exit codes: 0 done, 1 a swap failed, 2 usage, 65 state reset, 69 tmux unavailable, 74 state unreadable "
         "or unwritable, 75 try again, 78 config wrong.",

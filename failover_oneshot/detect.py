@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from failover_oneshot import durations, resets
+from failover_oneshot import durations
 from failover_oneshot.classify import same_hit
 from failover_oneshot.model import Evidence, Finding, Kind, Limit, Observation, Pane, Reading, Session
 from failover_oneshot.settings import Config, Method
@@ -125,6 +125,8 @@ class _Look:
         """The reset as an instant: the record's own, else the text's, from when it was printed or first seen."""
         if reading.resets_at is not None or not reading.reset_text:
             return reading.resets_at
+        from failover_oneshot import resets  # here: a healthy fleet's check does not need it
+
         seen_at = reading.printed_at or self.now
         limit = None if reading.limit_is_guess else reading.limit
         found = resets.resolve(reading.reset_text, seen_at, self.zone, limit)

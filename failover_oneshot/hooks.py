@@ -10,7 +10,6 @@ import subprocess
 from contextlib import suppress
 
 from failover_oneshot.model import Outcome
-from failover_oneshot.redact import redact
 from failover_oneshot.report import Report, to_json
 from failover_oneshot.settings import Hooks
 
@@ -58,6 +57,8 @@ def run(name: str, argv: tuple[str, ...], report: Report, timeout: float) -> Non
         log.warning("hook %s did not end within hooks.timeout and was killed", name)
         return
     if process.returncode:
+        from failover_oneshot.redact import redact
+
         lines = [line for line in said.splitlines() if line.strip()]
         why = f": {redact(lines[-1])[:200]}" if lines else ""
         log.warning("hook %s failed (exit %d)%s", name, process.returncode, why)

@@ -13,11 +13,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from failover_oneshot import resets
 from failover_oneshot.clients import SESSION_ID, Client, clients_of, find_clients, read_end
 from failover_oneshot.model import Evidence, Kind, Limit, Reading
 from failover_oneshot.patterns import limit_of, match, normalise
-from failover_oneshot.redact import redact
 
 TAIL = 64 * 1024  # bytes of a conversation that are read, from its end
 _SNIPPET = 120
@@ -134,6 +132,10 @@ def _reading(record: _Record, owner: str | None) -> Reading | None:
     kind, rule = _classify(record, text, limits)
     if kind is None or kind is Kind.WARNING:
         return None
+    # Imported here: a healthy fleet's check needs neither.
+    from failover_oneshot import resets
+    from failover_oneshot.redact import redact
+
     is_quota = kind is Kind.QUOTA
     return Reading(
         kind=kind,
