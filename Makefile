@@ -7,14 +7,17 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check install
 ARGS :=
 
-.PHONY: help demo test lint bench detection-report clean tmux
+.PHONY: help demo test lint bench bench-startup detection-report lab fuzz clean tmux
 
 help:
 	@echo 'make demo    a pool of stand-in agents hits its limit on a private tmux server, and one check swaps the account'
 	@echo 'make test    the test suite (ARGS="-k name" is handed to pytest)'
 	@echo 'make lint    ruff and mypy'
-	@echo 'make bench   start-up time, tmux processes and memory of one check against their budget'
-	@echo 'make detection-report   what detection makes of every recording, and of six thousand variations'
+	@echo 'make bench   what a check costs, from one pane to a thousand, against its kin; into docs/performance.md'
+	@echo 'make bench-startup   only its start-up time, tmux processes and memory, against their budget'
+	@echo 'make lab     random faults against the real program, and the laws checked after each (ARGS="--steps N --seed S")'
+	@echo 'make fuzz    random input to everything that reads (ARGS="--minutes N")'
+	@echo 'make detection-report   what detection makes of every recording, and of ten thousand variations'
 	@echo 'make clean   remove .venv and all caches'
 
 demo: tmux $(VENV)/installed
@@ -28,14 +31,23 @@ lint: $(VENV)/installed-dev
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy --strict
 
-bench: tmux $(VENV)/installed
-	@$(VENV)/bin/python -m bench.startup $(ARGS)
+bench: bench-startup
+	@$(VENV)/bin/python -m bench.sizes $(ARGS)
+
+bench-startup: tmux $(VENV)/installed
+	@$(VENV)/bin/python -m bench.startup
+
+lab: tmux $(VENV)/installed-dev
+	@$(VENV)/bin/python -m lab.faults $(ARGS)
+
+fuzz: tmux $(VENV)/installed-dev
+	@$(VENV)/bin/python -m lab.fuzz $(ARGS)
 
 detection-report: $(VENV)/installed-dev
 	@$(VENV)/bin/python tests/detection_report.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
 tmux:
 	@command -v tmux >/dev/null || { echo 'tmux is not installed: apt install tmux' >&2; exit 1; }

@@ -1,0 +1,1 @@
+"""What a check costs: `bench.startup` and `bench.sizes`."""

@@ -1,0 +1,218 @@
+"""A check against its kin, from one pane to a thousand: `python -m bench.sizes` (or `make bench`).
+
+All in one run and in turns, on one private tmux server:
+
+(a) the bare interpreter with the same imports;
+(b) the way of the Go daemon, `has-session` and `capture-pane` for each session: once by an interpreter with the same
+    imports, once by a shell that has nothing to start;
+(c) the nearest peer's one-shot and its `status`, in a throwaway home without network.
+
+Writes the table into docs/performance.md and the plot beside it; exit 1 when a target is missed.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import places
+from bench.measure import IMPORTS, Sample, in_turns, memory, processes, ratio, run
+from bench.paper import Line, between, plot, table
+from bench.scene import Fleet, throwaway_fleet
+
+SIZES = (1, 5, 10, 50, 100, 500, 1000)
+CHECKS_A_DAY = 24 * 3600 // 30
+DAEMON = (
+    IMPORTS + "; import sys; tmux, socket, *names = sys.argv[1:]\n"
+    "for name in names:\n"
+    "    for what in (['has-session'], ['capture-pane', '-p']):\n"
+    "        subprocess.run([tmux, '-S', socket, *what, '-t', f'={name}:'], check=True, capture_output=True)\n"
+)
+DAEMON_SH = (
+    'tmux=$1; socket=$2; shift 2; for name; do "$tmux" -S "$socket" has-session -t "=$name" && '
+    '"$tmux" -S "$socket" capture-pane -p -t "=$name:" >/dev/null || exit 1; done'
+)
+
+CHECK, IMPORTED, DAEMONS, SHELLS = "failover-check", "(a) imports alone", "(b) daemon's way", "(b) the same, from sh"
+
+
+class Bench:
+    """The measurements of one fleet that grows."""
+
+    def __init__(self, fleet: Fleet, programs: Path, rounds: int) -> None:
+        self.fleet = fleet
+        self.programs = programs
+        self.rounds = rounds
+        self.output = fleet.folder / "output"
+        self.lines: list[Line] = []
+        self.walls: dict[str, dict[int, float]] = {}
+        self.load: list[float] = []
+        self.times_imports: dict[int, float] = {}
+        self.times_daemon: dict[int, float] = {}
+        self.idle = 0.0
+
+    def check(self, name: str, skip: int = 0) -> list[str]:
+        return [str(self.programs / "failover-check"), "--config", str(self.fleet.config(name, skip=skip))]
+
+    def run(self, command: Sequence[str]) -> Sample:
+        return run(command, self.output, self.fleet.environ)
+
+    def measure(self, size: int) -> None:
+        """One size: the check, (a) and (b), in turns."""
+        self.fleet.grow(size)
+        python = str(self.programs / "python")
+        names = [self.fleet.name(index) for index in range(size)]
+        server = [str(shutil.which("tmux")), str(self.fleet.folder / "s"), *names]
+        commands = {
+            CHECK: self.check("plain"),
+            IMPORTED: [python, "-c", IMPORTS],
+            DAEMONS: [python, "-c", DAEMON, *server],
+            SHELLS: ["/bin/sh", "-c", DAEMON_SH, "sh", *server],
+        }
+        self.verify(size, [*commands[CHECK], "--json"])
+        few = max(3, self.rounds // 4)
+        found = dict(
+            zip(
+                (CHECK, IMPORTED),
+                in_turns(self.rounds, lambda: self.run(commands[CHECK]), lambda: self.run(commands[IMPORTED])),
+                strict=True,
+            )
+        )
+        rounds = self.rounds if size <= 10 else few
+        ours, *theirs = in_turns(
+            rounds,
+            lambda: self.run(commands[CHECK]),
+            lambda: self.run(commands[DAEMONS]),
+            lambda: self.run(commands[SHELLS]),
+        )
+        found |= dict(zip((DAEMONS, SHELLS), theirs, strict=True))
+        self.times_imports[size] = ratio(found[CHECK], found[IMPORTED])
+        self.times_daemon[size] = ratio(found[DAEMONS], ours)
+        for name, samples in found.items():
+            known = None if name == IMPORTED else self.server_cpu(commands[name], few)
+            base = found[IMPORTED][: len(samples)]
+            times = None if name == IMPORTED else ratio(samples, base)
+            started = processes(commands[name], self.fleet.environ)
+            peak = None if name == SHELLS else memory(commands[name], self.fleet.environ)
+            self.lines.append(Line(size, name, samples, started, peak, known, times))
+            self.walls.setdefault(name, {})[size] = statistics.median(sample.wall for sample in samples)
+        self.load.append(os.getloadavg()[0])
+        if size == 10:
+            self.idle_day()
+
+    def server_cpu(self, command: Sequence[str], rounds: int) -> float:
+        before = self.fleet.server_cpu()
+        for _ in range(rounds):
+            self.run(command)
+        return (self.fleet.server_cpu() - before) / rounds
+
+    def idle_day(self) -> None:
+        """The healthy part of the fleet: what a check costs that finds nothing, which is nearly every one."""
+        command = self.check("idle", skip=1)
+        (samples,) = in_turns(self.rounds, lambda: self.run(command))
+        self.idle = statistics.median(sample.cpu for sample in samples)
+        self.lines.append(Line(self.fleet.size - 1, f"{CHECK}, all healthy", samples, None))
+
+    def verify(self, size: int, command: Sequence[str]) -> None:
+        """It is the check that is meant: every session seen, the hit found, nothing swapped."""
+        self.run(command)
+        report = json.loads(self.output.read_text())
+        if (report["outcome"], report["blocked_pool"], len(report["sessions"])) != ("ok", 1, size):
+            raise SystemExit(f"this is not the check that is to be measured: {self.output.read_text()[:400]}")
+
+    def peer(self, python: str) -> str:
+        """The peer's commands; why not, when it can not be measured."""
+        with tempfile.TemporaryDirectory(prefix="fo-peer-") as folder:
+            home = Path(folder)
+            commands, why = places.peer(python, home)
+            for name, command in commands.items():
+                (samples,) = in_turns(
+                    self.rounds,
+                    lambda command=command: run(command, self.output, places.environ(home), (0, 2)),  # type: ignore[misc]
+                )
+                where = places.environ(home)
+                self.lines.append(Line(None, f"(c) {name}", samples, processes(command, where), memory(command, where)))
+                self.walls[f"(c) {name}"] = {1: statistics.median(sample.wall for sample in samples)}
+        return why
+
+    def targets(self) -> list[tuple[str, float, float, bool]]:
+        """Each target that these sizes can tell of: what, measured, bound, and whether the bound is the least."""
+        ours = self.walls[CHECK]
+        peak = max(line.memory or 0 for line in self.lines if line.name == CHECK)
+        found = [
+            ("10 panes, times the imports", self.times_imports.get(10), 1.6, False),
+            ("500 panes, times 10 panes", ours[500] / ours[10] if {10, 500} <= ours.keys() else None, 4.0, False),
+            ("5 panes, the daemon's way takes so many times as long", self.times_daemon.get(5), 1.0, True),
+            ("500 panes, the daemon's way takes so many times as long", self.times_daemon.get(500), 20.0, True),
+            ("peak memory, MB", peak, 35.0, False),
+            (f"{CHECKS_A_DAY} idle checks, CPU minutes", self.idle * CHECKS_A_DAY / 60000 or None, 4.0, False),
+        ]
+        return [(what, value, bound, least) for what, value, bound, least in found if value is not None]
+
+
+def summary(bench: Bench, python: str, why_no_peer: str) -> tuple[str, bool]:
+    """The measured part of the page, and whether every target is met."""
+    tmux = subprocess.run(["tmux", "-V"], capture_output=True, text=True, check=True).stdout.strip()
+    version = ".".join(map(str, places.version(python)))
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    lines = [
+        f"{datetime.now(UTC):%Y-%m-%d}, Python {version}, {tmux}, {machine}, "
+        f"load {min(bench.load):.1f} to {max(bench.load):.1f} while it ran; {bench.rounds} rounds.",
+        "",
+        "| target | measured | bound | |",
+        "| --- | --: | --: | --- |",
+    ]
+    met = True
+    for what, value, bound, least in bench.targets():
+        good = value >= bound if least else value <= bound
+        met &= good
+        sign = "at least" if least else "at most"
+        lines.append(f"| {what} | {value:.2f} | {sign} {bound:g} | {'met' if good else '**missed**'} |")
+    lines += ["", table(bench.lines), ""]
+    if why_no_peer:
+        lines.append(f"The peer was not measured: {why_no_peer}.")
+    return "\n".join(lines), met
+
+
+def main() -> int:
+    """Measure, write, and say with the exit code whether every target is met."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.sizes", description=__doc__.splitlines()[0] if __doc__ else ""
+    )
+    parser.add_argument("--sizes", type=lambda text: tuple(map(int, text.split(","))), default=SIZES)
+    parser.add_argument("--rounds", type=int, default=15, help="runs of each command (a quarter of it for slow ones)")
+    parser.add_argument(
+        "--python", help="the interpreter for all of them (default: the newest of 3.12 to 3.14, else this)"
+    )
+    parser.add_argument(
+        "--installed", type=Path, help="the bin folder of an installation to measure (default: a new one)"
+    )
+    parser.add_argument("--no-peer", action="store_true", help="without the peer, which is downloaded from PyPI")
+    parser.add_argument("--page", type=Path, default=places.ROOT / "docs/performance.md")
+    options = parser.parse_args()
+    python = places.interpreter(options.python)
+    programs = options.installed or places.installed(python, "check", str(places.ROOT))
+    with throwaway_fleet() as fleet:
+        bench = Bench(fleet, programs, options.rounds)
+        for size in sorted(options.sizes):
+            bench.measure(size)
+            sys.stderr.write(f"{size} panes: {bench.walls[CHECK][size]:.0f} ms\n")
+        why = "left out" if options.no_peer else bench.peer(python)
+    text, met = summary(bench, python, why)
+    curves = {name: sorted(points.items()) for name, points in bench.walls.items()}
+    options.page.with_suffix(".svg").write_text(plot(curves), encoding="utf-8")
+    options.page.write_text(between(options.page.read_text(encoding="utf-8"), "measured", text), encoding="utf-8")
+    sys.stdout.write(f"{text}\n")
+    return int(not met)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
