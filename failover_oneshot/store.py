@@ -94,7 +94,7 @@ class Store:
             raise StoreError(f"cannot read {self.path}: {_why(error)}") from None
         try:
             state = self._decode(data, self.path)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # ValueError: a string that is not UTF-8
             return self._recover(str(error) if data.strip() else "it is empty", now, quarantine)
         self._good = True
         return Loaded(state, Origin.FILE)

@@ -111,6 +111,7 @@ CORRUPT: list[Any] = [
     b"{}", b'{"version": 1, "accounts": []}', b'{"version": 1, "suspected_hit_at": "yesterday"}',
     b'{"version": 1, "suspected_hit_at": "2026-11-24T10:00:00"}', b'{"version": 1, "history": [1]}',
     b"[" * 100_000, b'{"version": 1, "x": ' + b"9" * 10_000 + b"}", b'{"version": 0}',
+    b'{"version": 1, "active_account": "\xff"}',
 ]  # fmt: skip
 
 
