@@ -17,6 +17,8 @@ from failover_oneshot.logs import setup_logging
 COMMANDS = {
     "accounts": "list the accounts, capture the login that is live now, check the stores",
     "demo": "watch a pool hit its limit and one check swap the account; nothing of yours is touched",
+    "install": "write the systemd user units for this machine, enable and start the timer",
+    "uninstall": "stop the timer and take its units away; everything else stays",
 }
 
 

@@ -1,0 +1,80 @@
+"""The user units as they are installed: the shipped ones (`deploy/`), with this machine's paths. Pure."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+SERVICE: Final = "failover.service"
+TIMER: Final = "failover.timer"
+MARK: Final = "# Written by `failoverctl install`, which writes it anew"
+BASE_PATH: Final = ("%h/.local/bin", "/usr/local/bin", "/usr/bin", "/bin")
+
+# The lines of the shipped units that depend on the machine.
+_EXEC: Final = "ExecStart=%h/.local/bin/failover-check"
+_PATH: Final = f"Environment=PATH={':'.join(BASE_PATH)}"
+_TMPDIR: Final = "#Environment=TMUX_TMPDIR=%t"
+_INTERVAL: Final = "OnUnitInactiveSec=30s"
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """What the units have to know of this machine. Paths are absolute."""
+
+    home: str
+    command: Sequence[str]  # the program failover-check and its arguments
+    folders: Sequence[str] = ()  # for $PATH, before those that the unit names anyway
+    tmux_tmpdir: str = ""  # $TMUX_TMPDIR of the shell that starts the sessions; "": not set
+    interval: float = 30.0  # seconds: quota.poll_interval
+
+
+def render(name: str, template: str, place: Place) -> str:
+    """The unit file `name` from the shipped text. ValueError when that lacks a line which has to be filled in."""
+    text = template
+    for line, filled in (_service(place) if name == SERVICE else _timer(place)).items():
+        if text.count(f"\n{line}\n") != 1:
+            raise ValueError(f"the shipped {name} has not exactly one line {line}")
+        text = text.replace(f"\n{line}\n", f"\n{filled}\n")
+    return f"{MARK}: changes belong into a drop-in,\n# `systemctl --user edit {name}`.\n#\n{text}"
+
+
+def is_ours(text: str, template: str) -> bool:
+    """Whether a unit file was written by `install`, or is the shipped one, copied by hand and not changed."""
+    return text.startswith(MARK) or text == template
+
+
+def seconds(span: str) -> float | None:
+    """A time span as `systemctl show` prints it (`1min 30s`, `500ms`), None for `infinity` and what is none."""
+    units = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+    total = 0.0
+    for part in span.split():
+        number = part.rstrip("abcdefghijklmnopqrstuvwxyz")
+        try:
+            total += float(number) * units[part[len(number) :]]
+        except (ValueError, KeyError):
+            return None
+    return total if span.strip() else None
+
+
+def _service(place: Place) -> dict[str, str]:
+    command = " ".join(_quoted(_homed(word, place.home)).replace("$", "$$") for word in place.command)
+    path = ":".join([*(_homed(folder, place.home) for folder in place.folders), *BASE_PATH])
+    filled = {_EXEC: f"ExecStart={command}", _PATH: f"Environment={_quoted(f'PATH={path}')}"}
+    if place.tmux_tmpdir:
+        filled[_TMPDIR] = f"Environment={_quoted(f'TMUX_TMPDIR={_homed(place.tmux_tmpdir, place.home)}')}"
+    return filled
+
+
+def _timer(place: Place) -> dict[str, str]:
+    return {_INTERVAL: f"OnUnitInactiveSec={round(place.interval * 1000)}ms"} if place.interval != 30 else {}
+
+
+def _homed(word: str, home: str) -> str:
+    """The word with systemd's `%` escaped, and the home as `%h`: a unit may be copied to another machine."""
+    escaped, prefix = word.replace("%", "%%"), home.rstrip("/").replace("%", "%%") + "/"
+    return "%h/" + escaped.removeprefix(prefix) if len(prefix) > 1 and escaped.startswith(prefix) else escaped
+
+
+def _quoted(word: str) -> str:
+    """One word of a unit file (systemd.syntax(7))."""
+    plain = all(char.isalnum() or char in "%/._-=:+@," for char in word) and word
+    return word if plain else '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
