@@ -107,6 +107,20 @@ def _key_docs() -> dict[tuple[str, str], str]:
     return docs
 
 
+def sentences() -> dict[str, str]:
+    """Each key's path (`pool.dedicated.name`) and its sentence."""
+    found: dict[str, str] = {}
+
+    def visit(section: dict[str, Any], path: str) -> None:
+        for key, value in section["properties"].items():
+            found[path + key] = value["description"]
+            if "properties" in _inner(value):
+                visit(_inner(value), f"{path}{key}.")
+
+    visit(schema(), "")
+    return found
+
+
 # -- the reference tables ----------------------------------------------------------------------------------------------
 
 
