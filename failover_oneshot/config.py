@@ -41,7 +41,7 @@ def find(explicit: str | None, environ: Mapping[str, str]) -> Path:
             return place
     looked = " nor ".join(map(str, places))
     raise ConfigError(
-        (f"no config: there is neither {looked}; begin with a copy of etc/failover.yaml, or name one with --config",)
+        (f"no config: there is neither {looked}; begin with `failoverctl init`, or name one with --config",)
     )
 
 

@@ -165,7 +165,8 @@ def _pool(found: Proposal, words: Mapping[str, str]) -> list[str]:
         ("max", size, ""),
     ]
     if found.start_known:
-        rows.append(("after_swap", "recreate", "each with the command that its pane was started with"))
+        started = "each with the command that its pane was started with" if found.indices else ""
+        rows.append(("after_swap", "recreate", started))
     else:
         rows.append(("after_swap", "nudge", "tmux does not know how they were started: nothing is killed"))
         rows.append(("nudge", "continue", ""))
@@ -178,7 +179,7 @@ def _pool(found: Proposal, words: Mapping[str, str]) -> list[str]:
 
 def _yaml(value: Any) -> str:
     """A scalar: plain where no reader could take it for anything else, else in JSON's quotes."""
-    if isinstance(value, str) and not re.fullmatch(r"[~/]?[A-Za-z][A-Za-z0-9_./@+-]*", value):
+    if isinstance(value, str) and not re.fullmatch(r"(?:~?/)?[A-Za-z][A-Za-z0-9_./@+-]*", value):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, str) and value.lower() in {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}:
         return json.dumps(value)

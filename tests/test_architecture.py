@@ -13,7 +13,7 @@ PURE = {
     *("model", "settings", "durations", "zones", "state", "report", "redact", "panes"),
     *("screen", "patterns", "classify", "clauses", "resets", "detect", "decide", "sentences", "strategy", "journal"),
     *("metrics", "notices"),
-    *("proposal", "units"),
+    *("diagnosis", "proposal", "units"),
 }
 IMPURE_MODULES = {
     *("asyncio", "fcntl", "glob", "io", "locale", "logging", "os", "pathlib", "random", "secrets", "select", "shutil"),

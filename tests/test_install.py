@@ -113,6 +113,31 @@ def test_a_linked_unit_is_not_written_through(manager: UserManager) -> None:
     assert target.read_text() == "[Service]\nExecStart=/bin/true\n"
 
 
+def test_the_doctor_sees_the_timer_and_what_is_amiss_with_it(manager: UserManager) -> None:
+    """Each state of the timer, and the mend that it names puts it right."""
+
+    def told() -> dict[str, tuple[str, str]]:
+        lines = [line for line in doctor_lines(manager) if line["topic"] in ("timer", "cadence")]
+        return {line["topic"]: (line["level"], line["mend"]) for line in lines}
+
+    assert told()["timer"] == ("error", "failoverctl install")
+    ctl(manager, "install")
+    manager.systemctl("start", SERVICE)
+    assert told() == {"timer": ("ok", ""), "cadence": ("ok", "")}
+    (manager.home / ".config/failover/failover.yaml").write_text("quota: {poll_interval: 5m}\n")
+    interval = next(line for line in doctor_lines(manager) if "poll_interval" in line["text"])
+    assert (interval["level"], interval["mend"]) == ("error", "failoverctl install")
+    ctl(manager, "install")
+    assert told()["cadence"] == ("ok", "")
+    manager.systemctl("stop", TIMER)
+    assert told()["timer"] == ("error", f"systemctl --user start {TIMER}")
+
+
+def doctor_lines(manager: UserManager) -> list[dict[str, str]]:
+    lines: list[dict[str, str]] = json.loads(manager.run(*CTL, "doctor", "--json", check=False).stdout)["lines"]
+    return lines
+
+
 def test_uninstall_takes_away_what_install_brought(manager: UserManager) -> None:
     ctl(manager, "install")
     before = files(manager.home)

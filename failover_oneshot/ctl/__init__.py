@@ -17,6 +17,7 @@ from failover_oneshot.logs import setup_logging
 COMMANDS = {
     "accounts": "list the accounts, capture the login that is live now, check the stores",
     "demo": "watch a pool hit its limit and one check swap the account; nothing of yours is touched",
+    "doctor": "examine the installation: each line ok, a warning or an error, with the command that mends it",
     "init": "write a configuration from the sessions and the login that are here",
     "install": "write the systemd user units for this machine, enable and start the timer",
     "uninstall": "stop the timer and take its units away; everything else stays",

@@ -56,9 +56,16 @@ def systemctl(*argv: str) -> Said:
 
 
 def properties(unit: str, *names: str) -> dict[str, str]:
-    """Properties of a unit, or of the manager itself for ""; empty when no manager answers."""
+    """Properties of a unit, or of the manager itself for ""; empty when no manager answers.
+
+    A property that is printed several times (a timer's) is the lines together.
+    """
     said = systemctl("show", *([unit] if unit else []), *(f"--property={name}" for name in names))
-    return dict(line.split("=", 1) for line in said.out.splitlines() if "=" in line) if said.ok else {}
+    found: dict[str, str] = {}
+    for name, sign, value in (line.partition("=") for line in said.out.splitlines() if said.ok):
+        if sign:
+            found[name] = f"{found[name]}\n{value}" if name in found else value
+    return found
 
 
 def no_manager() -> str | None:

@@ -1,5 +1,6 @@
 """What the commands print: 80 columns, colour only on a terminal, and no character that the stream can not write."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
@@ -29,10 +30,11 @@ class Terminal:
         """The text in a style (bold, dim, good, bad), where there is colour."""
         return f"\x1b[{_STYLES[name]}m{text}\x1b[0m" if self._coloured and text else text
 
-    def paragraph(self, text: str, *, first: str = "  ", rest: str = "  ") -> None:
-        """Print a text, wrapped between words."""
-        for line in wrap(text, first, rest):
-            self.say(line)
+    def paragraph(self, text: str, *, first: str = "  ", rest: str = "  ", head: str = "") -> None:
+        """Print a text, wrapped between words; a styled ``head`` takes the place of the first columns, all blank."""
+        for number, line in enumerate(wrap(text, first, rest)):
+            plain = len(re.sub(r"\x1b\[[0-9;]*m", "", head))
+            self.say(head + line[plain:] if number == 0 and head else line)
 
     def table(self, rows: Iterable[Sequence[str]], *, indent: str = "  ") -> None:
         """Print rows under a dim head, which is the first of them; a cell that does not fit ends with `…`."""
