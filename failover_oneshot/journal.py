@@ -18,6 +18,7 @@ from failover_oneshot.state import (
     State,
     Step,
     Trouble,
+    Waiting,
     mark_acted_on,
     mark_exhausted,
     seconds,
@@ -26,7 +27,19 @@ from failover_oneshot.state import (
     with_history,
 )
 
-__all__ = ["RULES", "Result", "Step", "begin", "current", "evidence", "finished", "given_up", "move", "next_candidate"]
+__all__ = [
+    "RULES",
+    "Result",
+    "Step",
+    "begin",
+    "current",
+    "evidence",
+    "finished",
+    "given_up",
+    "move",
+    "next_candidate",
+    "waited",
+]
 
 # What the next run does with a journal that stands at a step, and why it may (docs/swap.md).
 RULES: Final = {
@@ -118,7 +131,7 @@ def finished(state: State, now: datetime, keep: int) -> tuple[State, Result]:
             state = with_account(state, journal.from_, last_used_at=at)
     state = mark_acted_on(state, journal.acted_on)
     state = _moved(state, journal.restarts, account)
-    state = with_history(state, _entry(journal, outcome, journal.reason, now), keep)
+    state = with_history(state, _entry(state, journal, outcome, journal.reason, now), keep)
     state = replace(state, swap_in_progress=None, suspected_hit_at=None, waiting=None)
     again = f" (finished by run {journal.runs})" if journal.runs > 1 else ""
     return state, Result(outcome=outcome, reason=journal.reason + again, move=move(journal), restarts=journal.restarts)
@@ -131,12 +144,31 @@ def given_up(state: State, why: str, now: datetime, keep: int) -> tuple[State, R
     """
     journal = current(state)
     reason = f"{journal.reason}; the swap failed and everything is as it was: {why}"
-    state = with_history(state, _entry(journal, Outcome.FAILED, reason, now), keep)
+    state = with_history(state, _entry(state, journal, Outcome.FAILED, reason, now), keep)
     state = replace(state, swap_in_progress=None, last_failure=Trouble(at=seconds(now), reason=why))
     return state, Result(outcome=Outcome.FAILED, reason=reason)
 
 
-def _entry(journal: Journal, outcome: Outcome, reason: str, now: datetime) -> dict[str, Any]:
+def waited(state: State, waiting: Waiting | None, now: datetime, keep: int) -> State:
+    """The state with an entry of history for the wait that ends with this decision, if one does.
+
+    ``waiting``: what the decision leaves of it; None when it is over.
+    """
+    over = state.waiting
+    if over is None or waiting is not None:
+        return state
+    entry = {
+        "at": stamp(now),
+        "outcome": str(Outcome.WAITING),
+        "since": stamp(over.since),
+        "account": over.account,
+        "until": stamp(over.until) if over.until else None,
+    }
+    return with_history(state, entry, keep)
+
+
+def _entry(state: State, journal: Journal, outcome: Outcome, reason: str, now: datetime) -> dict[str, Any]:
+    until = state.account(journal.from_).exhausted_until if journal.from_ else None
     return {
         "at": stamp(now),
         "outcome": str(outcome),
@@ -145,7 +177,27 @@ def _entry(journal: Journal, outcome: Outcome, reason: str, now: datetime) -> di
         "reason": reason,
         "rejected": {r.account: r.reason for r in journal.rejected},
         "sessions": {r.session: f"{r.action} {r.status}" for r in journal.restarts},
+        "exhausted_until": stamp(until) if until and journal.kind == "swap" else None,
+        "hits": _hits(state, journal.acted_on),
     }
+
+
+def _hits(state: State, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The hits that a swap answers, as history keeps them."""
+    found = []
+    for name in names:
+        memory = state.sessions.get(name)
+        if memory and (hit := memory.hit):
+            found.append(
+                {
+                    "session": name,
+                    "at": stamp(hit.first_seen),
+                    "limit": str(hit.limit) if hit.limit else None,
+                    "resets_at": stamp(hit.resets_at) if hit.resets_at else None,
+                    "snippet": hit.snippet,
+                }
+            )
+    return found
 
 
 def _moved(state: State, restarts: Sequence[Restart], account: str) -> State:

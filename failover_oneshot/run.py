@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from failover_oneshot import accounts, hooks, pool
 from failover_oneshot.decide import Action, Decision, before_looking, decide
 from failover_oneshot.detect import detect
-from failover_oneshot.journal import Result, begin, evidence
+from failover_oneshot.journal import Result, begin, evidence, waited
 from failover_oneshot.look import Sight, look, resume_ids, tell
 from failover_oneshot.model import Finding, Outcome, Restart, Role
 from failover_oneshot.report import Report
@@ -96,6 +96,7 @@ class _Check:
         for note in decision.notes:
             log.info("%s", note)
         state = remember(state, findings, self.config.swap.method is not Method.ENV, self.now)
+        state = waited(state, decision.waiting, self.now, self.config.state.history)
         state = replace(state, suspected_hit_at=decision.suspected_hit_at, waiting=decision.waiting)
 
         result, state = self.act(state, decision, findings)

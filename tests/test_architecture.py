@@ -13,7 +13,7 @@ PURE = {
     *("model", "settings", "durations", "zones", "state", "report", "redact", "panes"),
     *("screen", "patterns", "classify", "clauses", "resets", "detect", "decide", "sentences", "strategy", "journal"),
     *("metrics", "notices"),
-    *("diagnosis", "proposal", "units"),
+    *("diagnosis", "proposal", "timeline", "units"),
 }
 IMPURE_MODULES = {
     *("asyncio", "fcntl", "glob", "io", "locale", "logging", "os", "pathlib", "random", "secrets", "select", "shutil"),

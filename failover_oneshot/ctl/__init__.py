@@ -20,6 +20,7 @@ COMMANDS = {
     "doctor": "examine the installation: each line ok, a warning or an error, with the command that mends it",
     "init": "write a configuration from the sessions and the login that are here",
     "install": "write the systemd user units for this machine, enable and start the timer",
+    "report": "write one HTML page: the accounts over time, swaps, waiting, hits",
     "uninstall": "stop the timer and take its units away; everything else stays",
 }
 
