@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from textwrap import fill
 from typing import Protocol, cast
 
 from failover_oneshot import __version__
@@ -16,6 +17,7 @@ from failover_oneshot.logs import setup_logging
 
 COMMANDS = {
     "accounts": "list the accounts, capture the login that is live now, check the stores",
+    "completion": "print what makes bash, zsh or fish complete the commands and options",
     "demo": "watch a pool hit its limit and one check swap the account; nothing of yours is touched",
     "doctor": "examine the installation: each line ok, a warning or an error, with the command that mends it",
     "init": "write a configuration from the sessions and the login that are here",
@@ -48,12 +50,14 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
         made = commands.add_parser(
             name,
             help=purpose,
-            description=purpose[0].upper() + purpose[1:] + ".",
+            description=fill(purpose[0].upper() + purpose[1:] + ".", 78),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name in words:
             command = _module(name)
             command.configure(made)
+            if made.epilog and "\n" not in made.epilog:  # one with line breaks is laid out by hand
+                made.epilog = fill(made.epilog, 78)
             made.set_defaults(run=command.run)
     return top
 

@@ -35,8 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would be written where, and write nothing")
     parser.add_argument("--stdout", action="store_true", help="print the configuration alone, and write nothing")
     parser.epilog = (
-        "Looks at the sessions of the tmux server (their names and programs, not their screens)\n"
-        "and at the client's login (whose it is). A file that exists is never written over.\n\n"
+        "Looks at the sessions of the tmux server (their names and programs, not their\n"
+        "screens) and at the client's login (whose it is). A file that exists is never\n"
+        "written over.\n\n"
         "examples:\n"
         "  failoverctl init --dry-run\n"
         "  failoverctl init --prefix agent- --accounts work,private\n\n"

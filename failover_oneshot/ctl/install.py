@@ -31,8 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "May be repeated: what is so already is left alone. Your own changes belong into\n"
         "drop-ins (systemctl --user edit failover.service), which it never touches.\n\n"
         "examples:\n"
-        "  failoverctl install --dry-run    # the files and commands, before anything is done\n"
-        "  failoverctl install              # again after an upgrade or a change of quota.poll_interval\n\n"
+        "  failoverctl install --dry-run   # the files and commands, before they are\n"
+        "  failoverctl install             # again after a change of quota.poll_interval\n\n"
         "exit codes: 0 done, 1 a step failed, 69 there is no systemd user manager,\n"
         "78 the configuration is missing or wrong"
     )

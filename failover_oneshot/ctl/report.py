@@ -30,8 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="PATH", help="the configuration (default: as failover-check finds it)")
     parser.add_argument("--state", metavar="PATH", help="the state file (overrides state.path)")
     parser.epilog = (
-        "The page needs no network and no script: it can be mailed, printed, and read on a\n"
-        "phone. It holds what the sessions showed when they hit a limit, so it is written for\n"
+        "The page needs no network and no script: it can be mailed, printed, and read on\n"
+        "a phone. It holds what the sessions showed when they hit a limit, so it is for\n"
         "your eyes only (mode 0600). How far back it goes depends on state.history.\n\n"
         "example:\n"
         "  failoverctl report --since 7d -o week.html"

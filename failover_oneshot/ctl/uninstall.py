@@ -17,8 +17,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show what would be done, and change nothing")
     parser.add_argument("--json", action="store_true", help="print the steps as one JSON object")
     parser.epilog = (
-        "Sessions, configuration, state, stores and drop-ins stay as they are. A unit that\n"
-        "install did not write is left alone. May be repeated.\n\n"
+        "Sessions, configuration, state, stores and drop-ins stay as they are. A unit\n"
+        "that install did not write is left alone. May be repeated.\n\n"
         "example:\n"
         "  failoverctl uninstall && pipx uninstall failover-oneshot\n\n"
         "exit codes: 0 done, 1 a step failed, 69 there is no systemd user manager"
