@@ -209,16 +209,20 @@ def cadence(config: Config, interval: float | None) -> Line:
     return ok("cadence", said)
 
 
-def last_check(config: Config, state: State | None, now: datetime, *, expected: bool) -> Iterator[Line]:
-    """When the last check was; ``expected``: a timer is running."""
+def last_check(config: Config, state: State | None, now: datetime, active: float | None) -> Iterator[Line]:
+    """When the last check was; ``active``: for how many seconds the timer has been running, None when it is not."""
     last = state.last_check if state else None
+    late = 3 * config.quota.poll_interval + config.swap.timeout
+    expected = active is not None and active > late
     if last is None:
         if expected:
-            yield warning("cadence", "no check has been made yet, although the timer is active", JOURNAL)
+            yield error("cadence", "no check has been made yet, although the timer is active", JOURNAL)
+        elif active is not None:
+            yield ok("cadence", "the timer has only just begun: no check has been made yet")
         return
     age = max(0.0, (now - last.at).total_seconds())
     said = f"the last check was {durations.format(age)} ago: {last.outcome}, in {last.duration_ms} ms"
-    if expected and age > 3 * config.quota.poll_interval + config.swap.timeout:
+    if expected and age > late:
         yield error("cadence", f"{said}, although the timer is active", JOURNAL)
     else:
         yield ok("cadence", said)

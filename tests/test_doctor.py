@@ -112,10 +112,12 @@ def test_a_clock_that_went_back_is_seen() -> None:
 def test_a_timer_that_fires_in_vain_is_seen() -> None:
     """The timer is active, and yet there is no check."""
     config = make_config()
-    assert levels(list(diagnosis.last_check(config, checked(seconds=-40), NOW, expected=True))) == ["ok"]
-    assert levels(list(diagnosis.last_check(config, checked(minutes=-9), NOW, expected=True))) == ["error"]
-    assert levels(list(diagnosis.last_check(config, checked(minutes=-9), NOW, expected=False))) == ["ok"]
-    assert levels(list(diagnosis.last_check(config, None, NOW, expected=True))) == ["warning"]
+    assert levels(list(diagnosis.last_check(config, checked(seconds=-40), NOW, 3600))) == ["ok"]
+    assert levels(list(diagnosis.last_check(config, checked(minutes=-9), NOW, 3600))) == ["error"]
+    assert levels(list(diagnosis.last_check(config, checked(minutes=-9), NOW, None))) == ["ok"]
+    assert levels(list(diagnosis.last_check(config, None, NOW, 3600))) == ["error"]
+    assert levels(list(diagnosis.last_check(config, None, NOW, 5))) == ["ok"], "it was installed a moment ago"
+    assert levels(list(diagnosis.last_check(config, None, NOW, None))) == []
 
 
 def test_what_the_state_owes() -> None:

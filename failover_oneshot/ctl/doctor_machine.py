@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -134,11 +135,10 @@ def units_and_cadence(config: Config | None, state: State | None, now: datetime)
             "timer", f"no systemd user manager answers here ({why})", "failoverctl install says what else there is"
         )
         if config:
-            yield from diagnosis.last_check(config, state, now, expected=False)
+            yield from diagnosis.last_check(config, state, now, None)
         return
-    timer = programs.properties(
-        units.TIMER, "LoadState", "UnitFileState", "ActiveState", "NeedDaemonReload", "TimersMonotonic"
-    )
+    wanted = ("LoadState", "UnitFileState", "ActiveState", "NeedDaemonReload", "TimersMonotonic")
+    timer = programs.properties(units.TIMER, *wanted, "ActiveEnterTimestampMonotonic")
     service = programs.properties(units.SERVICE, "ExecStart", "Result", "ExecMainStatus")
     path = diagnosis.exec_path(service)
     runnable = bool(path and os.access(path, os.X_OK))
@@ -157,9 +157,11 @@ def units_and_cadence(config: Config | None, state: State | None, now: datetime)
         case None:
             yield ok("linger", "can not be told here; `loginctl enable-linger` sees to it")
     if config:
-        active = timer.get("ActiveState") == "active"
+        active = None
+        if timer.get("ActiveState") == "active":  # since when, by the clock that systemd counts by
+            active = time.monotonic() - int(timer.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
         yield diagnosis.cadence(config, interval(timer.get("TimersMonotonic", "")))
-        yield from diagnosis.last_check(config, state, now, expected=active)
+        yield from diagnosis.last_check(config, state, now, active)
 
 
 def interval(printed: str) -> float | None:

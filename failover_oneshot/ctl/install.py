@@ -57,9 +57,10 @@ def run(options: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         sys.stderr.write(f"the units can not be written: {error}\n")
         return EXIT_CONFIG
-    notes = ["", LINGER[programs.linger()]]
+    notes = [LINGER[programs.linger()]]
     if not options.dry_run:
-        notes.insert(0, "The first check is made within seconds. See it: journalctl --user -u failover.service -f")
+        if any(step.run for step in todo):
+            notes.insert(0, "The first check is made within seconds. See it: journalctl --user -u failover.service -f")
         notes.append("To see whether all is well: failoverctl doctor")
     return steps.perform(todo, notes, dry_run=options.dry_run, as_json=options.json)
 
