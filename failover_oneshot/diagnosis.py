@@ -190,6 +190,40 @@ def service(known: Mapping[str, str], runnable: bool, program: str | None) -> It
         yield warning("timer", text, JOURNAL)
 
 
+class View(Struct, frozen=True, kw_only=True):
+    """Which configuration, state and tmux server one looks at; "": the default."""
+
+    config: str = ""
+    state: str = ""
+    tmux_tmpdir: str = ""
+
+
+def timers_view(known: Mapping[str, str]) -> View:
+    """What the service looks at, from its `ExecStart=` and `Environment=` as `systemctl show` prints them."""
+
+    def found(pattern: str, name: str) -> str:
+        match = re.search(pattern, known.get(name, ""))
+        return match[1] if match else ""
+
+    return View(
+        config=found(r" --config (.*?)(?: --?[a-z-]+ | ; )", "ExecStart"),
+        state=found(r" --state (.*?)(?: --?[a-z-]+ | ; )", "ExecStart"),
+        tmux_tmpdir=found(r"TMUX_TMPDIR=([^\s\"]*)", "Environment"),
+    )
+
+
+def same_view(timer: View, here: View) -> Iterator[Line]:
+    """Whether the timer looks at what one looks at here: else each keeps a state and a lock of its own."""
+    for name, theirs, ours in (
+        ("configuration", timer.config, here.config),
+        ("state", timer.state, here.state),
+        ("$TMUX_TMPDIR", timer.tmux_tmpdir, here.tmux_tmpdir),
+    ):
+        if theirs != ours:
+            text = f"the timer's {name} is {theirs or 'the default'}, here it is {ours or 'the default'}"
+            yield warning("timer", text, "failoverctl install, as here, brings both together")
+
+
 def exec_path(known: Mapping[str, str]) -> str | None:
     """The program in `ExecStart=` as `systemctl show` prints it."""
     match = re.search(r"path=(.*?) ;", known.get("ExecStart", ""))

@@ -160,6 +160,21 @@ def test_the_services_program() -> None:
     assert ["78" in line.text for line in diagnosis.service(failed, True, None)] == [True]
 
 
+def test_a_timer_that_looks_elsewhere_is_seen() -> None:
+    """Two configurations, two states, two locks, or another tmux server."""
+    known = {
+        "ExecStart": "{ path=/bin/failover-check ; argv[]=/bin/failover-check --config /a b.yaml --state /s.json ; "
+        "ignore_errors=no ; }",
+        "Environment": "PATH=/usr/bin LANG=C.UTF-8 TMUX_TMPDIR=/run/t",
+    }
+    theirs = diagnosis.timers_view(known)
+    assert theirs == diagnosis.View(config="/a b.yaml", state="/s.json", tmux_tmpdir="/run/t")
+    assert list(diagnosis.same_view(theirs, theirs)) == []
+    assert levels(list(diagnosis.same_view(theirs, diagnosis.View(config="/a b.yaml")))) == ["warning", "warning"]
+    plain = {"ExecStart": "{ path=/bin/failover-check ; argv[]=/bin/failover-check ; ignore_errors=no ; }"}
+    assert diagnosis.timers_view(plain) == diagnosis.View()
+
+
 # -- the command ---------------------------------------------------------------------------------------------------
 
 
@@ -243,6 +258,14 @@ def test_a_lock_that_is_held_is_seen_and_not_taken(healthy: Fleet) -> None:
     with Path(f"{healthy.state_file}.lock").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert bad(doctor(healthy)) == [("lock", "warning")]
+
+
+def test_a_huge_state_is_examined(healthy: Fleet) -> None:
+    history = [{"at": "2026-11-01T00:00:00Z", "outcome": "swapped", "from": "main", "to": "backup"}] * 10_000
+    healthy.set_state(history=history, sessions={f"s-{n}": {"account": "main"} for n in range(500)})
+    healthy.state_file.chmod(0o600)
+    assert any("10000 entries" in line["text"] for line in doctor(healthy, code=None))
+    assert bad(doctor(healthy)) == []
 
 
 def test_without_tmux_or_without_a_server(healthy: Fleet, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from fleet import credentials, identity
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polling import poll
 from tmuxlab import Server
@@ -63,6 +63,7 @@ def test_a_shell_is_no_way_to_start_an_agent(command: str, known: bool) -> None:
 name = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(name, max_size=6), name, name)
 def test_whatever_is_named_how_the_text_is_taken(names: list[str], account: str, path: str) -> None:
     """It is YAML that says what was meant; only what a name may not hold is refused, by name."""
@@ -153,6 +154,16 @@ def test_a_file_that_exists_is_never_written_over(server: Server, agent: str) ->
     assert "ccl-auto-" in init(server, "--stdout")
     assert [p.name for p in written(server).parent.iterdir()] == ["failover.yaml"]
     assert written(server).read_text() == "mine: true\n"
+
+
+def test_of_several_at_once_one_writes(server: Server) -> None:
+    """A name that is taken meanwhile is refused too, and no temporary stays."""
+    command = [sys.executable, "-m", "failover_oneshot.ctl", "init", "--socket-path", str(server.socket)]
+    runs = [subprocess.Popen(command, env=server.environ, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    said = [run.communicate(timeout=60)[0] for run in runs]
+    assert sorted(run.returncode for run in runs) == [0, 1, 1, 1, 1, 1]
+    assert sum("wrote" in text for text in said) == 1
+    assert [p.name for p in written(server).parent.iterdir()] == ["failover.yaml"]
 
 
 def test_shown_first_and_nothing_is_written(server: Server, agent: str) -> None:

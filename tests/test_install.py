@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polling import poll
 from systemdlab import UnavailableError, UserManager
@@ -88,6 +88,21 @@ def test_a_second_install_does_nothing(manager: UserManager) -> None:
     assert manager.property(TIMER, "ActiveEnterTimestampMonotonic") == started
 
 
+def test_the_timer_looks_at_what_the_shell_looks_at(manager: UserManager) -> None:
+    """The manager knows nothing of the shell's variables: what differs is spelled out in the unit."""
+    other = manager.home / "my configs/failover.yaml"
+    other.parent.mkdir(exist_ok=True)
+    other.write_text(CONFIG)
+    shell = [f"XDG_STATE_HOME={manager.home}/states", f"FAILOVER_CONFIG={other}", f"TMUX_TMPDIR={manager.folder}"]
+    done = manager.run("env", *shell, *CTL, "install")
+    assert done.returncode == 0
+    manager.systemctl("start", SERVICE)
+    assert (manager.home / "states/failover/state.json").exists()
+    for line in json.loads(manager.run("env", *shell, *CTL, "doctor", "--json", check=False).stdout)["lines"]:
+        assert line["topic"] != "timer" or line["level"] == "ok", line
+    assert sum("here it is the default" in line["text"] for line in doctor_lines(manager)) == 3
+
+
 def test_a_changed_interval_reaches_the_running_timer(manager: UserManager) -> None:
     ctl(manager, "install")
     (manager.home / ".config/failover/failover.yaml").write_text("quota: {poll_interval: 45s}\n")
@@ -109,7 +124,7 @@ def test_a_linked_unit_is_not_written_through(manager: UserManager) -> None:
     target = manager.home / "theirs.service"
     target.write_text("[Service]\nExecStart=/bin/true\n")
     manager.units.joinpath(SERVICE).symlink_to(target)
-    assert "is a link to" in ctl(manager, "install", code=78)
+    assert "is a link to" in ctl(manager, "install", code=1)
     assert target.read_text() == "[Service]\nExecStart=/bin/true\n"
 
 
@@ -224,6 +239,7 @@ def test_time_spans_of_systemctl(span: str, expected: float | None) -> None:
     assert units.seconds(span) == expected
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
 def test_any_path_stays_one_word_of_one_line(path: str) -> None:
     """A path can not begin a new line of the unit, nor a specifier or a variable."""

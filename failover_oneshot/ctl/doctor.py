@@ -10,8 +10,9 @@ import msgspec
 
 from failover_oneshot import config
 from failover_oneshot.ctl import doctor_files, doctor_machine
+from failover_oneshot.ctl.install import seen_from_here
 from failover_oneshot.ctl.terminal import Terminal
-from failover_oneshot.diagnosis import Level, Line, error, exit_code, ok
+from failover_oneshot.diagnosis import Level, Line, View, error, exit_code, ok
 from failover_oneshot.redact import redact
 from failover_oneshot.run import state_path
 from failover_oneshot.settings import Config
@@ -72,9 +73,10 @@ def examine(options: argparse.Namespace) -> Iterator[Line]:
     if settings is None:
         yield from guarded("tmux", lambda: doctor_machine.tmux(Config().tmux))
         yield from guarded("clock", lambda: doctor_machine.clock(None, now))
-        yield from guarded("timer", lambda: doctor_machine.units_and_cadence(None, None, now))
+        yield from guarded("timer", lambda: doctor_machine.units_and_cadence(None, View(), None, now))
         return
     path = state_path(options.state, settings, os.environ)
+    view = seen_from_here(settings, file.absolute(), options.state, os.environ)
     state, lines = doctor_files.state(settings, path, now)
     yield from guarded("tmux", lambda: doctor_machine.tmux(settings.tmux))
     yield from guarded("range", lambda: doctor_machine.sessions(settings))
@@ -83,7 +85,7 @@ def examine(options: argparse.Namespace) -> Iterator[Line]:
     yield from lines
     yield from guarded("lock", lambda: doctor_files.lock(path, settings.state.lock_timeout))
     yield from guarded("clock", lambda: doctor_machine.clock(state, now))
-    yield from guarded("timer", lambda: doctor_machine.units_and_cadence(settings, state, now))
+    yield from guarded("timer", lambda: doctor_machine.units_and_cadence(settings, view, state, now))
 
 
 def guarded(topic: str, work: Callable[[], Iterator[Line]]) -> Iterator[Line]:

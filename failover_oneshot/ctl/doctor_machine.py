@@ -128,7 +128,9 @@ def clock(state: State | None, now: datetime) -> Iterator[Line]:
     yield from diagnosis.clock(known, state, now)
 
 
-def units_and_cadence(config: Config | None, state: State | None, now: datetime) -> Iterator[Line]:
+def units_and_cadence(
+    config: Config | None, view: diagnosis.View, state: State | None, now: datetime
+) -> Iterator[Line]:
     """The timer and its service, lingering, and whether checks come as often as they ought to."""
     if why := programs.no_manager():
         yield warning(
@@ -139,12 +141,13 @@ def units_and_cadence(config: Config | None, state: State | None, now: datetime)
         return
     wanted = ("LoadState", "UnitFileState", "ActiveState", "NeedDaemonReload", "TimersMonotonic")
     timer = programs.properties(units.TIMER, *wanted, "ActiveEnterTimestampMonotonic")
-    service = programs.properties(units.SERVICE, "ExecStart", "Result", "ExecMainStatus")
+    service = programs.properties(units.SERVICE, "ExecStart", "Environment", "Result", "ExecMainStatus")
     path = diagnosis.exec_path(service)
     runnable = bool(path and os.access(path, os.X_OK))
     lines = [
         *diagnosis.timer(timer),
         *diagnosis.service(service, runnable, programs.check_program(os.environ.get("PATH"))),
+        *(diagnosis.same_view(diagnosis.timers_view(service), view) if config and path else ()),
     ]
     yield from lines or [ok("timer", f"enabled and active; it runs {path}")]
     if timer.get("LoadState") != "loaded":

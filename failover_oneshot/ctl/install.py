@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from failover_oneshot import config, units
-from failover_oneshot.cli import EXIT_CONFIG, EXIT_UNAVAILABLE
+from failover_oneshot.cli import EXIT_UNAVAILABLE
 from failover_oneshot.ctl import programs, steps
 from failover_oneshot.ctl.steps import Step
+from failover_oneshot.diagnosis import View
 from failover_oneshot.settings import Config
 from failover_oneshot.units import SERVICE, TIMER
 
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         todo = plan(steps.unit_folder(os.environ), wanted)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"the units can not be written: {error}\n")
-        return EXIT_CONFIG
+        return steps.EXIT_FAILED
     notes = [LINGER[programs.linger()]]
     if not options.dry_run:
         if any(step.run for step in todo):
@@ -68,15 +69,8 @@ def run(options: argparse.Namespace) -> int:
 def place(settings: Config, file: Path, state: str | None, check: str, environ: Mapping[str, str]) -> units.Place:
     """What the units have to know. What the timer would find by itself is not spelled out."""
     home = environ.get("HOME", "/")
-    arguments: list[str] = []
-    if file not in (Path(home, ".config/failover/failover.yaml"), Path("/etc/failover/failover.yaml")):
-        arguments += ["--config", str(file)]
-    xdg = environ.get("XDG_STATE_HOME", "")
-    # The manager knows nothing of the shell's variables: timer and shell would keep two states and two locks.
-    if not state and not settings.state.path and xdg.startswith("/") and Path(xdg) != Path(home, ".local/state"):
-        state = str(Path(xdg, "failover/state.json"))
-    if state:
-        arguments += ["--state", os.path.abspath(state)]  # noqa: PTH100 - the name, not what it links to
+    view = seen_from_here(settings, file, state, environ)
+    arguments = [*(["--config", view.config] if view.config else []), *(["--state", view.state] if view.state else [])]
     hooks = (settings.hooks.on_swap, settings.hooks.on_waiting, settings.hooks.on_failure)
     commands = [settings.tmux.binary, *(argv[0] for argv in (settings.swap.command, *hooks) if argv)]
     found = [shutil.which(command, path=environ.get("PATH")) for command in commands if "/" not in command]
@@ -86,8 +80,22 @@ def place(settings: Config, file: Path, state: str | None, check: str, environ: 
         home=home,
         command=[check, *arguments],
         folders=[folder for folder in folders if folder.startswith("/") and folder not in base],
-        tmux_tmpdir="" if settings.tmux.socket_path else environ.get("TMUX_TMPDIR", ""),
+        tmux_tmpdir=view.tmux_tmpdir,
         interval=settings.quota.poll_interval,
+    )
+
+
+def seen_from_here(settings: Config, file: Path, state: str | None, environ: Mapping[str, str]) -> View:
+    """What the timer has to be told, because the manager knows nothing of the shell's variables and flags."""
+    home = environ.get("HOME", "/")
+    default = file in (Path(home, ".config/failover/failover.yaml"), Path("/etc/failover/failover.yaml"))
+    xdg = environ.get("XDG_STATE_HOME", "")
+    if not state and not settings.state.path and xdg.startswith("/") and Path(xdg) != Path(home, ".local/state"):
+        state = str(Path(xdg, "failover/state.json"))
+    return View(
+        config="" if default else str(file),
+        state=os.path.abspath(state) if state else "",  # noqa: PTH100 - the name, not what it links to
+        tmux_tmpdir="" if settings.tmux.socket_path else environ.get("TMUX_TMPDIR", ""),
     )
 
 
