@@ -31,9 +31,19 @@ class Sight(Struct, frozen=True, kw_only=True):
 
 
 def look(
-    config: Config, state: State, tmux: Tmux, method: accounts.Method, environ: Mapping[str, str], now: datetime
+    config: Config,
+    state: State,
+    tmux: Tmux,
+    method: accounts.Method,
+    environ: Mapping[str, str],
+    now: datetime,
+    *,
+    always: bool = False,
 ) -> Sight:
-    """One look at the world. Raises TmuxError and TmuxTimeoutError."""
+    """One look at the world; at the live login and the stores only when they may matter, or ``always``.
+
+    Raises TmuxError and TmuxTimeoutError.
+    """
     seen = tmux.observe(config.pool, capture=True)
     for note in seen.notes:
         log.info("%s", note)
@@ -46,7 +56,8 @@ def look(
 
     unusable = {}
     if (
-        state.waiting
+        always
+        or state.waiting
         or config.quota.failback
         or any(r.kind in config.quota.swap_on and not r.busy for r in readings.values())
     ):

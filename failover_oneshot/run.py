@@ -58,6 +58,17 @@ def check(config: Config, path: Path, *, dry_run: bool, environ: Mapping[str, st
     return report
 
 
+def know_active(config: Config, state: State, method: accounts.Method) -> State:
+    """SPEC section 4: with no active account in the state, the one that the live credentials belong to."""
+    if config.account(state.active_account) or not config.accounts or state.swap_in_progress:
+        return state
+    enabled = [a.name for a in config.accounts if a.enabled]
+    name = method.live_account() or (enabled[0] if enabled else config.accounts[0].name)
+    if state.active_account:
+        log.warning("active account %s is not in the config any more; taking %s", state.active_account, name)
+    return replace(state, active_account=name)
+
+
 class _Check:
     def __init__(self, config: Config, store: Store, environ: Mapping[str, str], dry_run: bool) -> None:
         self.config = config
@@ -78,7 +89,7 @@ class _Check:
         state, notes = settle(loaded.state, self.now)
         for note in notes:
             log.warning("%s", note)
-        state = self.know_active(state)
+        state = know_active(self.config, state, self.method)
         if loaded.origin is Origin.RESET:
             return self.reset(state, loaded.notes[0])
 
@@ -102,16 +113,6 @@ class _Check:
         result, state = self.act(state, decision, findings)
         created = self.lifecycle(result, state, sight)
         return self.finish(state, decision, result, findings, created)
-
-    def know_active(self, state: State) -> State:
-        """SPEC section 4: with no active account in the state, the one that the live credentials belong to."""
-        if self.config.account(state.active_account) or not self.config.accounts or state.swap_in_progress:
-            return state
-        enabled = [a.name for a in self.config.accounts if a.enabled]
-        name = self.method.live_account() or (enabled[0] if enabled else self.config.accounts[0].name)
-        if state.active_account:
-            log.warning("active account %s is not in the config any more; taking %s", state.active_account, name)
-        return replace(state, active_account=name)
 
     def reset(self, state: State, why: str) -> Report:
         """A fresh state begins, and this run swaps nothing."""

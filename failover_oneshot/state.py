@@ -74,6 +74,8 @@ class SessionMemory(Struct, frozen=True, kw_only=True):
 
     account: str | None = None
     own_login: str | None = None  # the variable that holds a login of its own, which no swap of files reaches
+    kind: Kind | None = None  # what it showed at the last look, and since when it does
+    since: Utc | None = None
     hit: HitMemory | None = None
     warning: WarningMemory | None = None
 
@@ -227,7 +229,12 @@ def remember(state: State, findings: Sequence[Finding], switches_at_message: boo
         old = sessions.get(finding.name, SessionMemory())
         account = state.active_account if switches_at_message else (old.account or state.active_account)
         sessions[finding.name] = replace(
-            old, account=account, hit=_hit(old, finding), warning=_warning(old, finding, now)
+            old,
+            account=account,
+            hit=_hit(old, finding),
+            warning=_warning(old, finding, now),
+            kind=finding.kind,
+            since=old.since if old.kind is finding.kind and old.since else seconds(now),
         )
         if finding.kind is Kind.WARNING and finding.resets_at and account:
             state = with_account(state, account, window_resets_at=finding.resets_at)

@@ -16,6 +16,7 @@ from failover_oneshot.cli import guarded
 from failover_oneshot.logs import setup_logging
 
 COMMANDS = {
+    "status": "accounts, sessions, what is going on, and what the next check will do",
     "accounts": "list the accounts, capture the login that is live now, check the stores",
     "completion": "print what makes bash, zsh or fish complete the commands and options",
     "demo": "watch a pool hit its limit and one check swap the account; nothing of yours is touched",

@@ -1,57 +1,153 @@
-"""What the commands print: 80 columns, colour only on a terminal, and no character that the stream can not write."""
+"""What the commands print: as wide as the terminal, colour only on one, and no character that it can not show."""
 
+import os
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
-WIDTH = 80
-_STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "1;31"}
-_ASCII = {"✓": "+", "✗": "!", "→": "->", "·": "-", "…": "...", "“": '"', "”": '"', "’": "'", "●": "*", "❯": ">"}
+WIDTH = 80  # of everything that is not a terminal
+_STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "1;31", "warn": "35", "mark": "7"}
+_ASCII = {"✓": "+", "✗": "!", "→": "->", "·": "-", "…": "...", "“": '"', "”": '"', "’": "'", "●": "*", "❯": ">",
+          "▸": ">", "│": "|"}  # fmt: skip
+
+Cell = str | tuple[str, str]
+"""A table's cell: its text, or the text and its style."""
 
 
 class Terminal:
-    """A stream to print on. NO_COLOR (no-color.org) and a `TERM` of `dumb` are honoured."""
+    """A stream to print on. NO_COLOR (no-color.org) and a `TERM` of `dumb` are honoured.
+
+    ``width``: its columns now; `WIDTH` for what is no terminal.
+    """
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
         self._stream = stream
-        self._coloured = stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
+        self.interactive = stream.isatty()
+        self._coloured = self.interactive and not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
+        self.moves = self.interactive and environ.get("TERM", "dumb") != "dumb"  # whether the cursor can be moved
+        self._frame: list[str] | None = None
         self._plain: Mapping[int, str] = {}
         try:
             "".join(_ASCII).encode(stream.encoding or "ascii")
         except (UnicodeEncodeError, LookupError):
             self._plain = str.maketrans(_ASCII)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and lines; 80 and 24 where there is no terminal to ask."""
+        try:
+            columns, lines = os.get_terminal_size(self._stream.fileno())
+        except (OSError, ValueError):  # a file, a pipe, a string
+            return WIDTH, 24
+        return columns or WIDTH, lines or 24
+
+    @property
+    def width(self) -> int:
+        return self.size[0]
+
     def say(self, text: str = "") -> None:
         """Print a line, at once: the reader watches."""
-        print(text.translate(self._plain), file=self._stream, flush=True)
+        text = text.translate(self._plain)
+        if self._frame is None:
+            print(text, file=self._stream, flush=True)
+        else:
+            self._frame.append(text)
+
+    def control(self, sequence: str) -> None:
+        """Steer the terminal; for one that `moves`."""
+        self._stream.write(sequence.translate(self._plain))
+        self._stream.flush()
+
+    @contextmanager
+    def framed(self) -> Iterator[list[str]]:
+        """What is said within goes to this list, line by line, instead of to the stream."""
+        self._frame = []
+        try:
+            yield self._frame
+        finally:
+            self._frame = None
+
+    def fact(self, name: str, text: str, style: str = "") -> None:
+        """Print `name  text`, the text wrapped beside the name; the style is the text's."""
+        margin = " " * 14
+        for number, line in enumerate(wrap(printable(text), margin, margin, self.width) or [""]):
+            head = self.style(name.ljust(13), "bold") + " " if number == 0 else margin
+            self.say(head + self.style(line[14:], style))
 
     def style(self, text: str, name: str) -> str:
-        """The text in a style (bold, dim, good, bad), where there is colour."""
-        return f"\x1b[{_STYLES[name]}m{text}\x1b[0m" if self._coloured and text else text
+        """The text in a style (bold, dim, good, bad, warn, mark), where there is colour."""
+        return f"\x1b[{_STYLES[name]}m{text}\x1b[0m" if self._coloured and text and name else text
 
-    def paragraph(self, text: str, *, first: str = "  ", rest: str = "  ", head: str = "") -> None:
+    def paragraph(
+        self, text: str, *, first: str = "  ", rest: str = "  ", style: str = "", head: str = ""
+    ) -> None:
         """Print a text, wrapped between words; a styled ``head`` takes the place of the first columns, all blank."""
-        for number, line in enumerate(wrap(text, first, rest)):
-            plain = len(re.sub(r"\x1b\[[0-9;]*m", "", head))
-            self.say(head + line[plain:] if number == 0 and head else line)
+        for number, line in enumerate(wrap(printable(text), first, rest, self.width)):
+            plain = len(re.sub(r"\x1b\[[0-9;]*m", "", head)) if number == 0 else 0
+            self.say((head if plain else "") + self.style(line[plain:], style))
 
-    def table(self, rows: Iterable[Sequence[str]], *, indent: str = "  ") -> None:
-        """Print rows under a dim head, which is the first of them; a cell that does not fit ends with `…`."""
-        for number, line in enumerate(columns(list(rows))):
-            text = indent + line
-            text = text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
-            self.say(self.style(text, "dim") if number == 0 else text)
+    def table(self, rows: Iterable[Sequence[Cell]], *, indent: str = "  ", cut: bool = True) -> None:
+        """Print rows under a dim head, which is the first of them.
 
-
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows as lines, each column as wide as its widest cell."""
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        On a terminal, or with ``cut``, a line that does not fit ends with `…`.
+        """
+        width = self.width if cut or self.interactive else 0
+        for number, line in enumerate(laid_out(list(rows), indent, width)):
+            said = "".join(self.style(text, style) for text, style in line).rstrip()
+            self.say(self.style(said, "dim") if number == 0 else said)
 
 
-def wrap(text: str, first: str = "  ", rest: str = "  ") -> list[str]:
-    """The text in lines of at most 80 columns, broken between words only: names and paths stay whole."""
+def laid_out(rows: Sequence[Sequence[Cell]], indent: str, width: int) -> list[list[tuple[str, str]]]:
+    """The rows as lines of styled parts, each column as wide as its widest cell; at most ``width``, 0 for any."""
+    table = [[_cell(cell) for cell in row] for row in rows]
+    widths = [max((cells(text) for text, _ in column), default=0) for column in zip(*table, strict=True)]
+    if width:  # a name of 200 letters must not push the other columns out
+        widths = [*(min(wide, max(12, width // 3)) for wide in widths[:-1]), *widths[-1:]]
+    lines = []
+    for row in table:
+        parts, left = [(indent, "")], width - len(indent)
+        for at, (text, style) in enumerate(row):
+            fits = widths[at] if at < len(row) - 1 or not width else max(0, left)
+            shown = elided(text, min(fits, max(0, left)) if width else fits)
+            padding = "" if at == len(row) - 1 else " " * (widths[at] - cells(shown) + 2)
+            parts += [(shown, style), (padding, "")]
+            left -= widths[at] + 2
+        lines.append(parts)
+    return lines
+
+
+def _cell(cell: Cell) -> tuple[str, str]:
+    text, style = (cell, "") if isinstance(cell, str) else cell
+    return printable(text), style
+
+
+def printable(text: str) -> str:
+    """The text without control characters: what stands in a state or on a screen must not steer the terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def cells(text: str) -> int:
+    """How many columns the text takes."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def elided(text: str, width: int) -> str:
+    """The text in at most ``width`` columns; one that is longer ends with `…`."""
+    if cells(text) <= width:
+        return text
+    while text and cells(text) > width - 1:
+        text = text[: max(width - 1, 0)] if len(text) > width else text[:-1]
+    return f"{text}…" if width else ""
+
+
+def wrap(text: str, first: str = "  ", rest: str = "  ", width: int = WIDTH) -> list[str]:
+    """The text in lines of at most ``width`` columns, broken between words only: names and paths stay whole."""
     return textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+        text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
     )

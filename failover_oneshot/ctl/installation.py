@@ -1,0 +1,93 @@
+"""What most commands begin with: the options that they share, the configuration, the state file."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from failover_oneshot import config as configs
+from failover_oneshot.config import ConfigError
+from failover_oneshot.ctl.terminal import Terminal
+from failover_oneshot.run import state_path
+from failover_oneshot.settings import Config
+from failover_oneshot.state import State
+from failover_oneshot.store import Loaded, Origin, Store
+
+EXIT_REFUSED = 1
+EXIT_USAGE = 2
+EXIT_DATA = 65
+
+log = logging.getLogger("failover")
+
+
+class Installation(Struct, frozen=True):
+    """One configuration and its state."""
+
+    config: Config
+    config_file: Path
+    state_file: Path
+
+    @property
+    def store(self) -> Store:
+        return Store(self.state_file, self.config.state.lock_timeout)
+
+    @property
+    def unclaimed(self) -> Path:
+        """The folder for logins that belong to no account."""
+        return self.state_file.parent / "unclaimed"
+
+    def peek(self, now: datetime) -> Loaded:
+        """The state as it is, without the lock and without moving anything; StoreError when it can not be read."""
+        return self.store.load(now, quarantine=False)
+
+
+def arguments(parser: argparse.ArgumentParser, *, json: bool = True) -> None:
+    """The options that the commands share."""
+    parser.add_argument("--config", metavar="PATH", help="the configuration, instead of the one that is found")
+    parser.add_argument("--state", metavar="PATH", help="the state file, instead of state.path")
+    if json:
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def find(options: argparse.Namespace, environ: Mapping[str, str]) -> Installation:
+    """The installation that the options mean. Raises ConfigError."""
+    file = configs.find(options.config, environ)
+    config = configs.load(file, environ)
+    return Installation(config, file, state_path(options.state, config, environ))
+
+
+def find_or_default(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Installation, bool]:
+    """The same, and whether there is one: without any, or with a broken one that was only found, the defaults."""
+    try:
+        return find(options, environ), True
+    except ConfigError as error:
+        if options.config is not None:
+            raise
+        if not str(error).startswith("no config:"):
+            log.warning("the built-in rules are used, because the config is wrong: %s", error.problems[0])
+        config = Config()
+        return Installation(config, Path("failover.yaml"), state_path(options.state, config, environ)), False
+
+
+def paper() -> Terminal:
+    """Where the commands print."""
+    return Terminal(sys.stdout, os.environ)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def quiet() -> None:
+    """Keep what the look logs out of what a command prints."""
+    log.setLevel(logging.ERROR)
+
+
+def told(loaded: Loaded) -> tuple[State, tuple[str, ...], int]:
+    """A state that was read, what is to be said of it, and the exit code: 65 when nothing good was left of it."""
+    return loaded.state, loaded.notes, EXIT_DATA if loaded.origin is Origin.RESET else 0
