@@ -232,7 +232,7 @@ def _move(
 ) -> Decision:
     """Rules 7 and 8: swap, or wait for the account that frees first."""
     active = state.active_account
-    until = _exhausted_until(config, state, counted, now)
+    until = exhausted_until(config, state, counted, now)
     # All the hits on screen are answered by this swap, the ones that did not count as well.
     acted_on = tuple(f.name for f in findings if f.blocked)
     evidence = f"{base.reason}: {shown(counted or [f for f in findings if f.blocked])}"
@@ -268,7 +268,7 @@ def _move(
     )
 
 
-def _exhausted_until(config: Config, state: State, counted: Sequence[Finding], now: datetime) -> datetime:
+def exhausted_until(config: Config, state: State, counted: Sequence[Finding], now: datetime) -> datetime:
     """Until when the active account counts as exhausted: the latest reset of the counted hits."""
     known = [f.resets_at for f in counted if f.resets_at is not None]
     if known:

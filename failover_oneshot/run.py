@@ -15,6 +15,7 @@ from failover_oneshot.detect import detect
 from failover_oneshot.journal import Result, begin, evidence, waited
 from failover_oneshot.look import Sight, look, resume_ids, tell
 from failover_oneshot.model import Finding, Outcome, Restart, Role
+from failover_oneshot.order import Order, obey
 from failover_oneshot.report import Report
 from failover_oneshot.settings import Config, Method
 from failover_oneshot.state import LastCheck, Notice, State, mark_exhausted, remember, seconds, settle
@@ -40,14 +41,17 @@ def state_path(explicit: str | None, config: Config, environ: Mapping[str, str])
     return root / "failover" / "state.json"
 
 
-def check(config: Config, path: Path, *, dry_run: bool, environ: Mapping[str, str]) -> Report:
-    """One whole check on the state at ``path``.
+def check(
+    config: Config, path: Path, *, dry_run: bool, environ: Mapping[str, str], order: Order | None = None
+) -> Report:
+    """One whole check on the state at ``path``; with an ``order`` of the operator's in place of its own decision.
 
-    Raises StoreError, LockTimeoutError, TmuxError and TmuxTimeoutError (see `cli.py` for their exit codes).
+    Raises StoreError, LockTimeoutError, TmuxError and TmuxTimeoutError (see `cli.py` for their exit codes), and
+    NothingDoneError for an order that is not to be carried out.
     """
     store = Store(path, config.state.lock_timeout)
     with nullcontext() if dry_run else store.locked():
-        this = _Check(config, store, environ, dry_run)
+        this = _Check(config, store, environ, dry_run, order)
         report = this.run()
     if not dry_run and (hook := hooks.due(config.hooks, report, report.outcome_before)):
         hooks.run(*hook, report, config.hooks.timeout)
@@ -70,10 +74,13 @@ def know_active(config: Config, state: State, method: accounts.Method) -> State:
 
 
 class _Check:
-    def __init__(self, config: Config, store: Store, environ: Mapping[str, str], dry_run: bool) -> None:
+    def __init__(
+        self, config: Config, store: Store, environ: Mapping[str, str], dry_run: bool, order: Order | None
+    ) -> None:
         self.config = config
         self.store = store
         self.dry_run = dry_run
+        self.order = order
         self.started = time.monotonic()
         self.now = datetime.now(UTC)  # the one reading of the clock, after the lock is ours
         self.tmux = (Tmux if dry_run else Control)(config.tmux, environ)
@@ -94,14 +101,20 @@ class _Check:
             return self.reset(state, loaded.notes[0])
 
         early = before_looking(self.config, state, self.now)
+        if self.order and early and early.action is not Action.FINISH:
+            early = None  # the operator's word is newer than the pause and the cooldown
         sight: Sight | None = None
         findings: tuple[Finding, ...] = ()
         if early is None:
-            sight = look(self.config, state, self.tmux, self.method, self.environ, self.now)
+            always = self.order is not None
+            sight = look(self.config, state, self.tmux, self.method, self.environ, self.now, always=always)
             state = sight.state
             findings = detect(self.config, state, sight.observation, sight.readings, sight.zone)
             tell(findings)
-            decision = decide(self.config, state, sight.observation, findings, self.now)
+            if self.order:
+                decision = obey(self.config, state, sight.observation, findings, self.order, self.now)
+            else:
+                decision = decide(self.config, state, sight.observation, findings, self.now)
         else:
             decision = early
         for note in decision.notes:

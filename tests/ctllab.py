@@ -105,7 +105,7 @@ def huge() -> dict[str, Any]:
         "version": 1,
         "active_account": "main",
         "sessions": {f"ccl-auto-{n}": {"account": "main", "hit": hit, "kind": "quota"} for n in range(500)},
-        "history": [{"at": stamp(minutes=-10 * n), **entry} for n in range(10_000, 0, -1)],
+        "history": [{"at": stamp(minutes=-100 * n), **entry} for n in range(10_000, 0, -1)],
     }
 
 

@@ -4,6 +4,7 @@ To add a command: a module here with `configure(parser)` and `run(options) -> ex
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -12,11 +13,17 @@ from textwrap import fill
 from typing import Protocol, cast
 
 from failover_oneshot import __version__
-from failover_oneshot.cli import guarded
+from failover_oneshot.cli import EXIT_TEMPFAIL, guarded
 from failover_oneshot.logs import setup_logging
+
+log = logging.getLogger("failover")
 
 COMMANDS = {
     "status": "accounts, sessions, what is going on, and what the next check will do",
+    "swap": "swap the account now, by the same steps and under the same lock as a check",
+    "pause": "make the checks keep still, until resume or for a time",
+    "resume": "let the checks work again",
+    "reset": "forget that an account is exhausted",
     "accounts": "list the accounts, capture the login that is live now, check the stores",
     "completion": "print what makes bash, zsh or fish complete the commands and options",
     "demo": "watch a pool hit its limit and one check swap the account; nothing of yours is touched",
@@ -51,7 +58,7 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
         made = commands.add_parser(
             name,
             help=purpose,
-            description=fill(purpose[0].upper() + purpose[1:] + ".", 78),
+            description=fill(f"{purpose[0].upper()}{purpose[1:]}.", 79),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name in words:
@@ -69,7 +76,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("COLUMNS", "80")  # for argparse: help is written for 80 columns
     options = parser(words).parse_args(words)
     setup_logging(getattr(options, "verbose", False), quiet=False)
-    return guarded(lambda: int(options.run(options)))
+    return guarded(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    from failover_oneshot.store import LockTimeoutError
+
+    try:
+        return int(options.run(options))
+    except LockTimeoutError as error:
+        log.error("%s: wait until it has ended, then run this again", error)
+        return EXIT_TEMPFAIL
 
 
 def _module(name: str) -> Command:

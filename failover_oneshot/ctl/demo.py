@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the facts as one object, at the end")
     parser.add_argument("--check", metavar="COMMAND", default=CHECK, help=argparse.SUPPRESS)  # both for our tests
     parser.add_argument("--patience", metavar="SECONDS", type=float, default=PATIENCE, help=argparse.SUPPRESS)
-    parser.epilog = "exit codes: 0 all promises hold, 1 one does not, 69 tmux is missing or does not start"
+    parser.epilog = "exit codes: 0 all promises hold, 1 one does not,\n69 tmux is missing or does not start"
 
 
 def run(options: argparse.Namespace) -> int:

@@ -4,15 +4,18 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from failover_oneshot import config as configs
 from failover_oneshot.config import ConfigError
-from failover_oneshot.ctl.terminal import Terminal
+from failover_oneshot.ctl.terminal import WIDTH, Terminal
 from failover_oneshot.run import state_path
 from failover_oneshot.settings import Config
 from failover_oneshot.state import State
@@ -45,6 +48,22 @@ class Installation(Struct, frozen=True):
         """The state as it is, without the lock and without moving anything; StoreError when it can not be read."""
         return self.store.load(now, quarantine=False)
 
+    def change(self, now: datetime, work: Callable[[State], State]) -> int:
+        """Give the state to ``work`` under the lock that the checks take, and write what comes back, if it differs.
+
+        The exit code: 65 when the state was corrupt and had no good backup, so that a fresh one was begun. Raises
+        StoreError and LockTimeoutError.
+        """
+        store = self.store
+        with store.locked():
+            loaded = store.load(now, quarantine=True)
+            for note in loaded.notes:
+                log.warning("%s", note)
+            state = work(loaded.state)
+            if state != loaded.state or loaded.notes:
+                store.save(state)
+        return EXIT_DATA if loaded.origin is Origin.RESET else 0
+
 
 def arguments(parser: argparse.ArgumentParser, *, json: bool = True) -> None:
     """The options that the commands share."""
@@ -52,6 +71,14 @@ def arguments(parser: argparse.ArgumentParser, *, json: bool = True) -> None:
     parser.add_argument("--state", metavar="PATH", help="the state file, instead of state.path")
     if json:
         parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def explained(parser: argparse.ArgumentParser, examples: str, *paragraphs: str) -> None:
+    """What stands below the options: examples, one a line, and paragraphs, wrapped at 80 columns."""
+    lines = ["examples:", *(f"  {line.strip()}" for line in examples.strip().splitlines())]
+    for paragraph in paragraphs:
+        lines += ["", *textwrap.wrap(paragraph, WIDTH - 1)]
+    parser.epilog = "\n".join(lines).replace("%", "%%")
 
 
 def find(options: argparse.Namespace, environ: Mapping[str, str]) -> Installation:
@@ -77,6 +104,16 @@ def find_or_default(options: argparse.Namespace, environ: Mapping[str, str]) -> 
 def paper() -> Terminal:
     """Where the commands print."""
     return Terminal(sys.stdout, os.environ)
+
+
+def say_fact(options: argparse.Namespace, text: str, **facts: Any) -> None:
+    """What a command did: as lines, or with --json as one object."""
+    out = paper()
+    if options.json:
+        out.say(msgspec.json.encode({"version": 1, **facts}).decode())
+        return
+    for line in text.splitlines():
+        out.say(line)
 
 
 def now() -> datetime:

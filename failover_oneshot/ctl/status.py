@@ -40,14 +40,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-w", "--watch", action="store_true", help="show it again and again, until Ctrl-C")
     parser.add_argument("--interval", metavar="TIME", type=duration, default=2.0, help="for --watch (default 2s)")
     parser.add_argument("-a", "--all", action="store_true", help="every session, also of many and the remembered ones")
-    parser.epilog = (
-        "examples:\n"
-        "  failoverctl status                       once\n"
-        "  failoverctl status --watch               redrawn every 2 s; with --json one object a line\n"
-        "  failoverctl status --json | jq .next     what the next check will do\n\n"
-        "It looks at the panes as a check does, and changes nothing. Times are UTC.\n"
-        "exit codes: 0, 65 the state is corrupt and has no good backup, 74 the state can not be read, 78 the config is "
-        "wrong"
+    installation.explained(
+        parser,
+        """
+        failoverctl status                       once
+        failoverctl status --watch               redrawn every 2 s
+        failoverctl status --json | jq .next     what the next check will do
+        """,
+        "It looks at the panes as a check does, and changes nothing. Times are UTC. With --watch --json: "
+        "one object a line.",
+        "exit codes: 0, 65 the state is corrupt and has no good backup, 74 the state can not be read, "
+        "78 the config is wrong",
     )
 
 
