@@ -7,6 +7,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from failover_oneshot import durations
 from failover_oneshot.decide import Action, Decision
 from failover_oneshot.model import Finding, Outcome, Restart
 from failover_oneshot.report import Move
@@ -157,9 +158,11 @@ def waited(state: State, waiting: Waiting | None, now: datetime, keep: int) -> S
     over = state.waiting
     if over is None or waiting is not None:
         return state
+    first = f"; {over.account} was to free first, at {stamp(over.until)}" if over.account and over.until else ""
     entry = {
         "at": stamp(now),
         "outcome": str(Outcome.WAITING),
+        "reason": f"no account was free for {durations.format(max(0.0, (now - over.since).total_seconds()))}{first}",
         "since": stamp(over.since),
         "account": over.account,
         "until": stamp(over.until) if over.until else None,

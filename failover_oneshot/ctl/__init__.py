@@ -20,6 +20,7 @@ log = logging.getLogger("failover")
 
 COMMANDS = {
     "status": "accounts, sessions, what is going on, and what the next check will do",
+    "history": "past swaps and failed attempts, with their evidence",
     "swap": "swap the account now, by the same steps and under the same lock as a check",
     "pause": "make the checks keep still, until resume or for a time",
     "resume": "let the checks work again",
