@@ -40,6 +40,13 @@ def blank(content: bytes) -> bool:
     return bool(secrets) and not any(isinstance(value, str) and value.strip() for value in secrets)
 
 
+def expires(content: bytes) -> float | None:
+    """When the access token in it expires, in seconds since 1970; None when it does not say."""
+    times = _times(content)
+    told = next((times[key] for key in MILLISECONDS if key in times), None)
+    return told / 1000 if told and told > 1e11 else told  # some programs write seconds under the same names
+
+
 def older(content: bytes, than: bytes) -> bool:
     """Whether the file is certainly the older one of two, by a time that both name."""
     mine, theirs = _times(content), _times(than)

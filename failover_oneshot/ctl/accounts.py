@@ -2,85 +2,195 @@
 
 import argparse
 import os
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
+from msgspec import Struct
 
-from failover_oneshot import accounts, config
-from failover_oneshot.run import state_path
-from failover_oneshot.settings import Account, Config, Method
-from failover_oneshot.state import State, seconds
-from failover_oneshot.store import Store
+from failover_oneshot import accounts
+from failover_oneshot.ctl import installation
+from failover_oneshot.ctl.installation import EXIT_REFUSED, EXIT_USAGE, Installation, log, told
+from failover_oneshot.ctl.stores import Inspection, Kept, inspect
+from failover_oneshot.ctl.terminal import Cell, Terminal
+from failover_oneshot.ctl.when import ago, clock, span
+from failover_oneshot.settings import Account, Method
+from failover_oneshot.state import State
+
+MENDS = {
+    Method.CLAUDE: "log in as this account, then: failoverctl accounts add {}",
+    Method.FILES: "log in as this account, then: failoverctl accounts add {}",
+    Method.ENV: "give it env or env_file in the config",
+    Method.COMMAND: "mend swap.command in the config",
+}
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One account, as `--json` prints it."""
+
+    name: str
+    active: bool
+    enabled: bool
+    exhausted_until: datetime | None
+    problem: str | None  # why it can not be swapped to
+    store: str | None
+    contents: Inspection
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("what", nargs="?", choices=["list", "add", "check"], default="list")
+    parser.add_argument("what", nargs="?", choices=["list", "add", "check"], default="list", help="default: list")
     parser.add_argument("name", nargs="?", help="the account, as the config names it")
-    parser.add_argument("--config", metavar="PATH")
-    parser.add_argument("--state", metavar="PATH")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    installation.arguments(parser)
+    installation.explained(
+        parser,
+        """
+        failoverctl accounts                 which there are, and how they are
+        failoverctl accounts add backup      keep the login that is live now as backup
+        failoverctl accounts check           what is in each store
+        """,
+        "add takes the live login only for the account that it really is, or for one whose store is still empty; the "
+        "store is made when it does not exist.",
+        "exit codes: 0; 1 nothing was captured, or check found something to mend; 2 no such account",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Do it; 1 when an account can not be used, or nothing was captured; 2 for an unknown account."""
-    settings = config.load(config.find(options.config, os.environ), os.environ)
-    path = state_path(options.state, settings, os.environ)
-    store = Store(path, settings.state.lock_timeout)
-    if options.what == "add":
-        account = settings.account(options.name)
-        if account is None:
-            known = ", ".join(a.name for a in settings.accounts) or "none"
-            print(f"accounts add: {options.name or 'a name'} is not an account of the config (there are: {known})")  # noqa: T201
-            return 2
-        with store.locked():
-            return _add(settings, path, account)
-    state = store.load(datetime.now(UTC), quarantine=False).state
-    return _show(settings, path, state, options)
+    site = installation.find(options, os.environ)
+    account = site.config.account(options.name)
+    if account is None and (options.name or options.what == "add"):
+        _unknown(site, options.name)
+        return EXIT_USAGE
+    if options.what == "add" and account:
+        with site.store.locked():
+            return _add(site, account, options)
+    now = installation.now()
+    state, notes, code = told(site.peek(now))
+    rows = _rows(site, state, options.name, now)
+    out = installation.paper()
+    if options.json:
+        out.say(msgspec.json.encode({"version": 1, "accounts": rows}).decode())
+    else:
+        for note in notes:
+            out.fact("Note", note, "warn")
+        _print(site, rows, now, out, detailed=options.what == "check")
+    return EXIT_REFUSED if options.what == "check" and any(r.problem or r.contents.exposed for r in rows) else code
 
 
-def _add(settings: Config, path: Path, account: Account) -> int:
+def _unknown(site: Installation, name: str | None) -> None:
+    known = ", ".join(a.name for a in site.config.accounts) or "none"
+    if not name:
+        log.error("accounts add: name the account to keep the live login as (there are: %s)", known)
+        return
+    log.error("%s is no account of the config (there are: %s)", name, known)
+    if " " not in name.strip() and name.isprintable() and "/" not in name:
+        lines = ["accounts:", f"  - name: {name}", f"    store: ~/.claude-accounts/{name}"]
+        log.error("to have it, put this into %s:\n%s", site.config_file, "\n".join(lines))
+
+
+def _add(site: Installation, account: Account, options: argparse.Namespace) -> int:
     """The live login goes to the account's store, if it is that account's or nobody's yet."""
-    if settings.swap.method not in {Method.CLAUDE, Method.FILES}:
-        print(f"method {settings.swap.method} has nothing to capture: its accounts are in the config")  # noqa: T201
-        return 1
-    method = accounts.method(settings, path.parent / "unclaimed")
+    config = site.config
+    if config.swap.method not in {Method.CLAUDE, Method.FILES}:
+        log.error("method %s has nothing to capture: its accounts are in the config", config.swap.method)
+        return EXIT_REFUSED
+    state = site.peek(installation.now()).state
+    method = accounts.method(config, site.unclaimed, state.lineage)
     try:
-        with method.exclusive(settings.swap.timeout):
+        with method.exclusive(config.swap.timeout):
             said = method.save_back(account, {})
             owner = method.live_account()
     except accounts.MethodError as error:
-        print(f"not captured: {error}")  # noqa: T201
-        return 1
+        log.error("not captured: %s", error)
+        return EXIT_REFUSED
     if owner != account.name:
-        print(f"not captured as {account.name}: the live login is {'that of ' + owner if owner else 'blank'}; {said}")  # noqa: T201
-        return 1
-    print(f"{account.name}: {said}")  # noqa: T201
+        whose = f"that of {owner}" if owner else "blank, or of nobody in the config: log in as this account first"
+        log.error("not captured as %s: the live login is %s; %s", account.name, whose, said)
+        return EXIT_REFUSED
+    found = inspect(config, account)
+    for what in found.exposed:
+        log.warning("%s", what)
+    who = f" ({found.identity})" if found.identity else ""
+    installation.say_fact(options, f"{account.name}: {said}{who}", account=account.name, identity=found.identity)
     return 0
 
 
-def _show(settings: Config, path: Path, state: State, options: argparse.Namespace) -> int:
-    method = accounts.method(settings, path.parent / "unclaimed", state.lineage)
-    now = seconds(datetime.now(UTC))
-    rows = [
-        {
-            "name": a.name,
-            "active": a.name == (state.active_account or method.live_account()),
-            "enabled": a.enabled,
-            "exhausted_until": state.account(a.name).exhausted_until if state.exhausted(a.name, now) else None,
-            "problem": method.check(a),
-            "store": a.store,
-        }
-        for a in settings.accounts
-        if options.name in {None, a.name}
+def _rows(site: Installation, state: State, name: str | None, now: datetime) -> list[Row]:
+    config = site.config
+    method = accounts.method(config, site.unclaimed, state.lineage)
+    active = state.active_account or method.live_account()
+    return [
+        Row(
+            name=a.name,
+            active=a.name == active,
+            enabled=a.enabled,
+            exhausted_until=state.account(a.name).exhausted_until if state.exhausted(a.name, now) else None,
+            problem=method.check(a),
+            store=a.store or a.env_file,
+            contents=inspect(config, a),
+        )
+        for a in config.accounts
+        if name in {None, a.name}
     ]
-    if options.json:
-        print(msgspec.json.encode({"version": 1, "accounts": rows}).decode())  # noqa: T201
+
+
+def _print(site: Installation, rows: Sequence[Row], now: datetime, out: Terminal, *, detailed: bool) -> None:
+    if not rows:
+        out.say(f"no accounts: name them under accounts in {site.config_file}")
+        return
+    if not detailed:
+        out.table([("", "ACCOUNT", "STATE", "IDENTITY", "NOTE"), *(_line(row, now) for row in rows)], indent=" ")
+        return
+    for row in rows:
+        _detail(site, row, now, out)
+
+
+def _line(row: Row, now: datetime) -> Sequence[Cell]:
+    if not row.enabled:
+        word, style = "disabled", "dim"
+    elif row.problem and not row.active:
+        word, style = "unusable", "warn"
+    elif row.exhausted_until:
+        word, style = f"free in {span((row.exhausted_until - now).total_seconds())}", "bad"
     else:
-        for row in rows:
-            marks = ["active" if row["active"] else "", "" if row["enabled"] else "disabled"]
-            until = f"exhausted until {row['exhausted_until']:%Y-%m-%dT%H:%M:%SZ}" if row["exhausted_until"] else ""
-            facts = [fact for fact in (*marks, until, row["problem"] or "usable") if fact]
-            print(f"{row['name']}: {', '.join(map(str, facts))}")  # noqa: T201
-    return 1 if options.what == "check" and any(row["problem"] for row in rows) else 0
+        word, style = "active" if row.active else "free", "good"
+    mark = ("●", style) if row.active else ""
+    note = row.problem or "; ".join(row.contents.exposed)
+    return mark, (row.name, "bold" if row.active else ""), (word, style), row.contents.identity or "", note
+
+
+def _detail(site: Installation, row: Row, now: datetime, out: Terminal) -> None:
+    marks = [*(["active"] if row.active else []), *([] if row.enabled else ["disabled"])]
+    head = f"{row.name} ({', '.join(marks)})" if marks else row.name
+    if row.problem:
+        out.say(f"{out.style('✗', 'bad')} {out.style(head, 'bold')}")
+        out.paragraph(row.problem, first="    ", rest="    ", style="bad")
+        out.paragraph(MENDS[site.config.swap.method].format(row.name), first="    ", rest="    ")
+    else:
+        out.say(f"{out.style('✓', 'good')} {out.style(head, 'bold')}: usable")
+    if row.exhausted_until:
+        out.paragraph(f"exhausted until {clock(row.exhausted_until, now)}", first="    ")
+    inside = row.contents
+    if row.store:
+        out.say(f"    {row.store}{f'  {inside.mode}' if inside.mode else ''}")
+    for kept in inside.files:
+        out.say(f"      {kept.name}: {_told(kept, now)}")
+    if inside.identity:
+        out.say(f"    identity {inside.identity}")
+    if inside.expires_at:
+        left = (inside.expires_at - now).total_seconds()
+        over = f"ended {ago(inside.expires_at, now)}: the client renews it when it is used"
+        out.paragraph(f"access token {f'valid for {span(left)}' if left > 0 else over}", first="    ", rest="    ")
+    for what in inside.exposed:
+        out.paragraph(what, first="    ", rest="    ", style="warn")
+
+
+def _told(kept: Kept, now: datetime) -> str:
+    if not kept.present:
+        return "missing"
+    if kept.error:
+        return kept.error
+    parses = {True: "parses", False: "does not parse", None: "present"}[kept.parses]
+    changed = f", changed {ago(kept.changed_at, now)}" if kept.changed_at else ""
+    return f"{kept.mode}, {parses}{changed}"

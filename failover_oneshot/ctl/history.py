@@ -67,9 +67,9 @@ def _at(entry: Mapping[str, Any]) -> datetime | None:
     """When that was; None where somebody else wrote something else."""
     try:
         at = datetime.fromisoformat(str(entry.get("at")))
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _print(entry: Mapping[str, Any], now: datetime, out: Terminal) -> None:
