@@ -46,6 +46,11 @@ def classify(text: str, title: str, quota: Quota) -> Reading:
     return Reading(kind=Kind.OK, evidence=Evidence.SCREEN, moved_on=any(b.mark in worked for b in screen.turn))
 
 
+def tail(screen: Screen, quota: Quota) -> list[Block]:
+    """The blocks of the current turn that are examined, the oldest first: for `explain`."""
+    return _tail(screen.turn, quota)
+
+
 def _busy(screen: Screen) -> Reading:
     """A busy client is not blocked, whatever stands above; while it retries, the error is told."""
     retrying = False

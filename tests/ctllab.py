@@ -24,7 +24,7 @@ def environ(fleet: Fleet, **changes: str) -> dict[str, str]:
     fleet.config.setdefault("state", {"path": str(fleet.state_file)})
     if not fleet.config_file.exists() or json.loads(fleet.config_file.read_bytes()) != fleet.config:
         fleet.save_config()
-    return fleet.environ(FAILOVER_CONFIG=str(fleet.config_file), **changes)
+    return fleet.environ(**{"FAILOVER_CONFIG": str(fleet.config_file), **changes})
 
 
 def ctl(fleet: Fleet, *arguments: str, stdin: str = "", **changes: str) -> subprocess.CompletedProcess[str]:

@@ -25,6 +25,7 @@ COMMANDS = {
     "pause": "make the checks keep still, until resume or for a time",
     "resume": "let the checks work again",
     "reset": "forget that an account is exhausted",
+    "explain": "which rule says what about a text or a session, and why",
     "accounts": "list the accounts, capture the login that is live now, check the stores",
     "completion": "print what makes bash, zsh or fish complete the commands and options",
     "demo": "watch a pool hit its limit and one check swap the account; nothing of yours is touched",
