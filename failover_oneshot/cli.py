@@ -33,6 +33,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--state", metavar="PATH", help="the state file (overrides state.path)")
     p.add_argument("--dry-run", action="store_true", help="say what a real run would do now, and change nothing")
     p.add_argument("--json", action="store_true", help="print one JSON object instead of the summary line")
+    p.add_argument("--record", metavar="DIR", help="keep what was seen there, without secrets and of bounded size: for "
+                   "failoverctl replay")  # fmt: skip
     loud = p.add_mutually_exclusive_group()
     loud.add_argument("-v", "--verbose", action="store_true", help="log every session and step")
     loud.add_argument("-q", "--quiet", action="store_true", help="no summary line; log warnings and errors only")
@@ -43,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `failover-check`; the return value is the exit code."""
     options = parser().parse_args(argv)
+    if options.record is not None and (options.dry_run or not options.record):
+        parser().error("--record writes files: name a folder, and leave --dry-run out, which writes none")
     setup_logging(options.verbose, options.quiet)
     return guarded(lambda: _check(options))
 
@@ -96,20 +100,23 @@ def _said(error: Exception) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
     from failover_oneshot import config as configs
     from failover_oneshot import run
     from failover_oneshot.report import to_json, to_sentence
 
     settings = configs.load(configs.find(options.config, os.environ), os.environ)
     path = run.state_path(options.state, settings, os.environ)
+    record = None if options.record is None else Path(options.record)
     if options.dry_run or not (settings.metrics.textfile or settings.ping.url):
-        report = run.check(settings, path, dry_run=options.dry_run, environ=os.environ)
+        report = run.check(settings, path, dry_run=options.dry_run, environ=os.environ, record=record)
     else:
         from failover_oneshot import told
 
         told.begin(settings)
         try:
-            report = run.check(settings, path, dry_run=False, environ=os.environ)
+            report = run.check(settings, path, dry_run=False, environ=os.environ, record=record)
         except Exception as error:  # it is still said to whoever waits for a sign of life
             code = _said(error)
             told.could_not_check(settings, code)

@@ -11,6 +11,7 @@ from failover_oneshot import durations
 from failover_oneshot.decide import Action, Decision
 from failover_oneshot.model import Finding, Outcome, Restart
 from failover_oneshot.report import Move
+from failover_oneshot.settings import Config, Method
 from failover_oneshot.state import (
     Journal,
     LastSwap,
@@ -22,6 +23,7 @@ from failover_oneshot.state import (
     Waiting,
     mark_acted_on,
     mark_exhausted,
+    remember,
     seconds,
     stamp,
     with_account,
@@ -37,6 +39,7 @@ __all__ = [
     "evidence",
     "finished",
     "given_up",
+    "intend",
     "move",
     "next_candidate",
     "waited",
@@ -115,6 +118,18 @@ def next_candidate(state: State, why: str, now: datetime) -> State:
         prepared={},
     )
     return replace(state, swap_in_progress=journal)
+
+
+def intend(config: Config, state: State, decision: Decision, findings: Sequence[Finding], now: datetime) -> State:
+    """The state with what was seen and what was decided, before any of it is carried out."""
+    state = remember(state, findings, config.swap.method is not Method.ENV, now)
+    state = waited(state, decision.waiting, now, config.state.history)
+    state = replace(state, suspected_hit_at=decision.suspected_hit_at, waiting=decision.waiting)
+    if decision.action in {Action.SWAP, Action.RESUME}:
+        return begin(state, decision, findings, now)
+    if decision.action is Action.WAIT and state.active_account and decision.exhausted_until:
+        return mark_exhausted(state, decision.exhausted_until, evidence(findings), now)
+    return state
 
 
 def finished(state: State, now: datetime, keep: int) -> tuple[State, Result]:

@@ -12,13 +12,13 @@ from msgspec.structs import replace
 from failover_oneshot import accounts, hooks, pool
 from failover_oneshot.decide import Action, Decision, before_looking, decide
 from failover_oneshot.detect import detect
-from failover_oneshot.journal import Result, begin, evidence, waited
+from failover_oneshot.journal import Result, intend
 from failover_oneshot.look import Sight, look, resume_ids, tell
 from failover_oneshot.model import Finding, Outcome, Restart, Role
 from failover_oneshot.order import Order, obey
 from failover_oneshot.report import Report
-from failover_oneshot.settings import Config, Method
-from failover_oneshot.state import LastCheck, Notice, State, mark_exhausted, remember, seconds, settle
+from failover_oneshot.settings import Config
+from failover_oneshot.state import LastCheck, Notice, State, seconds, settle
 from failover_oneshot.store import Origin, Store
 from failover_oneshot.swap import Swapper
 from failover_oneshot.swap import tell as tell_restart
@@ -42,9 +42,17 @@ def state_path(explicit: str | None, config: Config, environ: Mapping[str, str])
 
 
 def check(
-    config: Config, path: Path, *, dry_run: bool, environ: Mapping[str, str], order: Order | None = None
+    config: Config,
+    path: Path,
+    *,
+    dry_run: bool,
+    environ: Mapping[str, str],
+    order: Order | None = None,
+    record: Path | None = None,
 ) -> Report:
     """One whole check on the state at ``path``; with an ``order`` of the operator's in place of its own decision.
+
+    ``record``: the folder in which what was seen is kept, for `failoverctl replay`.
 
     Raises StoreError, LockTimeoutError, TmuxError and TmuxTimeoutError (see `cli.py` for their exit codes), and
     NothingDoneError for an order that is not to be carried out.
@@ -53,6 +61,10 @@ def check(
     with nullcontext() if dry_run else store.locked():
         this = _Check(config, store, environ, dry_run, order)
         report = this.run()
+        if record is not None:
+            from failover_oneshot import recorder
+
+            recorder.keep(record, this.seen, report, config, this.tmux, environ)
     if not dry_run and (hook := hooks.due(config.hooks, report, report.outcome_before)):
         hooks.run(*hook, report, config.hooks.timeout)
     if not dry_run and (config.metrics.textfile or this.notices):
@@ -87,6 +99,7 @@ class _Check:
         self.environ = environ
         self.saved = State()  # as it was last written
         self.notices: tuple[Notice, ...] = ()  # to be sent once the lock is free
+        self.seen: tuple[State, Sight | None] = (State(), None)  # what the decision rested on
 
     def run(self) -> Report:
         loaded = self.store.load(self.now, quarantine=not self.dry_run)
@@ -97,6 +110,7 @@ class _Check:
         for note in notes:
             log.warning("%s", note)
         state = know_active(self.config, state, self.method)
+        self.seen = (state, None)
         if loaded.origin is Origin.RESET:
             return self.reset(state, loaded.notes[0])
 
@@ -108,6 +122,7 @@ class _Check:
         if early is None:
             always = self.order is not None
             sight = look(self.config, state, self.tmux, self.method, self.environ, self.now, always=always)
+            self.seen = (sight.state, sight)
             state = sight.state
             findings = detect(self.config, state, sight.observation, sight.readings, sight.zone)
             tell(findings)
@@ -119,11 +134,9 @@ class _Check:
             decision = early
         for note in decision.notes:
             log.info("%s", note)
-        state = remember(state, findings, self.config.swap.method is not Method.ENV, self.now)
-        state = waited(state, decision.waiting, self.now, self.config.state.history)
-        state = replace(state, suspected_hit_at=decision.suspected_hit_at, waiting=decision.waiting)
+        state = intend(self.config, state, decision, findings, self.now)
 
-        result, state = self.act(state, decision, findings)
+        result, state = self.act(state, decision)
         created = self.lifecycle(result, state, sight)
         return self.finish(state, decision, result, findings, created)
 
@@ -140,12 +153,8 @@ class _Check:
         self.save(state, report, None)
         return report
 
-    def act(self, state: State, decision: Decision, findings: tuple[Finding, ...]) -> tuple[Result, State]:
+    def act(self, state: State, decision: Decision) -> tuple[Result, State]:
         """Carry the decision out; in a dry run, say what that would be."""
-        if decision.action in {Action.SWAP, Action.RESUME}:
-            state = begin(state, decision, findings, self.now)
-        elif decision.action is Action.WAIT and state.active_account and decision.exhausted_until:
-            state = mark_exhausted(state, decision.exhausted_until, evidence(findings), self.now)
         if decision.action not in {Action.SWAP, Action.RESUME, Action.FINISH}:
             return Result(outcome=decision.outcome, reason=decision.reason), state
         swapper = Swapper(

@@ -14,7 +14,7 @@ PURE = {
     *("screen", "patterns", "classify", "clauses", "resets", "detect", "decide", "sentences", "strategy", "journal"),
     *("metrics", "notices"),
     *("diagnosis", "proposal", "timeline", "units"),
-    *("status", "order", "scrub", "explain"),
+    *("status", "order", "scrub", "explain", "replay"),
 }
 IMPURE_MODULES = {
     *("asyncio", "fcntl", "glob", "io", "locale", "logging", "os", "pathlib", "random", "secrets", "select", "shutil"),

@@ -26,6 +26,7 @@ COMMANDS = {
     "resume": "let the checks work again",
     "reset": "forget that an account is exhausted",
     "explain": "which rule says what about a text or a session, and why",
+    "replay": "run recorded observations through the decision, to try a config",
     "accounts": "list the accounts, capture the login that is live now, check the stores",
     "completion": "print what makes bash, zsh or fish complete the commands and options",
     "demo": "watch a pool hit its limit and one check swap the account; nothing of yours is touched",
