@@ -27,6 +27,7 @@ COMMANDS = {
     "reset": "forget that an account is exhausted",
     "explain": "which rule says what about a text or a session, and why",
     "replay": "run recorded observations through the decision, to try a config",
+    "simulate": "a month of accounts and load: compare strategies, thresholds and cooldowns",
     "accounts": "list the accounts, capture the login that is live now, check the stores",
     "completion": "print what makes bash, zsh or fish complete the commands and options",
     "demo": "watch a pool hit its limit and one check swap the account; nothing of yours is touched",
