@@ -10,9 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 from builders import NOW, at, finding, healthy, make_config
-from ctllab import STATES, ctl, every_state, facts, huge, in_pane, put_state, screen, stamp
+from ctllab import CTL, STATES, ctl, every_state, facts, huge, in_pane, put_state, screen, stamp
 from fleet import Fleet
+from polling import poll
+from systemdlab import UserManager
 from test_check import blocked, fleet, hit_screen
+from test_systemd import manager, program, shared
 
 from failover_oneshot.ctl import timer
 from failover_oneshot.ctl.terminal import cells, elided, laid_out
@@ -21,7 +24,7 @@ from failover_oneshot.model import Kind, Outcome
 from failover_oneshot.state import AccountMemory, HitMemory, LastSwap, Pause, SessionMemory, State, Trouble, remember
 from failover_oneshot.status import Status, compose
 
-__all__ = ["blocked", "fleet"]
+__all__ = ["blocked", "fleet", "manager", "shared"]
 
 SWAP = Decision(action=Action.SWAP, outcome=Outcome.SWAPPED, reason="because", candidates=("backup",), blocked_pool=1)
 
@@ -276,6 +279,29 @@ def test_no_color_and_no_terminal_mean_no_escape(blocked: Fleet) -> None:
     assert "\x1b" not in ctl(blocked, "status").stdout
     name = in_pane(blocked, "status", width=100, NO_COLOR="1")
     assert "\x1b" not in "\n".join(screen(blocked, name, "ccl-auto-13", "-e"))
+
+
+def test_the_timers_next_run_is_asked_of_systemd(manager: UserManager) -> None:
+    """The real one: waiting, running, stopped."""
+    config = manager.folder / "failover.yaml"
+    config.write_text(
+        json.dumps({"state": {"path": str(manager.folder / "state.json")}, "tmux": {"socket_path": "/x"}})
+    )
+
+    def told() -> dict[str, Any]:
+        done = manager.run(*CTL, "status", "--json", "--config", str(config))
+        found: dict[str, Any] = json.loads(done.stdout)["timer"]
+        return found
+
+    manager.drop_in("failover.timer", "[Timer]\nOnActiveSec=\nOnActiveSec=30min\n")
+    program(manager, "exec sleep 60")
+    manager.systemctl("start", "failover.timer")
+    waits = told()
+    assert (waits["active"], waits["running"], 1500 < waits["next_in"] <= 1800) == (True, False, True)
+    manager.systemctl("start", "--no-block", "failover.service")
+    poll(lambda: told()["running"])
+    manager.systemctl("stop", "failover.timer", "failover.service")
+    assert (told()["active"], "enable --now" in told()["note"]) == (False, True)
 
 
 def test_it_needs_no_accounts(blocked: Fleet) -> None:

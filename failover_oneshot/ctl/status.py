@@ -128,7 +128,7 @@ def _frame(options: argparse.Namespace, paper: Terminal, *, drawn: bool) -> None
     with paper.framed() as lines:
         _one(options, paper)
     height = paper.size[1]
-    foot = f"  every {span(options.interval)} · Ctrl-C ends"
+    foot = f"  {installation.now():%H:%M:%SZ} · every {span(options.interval)} · Ctrl-C ends"
     room = height - 1
     if len(lines) > room:
         foot = f"  … {len(lines) - room} more lines: make the terminal taller · Ctrl-C ends"
