@@ -86,6 +86,7 @@ def _structured(lines: Sequence[str], screen: Screen, reading: Reading, quota: Q
                     part=MENU if menu else CHROME,
                     examined=menu or status,
                     first=status or wait,
+                    why=f"{reading.rule}: {reading.kind}" if status or wait else None,
                     fired=status or wait,
                 )
             )

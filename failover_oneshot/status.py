@@ -139,7 +139,7 @@ def compose(
         state_file=state_file,
         active_account=state.active_account,
         live_account=live,
-        next=_next(state, decision) if decision else None,
+        next=next_of(state, decision) if decision else None,
         blocked_pool=decision.blocked_pool if decision else 0,
         blocked_dedicated=decision.blocked_dedicated if decision else 0,
         accounts=tuple(_account(config, state, account.name, problems or {}, now) for account in config.accounts),
@@ -159,10 +159,25 @@ def compose(
     )
 
 
-def _next(state: State, decision: Decision) -> Next:
+def next_of(state: State, decision: Decision) -> Next:
+    """What a check would decide, as a value for people and scripts."""
     owed = state.swap_in_progress.to if state.swap_in_progress else None
     to = next(iter(decision.candidates), owed)
     return Next(outcome=decision.outcome, reason=decision.reason, to=to, at=decision.next_possible_at)
+
+
+def would(plan: Next) -> str:
+    """The same as a sentence."""
+    does = {
+        Outcome.SWAPPED: f"would swap to {plan.to}: ",
+        Outcome.RESUMED: "would restart the blocked sessions: ",
+        Outcome.SUSPECTED: "would suspect a hit: ",
+        Outcome.FAILED: "would fail: ",
+        Outcome.STATE_RESET: "would begin a fresh state, and swap nothing: ",
+        Outcome.OK: "nothing to do: ",
+        Outcome.NO_SESSIONS: "nothing to do: ",
+    }.get(plan.outcome, "" if plan.reason.startswith(plan.outcome) else f"{plan.outcome}: ")
+    return does + plan.reason
 
 
 def _account(config: Config, state: State, name: str, problems: Mapping[str, str], now: datetime) -> AccountStatus:

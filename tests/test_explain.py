@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from builders import NOW, make_config
-from ctllab import ctl, facts, in_pane, screen
+from ctllab import STATES, ctl, every_state, facts, huge, in_pane, put_state, screen
 from fleet import Fleet
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,6 +185,22 @@ def test_a_session_is_kept_as_a_recording(blocked: Fleet, tmp_path: Path) -> Non
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     done = ctl(blocked, "explain", "ccl-auto-14", "--save", os.devnull)
     assert (done.returncode, "cannot write" in done.stderr) == (1, True)
+
+
+@every_state
+def test_states_that_are_none(blocked: Fleet, kind: str) -> None:
+    """The screen is explained whatever the state is; only a foreign one keeps it from being judged."""
+    text, code, _ = STATES[kind]
+    put_state(blocked, text)
+    done = ctl(blocked, "explain", "ccl-auto-11")
+    assert done.returncode == (code if code == 74 else 0)
+    assert code == 74 or "quota.status" in done.stdout
+    assert not list(blocked.state_file.parent.glob("*corrupt*"))
+
+
+def test_a_huge_state(blocked: Fleet) -> None:
+    put_state(blocked, json.dumps(huge()))
+    assert "quota.status" in ctl(blocked, "explain", "ccl-auto-11").stdout
 
 
 @pytest.mark.parametrize("width", [80, 200])

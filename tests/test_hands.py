@@ -3,12 +3,14 @@
 import json
 import shutil
 import stat
+import subprocess
 from typing import Any
 
 import pytest
 from builders import NOW, at, finding, hits, make_config, seen
-from ctllab import STATES, ctl, environ, every_state, facts, huge, put_state, stamp
+from ctllab import CTL, STATES, ctl, environ, every_state, facts, huge, put_state, stamp
 from fleet import Fleet
+from polling import poll
 from test_check import NEIGHBOURS, POOL, blocked, fleet, pids
 
 from failover_oneshot import ctl as program
@@ -134,6 +136,35 @@ def test_an_unfinished_swap_is_finished_first(blocked: Fleet) -> None:
     assert (done.returncode, "finished first" in done.stderr) == (1, True)
     assert blocked.state()["active_account"] == "backup"
     assert facts(blocked, "swap", "--to", "third")["swap"] == {"from": "backup", "to": "third"}
+
+
+def test_a_swap_by_hand_that_is_killed_is_finished_by_the_next_check(blocked: Fleet) -> None:
+    """Killed while it restarts the sessions: each is restarted once, and it is one swap."""
+    calls = blocked.server.folder / "calls"
+    calls.write_text("")
+    binary = blocked.server.write_wrapper(
+        f'echo >> {calls}; [ "$(wc -l < {calls})" -gt 4 ] && exec sleep 600; exec "$tmux" "$@"'
+    )
+    plain = blocked.config["tmux"]
+    blocked.config["tmux"] = {**plain, "binary": binary, "timeout": "1m"}
+    before = pids(blocked)
+    running = subprocess.Popen(
+        [*CTL, "swap"], env=environ(blocked), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    poll(lambda: len(calls.read_text()) > 4)
+    running.kill()
+    running.wait()
+    assert blocked.state()["swap_in_progress"]["step"] == "restart"
+    between = pids(blocked)
+    blocked.config["tmux"] = plain
+    blocked.save_config()
+    report = blocked.check()
+    assert (report["outcome"], report["swap"]) == ("swapped", {"from": "main", "to": "backup"})
+    after = pids(blocked)
+    for name in POOL:
+        assert before[name] != after[name]
+        assert between[name] in {before[name], after[name]}, "restarted once"
+    assert len(blocked.state()["history"]) == 1
 
 
 def test_a_swap_waits_for_the_lock_of_a_check_and_gives_up(blocked: Fleet) -> None:

@@ -23,6 +23,7 @@ from failover_oneshot.look import machine_zone
 from failover_oneshot.model import Evidence, Finding, Kind, Reading
 from failover_oneshot.scrub import scrub
 from failover_oneshot.state import stamp
+from failover_oneshot.status import next_of, would
 from failover_oneshot.store import StoreError
 
 LIMIT = 4 * 1024 * 1024  # bytes of a text: some thousand screens
@@ -137,7 +138,7 @@ def _session(site: Installation, name: str, options: argparse.Namespace) -> int:
             out.fact("Unreadable", finding.error, "warn")
         _memory(finding, out)
         if decision:
-            out.fact("A check now", f"{decision.outcome}: {decision.reason}")
+            out.fact("A check now", would(next_of(seen.state, decision)))
     return _save([text for text, _ in told], options, site)
 
 
@@ -187,8 +188,6 @@ def _line(line: Line, head: str, body: str, digits: int, out: Terminal) -> None:
     if line.why and (line.examined or line.fired or line.part == "prompt"):
         pointer = " " * digits + " " * 9 + "└ "
         out.say(out.style(f"{pointer}{line.why}{'  ◂ decides' if line.fired else ''}", "bad" if line.fired else "dim"))
-    elif line.fired:
-        out.say(out.style(" " * digits + " " * 9 + "└ ◂ decides", "bad"))
 
 
 def _rule(reading: Reading) -> str:

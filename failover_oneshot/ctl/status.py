@@ -17,7 +17,7 @@ from failover_oneshot.ctl.terminal import Cell, Terminal
 from failover_oneshot.ctl.when import ago, clock, duration, span
 from failover_oneshot.model import Kind, Outcome
 from failover_oneshot.settings import Config
-from failover_oneshot.status import DISABLED, EXHAUSTED, FREE, AccountStatus, SessionStatus, Status, compose
+from failover_oneshot.status import DISABLED, EXHAUSTED, FREE, AccountStatus, SessionStatus, Status, compose, would
 from failover_oneshot.store import StoreError
 
 MANY = 24  # sessions: beyond it those that are well are only counted
@@ -218,16 +218,7 @@ def _next(status: Status) -> tuple[str, str, str]:
     plan = status.next
     if plan is None:
         return "Next check", "what it will do can not be said", "warn"
-    does = {
-        Outcome.SWAPPED: f"would swap to {plan.to}: ",
-        Outcome.RESUMED: "would restart the blocked sessions: ",
-        Outcome.SUSPECTED: "would suspect a hit: ",
-        Outcome.FAILED: "would fail: ",
-        Outcome.STATE_RESET: "would begin a fresh state, and swap nothing: ",
-        Outcome.OK: "nothing to do: ",
-        Outcome.NO_SESSIONS: "nothing to do: ",
-    }.get(plan.outcome, "" if plan.reason.startswith(plan.outcome) else f"{plan.outcome}: ")
-    return "Next check", f"{does}{plan.reason}", OUTCOMES.get(plan.outcome, "")
+    return "Next check", would(plan), OUTCOMES.get(plan.outcome, "")
 
 
 def _last_check(status: Status) -> tuple[str, str]:
