@@ -34,7 +34,7 @@ _RESUME_HOLES = (*_COMMAND_HOLES, "session_id")
 
 def problems(config: Config) -> Iterator[Problem]:
     """All that is impossible in a config whose paths are expanded."""
-    for check in (_accounts, _swap, _quota, _pool, _dedicated, _tmux_and_state, _telling):
+    for check in (_accounts, _swap, _quota, _pool, _dedicated, _dispatch, _tmux_and_state, _telling):
         yield from check(config)
 
 
@@ -150,6 +150,14 @@ def _dedicated(config: Config) -> Iterator[Problem]:
             )
         seen.setdefault(dedicated.name, i)
         yield from _session(dedicated, at)
+
+
+def _dispatch(config: Config) -> Iterator[Problem]:
+    dispatch = config.dispatch
+    for key in ("timeout", "keep"):
+        yield from _duration(getattr(dispatch, key), ("dispatch", key), _LONGEST, positive=True)
+    if "/" in config.pool.autonomous.agent_process:
+        yield Problem(path=("pool", "autonomous", "agent_process"), text="is the name of a process, not a path")
 
 
 def _tmux_and_state(config: Config) -> Iterator[Problem]:

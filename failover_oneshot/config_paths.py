@@ -81,6 +81,7 @@ class _Paths:
                     for i, d in enumerate(pool.dedicated)
                 ),
             ),
+            dispatch=replace(config.dispatch, spool=self.optional(config.dispatch.spool, "dispatch", "spool")),
             tmux=replace(
                 tmux,
                 binary=self.path(tmux.binary, "tmux", "binary") if "/" in tmux.binary else tmux.binary,

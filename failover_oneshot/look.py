@@ -28,6 +28,7 @@ class Sight(Struct, frozen=True, kw_only=True):
     readings: Mapping[str, Reading]  # by pane id; a pane that could not be read has none
     state: State
     zone: str  # the machine's time zone, for resets that name none
+    clients: Mapping[str, Client] = {}  # by pane id, as far as they leave records
 
 
 def look(
@@ -44,6 +45,27 @@ def look(
 
     Raises TmuxError and TmuxTimeoutError.
     """
+    sight = glance(config, state, tmux, environ, now)
+    unusable = {}
+    if (
+        always
+        or state.waiting
+        or config.quota.failback
+        or any(r.kind in config.quota.swap_on and not r.busy for r in sight.readings.values())
+    ):
+        state = _adopt(config, state, method)
+        if config.swap.method is Method.CLAUDE:
+            pids = {pane_id: client.pid for pane_id, client in sight.clients.items()}
+            state = _warn_of_own_logins(state, sight.observation.sessions, pids)
+        for account in config.accounts:
+            why = method.check(account) if account.enabled and account.name != state.active_account else None
+            if why:
+                unusable[account.name] = why
+    return replace(sight, observation=replace(sight.observation, unusable=unusable), state=state)
+
+
+def glance(config: Config, state: State, tmux: Tmux, environ: Mapping[str, str], now: datetime) -> Sight:
+    """The panes and the clients' records alone, no accounts. Raises TmuxError and TmuxTimeoutError."""
     seen = tmux.observe(config.pool, capture=True)
     for note in seen.notes:
         log.info("%s", note)
@@ -53,25 +75,9 @@ def look(
     if config.swap.method is Method.CLAUDE:
         records = transcript.read_panes(Path(config.swap.claude_dir), {pane.pane_id: pane.pid for pane in panes})
         readings.update({pane_id: reading for pane_id, (_, reading) in records.items() if reading is not None})
-
-    unusable = {}
-    if (
-        always
-        or state.waiting
-        or config.quota.failback
-        or any(r.kind in config.quota.swap_on and not r.busy for r in readings.values())
-    ):
-        state = _adopt(config, state, method)
-        if config.swap.method is Method.CLAUDE:
-            state = _warn_of_own_logins(state, seen.sessions, {p: c.pid for p, (c, _) in records.items()})
-        for account in config.accounts:
-            why = method.check(account) if account.enabled and account.name != state.active_account else None
-            if why:
-                unusable[account.name] = why
-    observation = Observation(
-        at=now, server_running=seen.server_running, sessions=seen.sessions, unusable=unusable, notes=seen.notes
-    )
-    return Sight(observation=observation, readings=readings, state=state, zone=machine_zone(environ))
+    observation = Observation(at=now, server_running=seen.server_running, sessions=seen.sessions, notes=seen.notes)
+    clients = {pane_id: client for pane_id, (client, _) in records.items()}
+    return Sight(observation=observation, readings=readings, state=state, zone=machine_zone(environ), clients=clients)
 
 
 def _adopt(config: Config, state: State, method: accounts.Method) -> State:

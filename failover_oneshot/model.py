@@ -173,3 +173,31 @@ class Restart(Struct, frozen=True, kw_only=True):
     text: str = ""  # for nudge
     status: str = "pending"  # "pending" | "started" | "done" | "failed"
     note: str = ""
+
+
+class PoolTally(Struct, frozen=True, kw_only=True):
+    """How the pool's existing sessions stand; together they are all of them."""
+
+    free: int = 0  # at an empty prompt, with no task
+    busy: int = 0  # at work, or with a task of ours
+    blocked: int = 0  # at a limit or without a login
+    dead: int = 0  # without an agent: the pane is dead, or a shell is at its prompt
+    held: int = 0  # alive, but nothing may be typed: a draft, a menu, a screen that is not understood
+
+
+class TaskTally(Struct, frozen=True, kw_only=True):
+    """How many tasks are in the spool, those that are done aside."""
+
+    waiting: int = 0
+    running: int = 0
+    failed: int = 0
+
+
+class TaskMove(Struct, frozen=True, kw_only=True):
+    """What a check did with one task, or in a dry run would do."""
+
+    action: str  # "hand_out" | "finish" | "requeue" | "fail"
+    task: str  # as it may be printed
+    session: str | None = None
+    status: str = "pending"  # "pending" (dry run) | "done" | "failed" (not handed out: it is queued again)
+    note: str = ""

@@ -41,16 +41,27 @@ def plan(
             continue
         if settings.after_swap is AfterSwap.NUDGE and session.name not in blocked:
             continue
-        restarts.append(_restart(settings, session, account, resume_ids.get(session.name)))
+        restarts.append(_restart(settings, session, account, resume_ids.get(session.name), settings.after_swap))
     return tuple(restarts)
 
 
-def _restart(settings: Autonomous | Dedicated, session: Session, account: str, resume_id: str | None) -> Restart:
-    # the agent's pane, not a shell that the operator split off beside it
-    pane = min(session.panes, key=lambda p: (p.dead, panes.is_shell(p.command), not p.active))
+def agent_pane(session: Session) -> Pane:
+    """The agent's pane, not a shell that the operator split off beside it. Pure."""
+    return min(session.panes, key=lambda p: (p.dead, panes.is_shell(p.command), not p.active))
+
+
+def revival(config: Config, session: Session, account: str) -> Restart:
+    """What has to be done to start the agent of a pool session again that has died, in its own pane. Pure."""
+    return _restart(config.pool.autonomous, session, account, None, AfterSwap.RESPAWN)
+
+
+def _restart(
+    settings: Autonomous | Dedicated, session: Session, account: str, resume_id: str | None, action: AfterSwap
+) -> Restart:
+    pane = agent_pane(session)
     restart = Restart(
         session=session.name,
-        action=str(settings.after_swap),
+        action=str(action),
         session_id=session.session_id,
         server_pid=session.server_pid,
         pane_id=pane.pane_id,
@@ -58,7 +69,7 @@ def _restart(settings: Autonomous | Dedicated, session: Session, account: str, r
         width=session.width,
         height=session.height,
     )
-    if settings.after_swap is AfterSwap.NUDGE:
+    if action is AfterSwap.NUDGE:
         return replace(restart, text=" ".join(settings.nudge.split()))
     command, workdir = _program(settings, session, pane, account, resume_id)
     restart = replace(restart, command=command, workdir=workdir)
@@ -88,13 +99,17 @@ def _filled(template: str, name: str, index: str | None, account: str, session_i
     return _FIELD.sub(lambda match: quote(values[match[1]]), template)
 
 
-def missing(config: Config, existing: Collection[str], account: str, sibling: str = "") -> tuple[Restart, ...]:
+def missing(
+    config: Config, existing: Collection[str], account: str, sibling: str = "", unfit: Collection[str] = ()
+) -> tuple[Restart, ...]:
     """The sessions to create so that at least `min` of the range exist: lowest free index first. Pure.
 
     `existing` holds session names, of the range or not. `sibling`: the start command to use when none is configured.
+    `unfit`: names that do not count, and are not to be created.
     """
     auto = config.pool.autonomous
-    taken = {index for name in existing if (index := index_in_range(auto, name)) is not None}
+    taken = {index for name in {*existing, *unfit} if (index := index_in_range(auto, name)) is not None}
+    fit = sum(f"{auto.prefix}{index}" not in unfit for index in taken)
     free = [index for index in range(auto.start_index, auto.start_index + auto.max) if index not in taken]
     return tuple(
         Restart(
@@ -103,7 +118,7 @@ def missing(config: Config, existing: Collection[str], account: str, sibling: st
             command=_filled(auto.command, name, str(index), account, None) or sibling,
             workdir=auto.workdir,
         )
-        for index in free[: max(0, min(auto.min, auto.max) - len(taken))]
+        for index in free[: max(0, min(auto.min, auto.max) - fit)]
     )
 
 

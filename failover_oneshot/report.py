@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from failover_oneshot.model import Finding, Outcome, Restart
+from failover_oneshot.model import Finding, Outcome, PoolTally, Restart, TaskMove, TaskTally
 from failover_oneshot.state import stamp
 
 
@@ -16,6 +16,13 @@ class Move(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
 
     from_: str | None
     to: str
+
+
+class Upkeep(Struct, frozen=True, kw_only=True):
+    """What was done for the pool's size."""
+
+    restarts: tuple[Restart, ...] = ()
+    notes: tuple[str, ...] = ()  # what was not done, one sentence each
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -32,6 +39,10 @@ class Report(Struct, frozen=True, kw_only=True):
     blocked_dedicated: int = 0
     findings: tuple[Finding, ...] = ()
     restarts: tuple[Restart, ...] = ()
+    moves: tuple[TaskMove, ...] = ()
+    pool: PoolTally | None = None  # None: not looked at
+    tasks: TaskTally | None = None  # None: there is no spool
+    notes: tuple[str, ...] = ()
     outcome_before: Outcome | None = None  # of the check before
     exit_code: int = 0
 
@@ -51,7 +62,10 @@ def to_json(report: Report) -> str:
             "blocked_pool": report.blocked_pool,
             "blocked_dedicated": report.blocked_dedicated,
             "sessions": [_session(finding) for finding in report.findings],
-            "actions": [_action(restart) for restart in report.restarts],
+            "actions": [*map(_action, report.restarts), *map(_task_action, report.moves)],
+            "pool": report.pool,
+            "tasks": report.tasks,
+            "notes": report.notes,
         }
     ).decode()
 
@@ -87,6 +101,15 @@ def _action(restart: Restart) -> Mapping[str, Any]:
     return action
 
 
+def _task_action(move: TaskMove) -> Mapping[str, Any]:
+    action: dict[str, Any] = {"action": move.action, "session": move.session, "task": move.task}
+    if move.status in ("done", "failed"):
+        action["status"] = move.status
+    if move.note:
+        action["note"] = move.note
+    return action
+
+
 def to_sentence(report: Report) -> str:
     """The summary line: what was decided, why, and until when."""
     head = str(report.outcome)
@@ -103,8 +126,42 @@ def to_sentence(report: Report) -> str:
     failed = [f"{r.session} ({r.note})" for r in report.restarts if r.status == "failed"]
     if failed:
         parts.append(f"FAILED: {', '.join(failed)}")
+    parts += _task_parts(report)
+    parts += report.notes
+    if standing := tally(report.pool, report.tasks):
+        parts.append(standing)
     if report.next_possible_at and stamp(report.next_possible_at) not in report.reason:
         parts.append(f"next possible at {stamp(report.next_possible_at)}")
+    return "; ".join(parts)
+
+
+def _task_parts(report: Report) -> list[str]:
+    parts = []
+    for action, past, would in (
+        ("hand_out", "handed out", "would hand out"),
+        ("finish", "done", "would be done"),
+        ("requeue", "back in the queue", "would go back to the queue"),
+    ):
+        names = [f"{m.task} to {m.session}" if action == "hand_out" else m.task
+                 for m in report.moves if m.action == action and m.status != "failed"]  # fmt: skip
+        if names:
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            parts.append(f"{would if report.dry_run else past}: {', '.join(names[:5])}{more}")
+    bad = [f"{m.task} ({m.note})" for m in report.moves if m.action == "fail" or m.status == "failed"]
+    if bad:
+        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+        parts.append(f"tasks FAILED: {', '.join(bad[:5])}{more}")
+    return parts
+
+
+def tally(pool: PoolTally | None, tasks: TaskTally | None) -> str:
+    """How the pool and the tasks stand, for the summary line and `failoverctl status`; "" when neither is known."""
+    parts = []
+    if pool:
+        text = f"{pool.free} free, {pool.busy} busy, {pool.blocked} blocked, {pool.dead} dead"
+        parts.append(f"pool: {text}, {pool.held} held" if pool.held else f"pool: {text}")
+    if tasks:
+        parts.append(f"tasks: {tasks.waiting} waiting, {tasks.running} running, {tasks.failed} failed")
     return "; ".join(parts)
 
 

@@ -6,26 +6,31 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from failover_oneshot import accounts, hooks, pool
+from failover_oneshot import accounts, hooks
 from failover_oneshot.decide import Action, Decision, before_looking, decide
 from failover_oneshot.detect import detect
 from failover_oneshot.journal import Result, intend
-from failover_oneshot.look import Sight, look, resume_ids, tell
-from failover_oneshot.model import Finding, Outcome, Restart, Role
+from failover_oneshot.look import Sight, glance, look, resume_ids, tell
+from failover_oneshot.model import Finding, Outcome
 from failover_oneshot.order import Order, obey
-from failover_oneshot.report import Report
+from failover_oneshot.report import Report, Upkeep
 from failover_oneshot.settings import Config
 from failover_oneshot.state import LastCheck, Notice, State, seconds, settle
 from failover_oneshot.store import Origin, Store
 from failover_oneshot.swap import Swapper
-from failover_oneshot.swap import tell as tell_restart
 from failover_oneshot.tmux import Control, Tmux
+
+if TYPE_CHECKING:
+    from failover_oneshot.dispatch import Dispatcher
 
 EXIT_FAILED = 1
 EXIT_DATA = 65
+HANDS_OUT = (Outcome.OK, Outcome.COOLDOWN)
+"""The outcomes in which tasks are handed out: nothing is suspected, owed, waited for or just being restarted."""
 
 log = logging.getLogger("failover")
 
@@ -136,9 +141,14 @@ class _Check:
             log.info("%s", note)
         state = intend(self.config, state, decision, findings, self.now)
 
+        dispatcher = self.dispatcher(decision, state, sight, findings)
         result, state = self.act(state, decision)
-        created = self.lifecycle(result, state, sight)
-        return self.finish(state, decision, result, findings, created)
+        upkeep, state = self.lifecycle(result, state, sight)
+        if dispatcher:
+            if result.outcome in HANDS_OUT:
+                dispatcher.hand_out()
+            state = dispatcher.end(state)
+        return self.finish(state, decision, result, findings, upkeep, dispatcher)
 
     def reset(self, state: State, why: str) -> Report:
         """A fresh state begins, and this run swaps nothing."""
@@ -167,30 +177,47 @@ class _Check:
             result = replace(result, reason=f"{decision.reason}: {result.reason}")
         return result, state
 
-    def lifecycle(self, result: Result, state: State, sight: Sight | None) -> tuple[Restart, ...]:
+    def dispatcher(
+        self, decision: Decision, state: State, sight: Sight | None, findings: tuple[Finding, ...]
+    ) -> "Dispatcher | None":
+        """What deals with tasks, those that are done collected, before a swap restarts their sessions.
+
+        None while paused, while a swap is owed, and when neither tasks nor the pool's size are looked after.
+        """
+        wanted = self.config.dispatch.spool or self.config.pool.autonomous.min
+        if not wanted or decision.action is Action.FINISH or decision.outcome is Outcome.PAUSED:
+            return None
+        from failover_oneshot.dispatch import Dispatcher
+
+        if sight is None:  # in the cooldown nothing is judged, but tasks go on
+            sight = glance(self.config, state, self.tmux, self.environ, self.now)
+            findings = detect(self.config, state, sight.observation, sight.readings, sight.zone)
+        made = Dispatcher(self.config, state, sight, findings, self.tmux, self.now)
+        made.collect()
+        return made
+
+    def lifecycle(self, result: Result, state: State, sight: Sight | None) -> tuple[Upkeep, State]:
         """At least `min` sessions of the range (SPEC section 9), not while paused, waiting, or with a swap owed."""
-        wanted = self.config.pool.autonomous.min
-        if not wanted or result.outcome in {Outcome.PAUSED, Outcome.WAITING, Outcome.FAILED}:
-            return ()
-        if sight is not None and result.move is None and not result.restarts:
-            sessions = sight.observation.sessions
-        else:
+        if not self.config.pool.autonomous.min or result.outcome in {Outcome.PAUSED, Outcome.WAITING, Outcome.FAILED}:
+            return Upkeep(), state
+        from failover_oneshot import lifecycle
+
+        moved = result.move is not None or bool(result.restarts)
+        sessions = sight.observation.sessions if sight is not None and not moved else None
+        if sessions is None:
             sessions = self.tmux.observe(self.config.pool, capture=False).sessions
         account = result.move.to if result.move else state.active_account
-        commands = [pane.start_command for s in sessions if s.role is Role.POOL for pane in s.panes]
-        missing = pool.missing(self.config, [s.name for s in sessions], account or "", next(iter(commands), ""))
-        if self.dry_run or not missing:
-            return missing
+        plan = lifecycle.plan(self.config, state, sessions, account or "", self.now)
+        if self.dry_run or not plan.restarts:
+            return Upkeep(restarts=plan.restarts, notes=plan.notes), plan.state
         owner = self.config.account(account)
         try:
             environment = self.method.environment(owner) if owner else {}
         except accounts.MethodError as error:
-            log.error("cannot create %s: %s", ", ".join(r.session for r in missing), error)
-            return ()
-        made = tuple(pool.perform(self.tmux, restart, environment) for restart in missing)
-        for restart in made:
-            tell_restart(restart)
-        return made
+            log.error("cannot start %s: %s", ", ".join(r.session for r in plan.restarts), error)
+            return Upkeep(notes=plan.notes), state
+        made = lifecycle.perform(self.tmux, plan, environment, self.store.save)
+        return Upkeep(restarts=made, notes=plan.notes), plan.state
 
     def finish(
         self,
@@ -198,7 +225,8 @@ class _Check:
         decision: Decision,
         result: Result,
         findings: tuple[Finding, ...],
-        created: tuple[Restart, ...],
+        upkeep: Upkeep,
+        dispatcher: "Dispatcher | None",
     ) -> Report:
         report = Report(
             outcome=result.outcome,
@@ -211,7 +239,11 @@ class _Check:
             blocked_pool=decision.blocked_pool,
             blocked_dedicated=decision.blocked_dedicated,
             findings=findings,
-            restarts=(*result.restarts, *created),
+            restarts=(*result.restarts, *upkeep.restarts),
+            moves=tuple(dispatcher.moves) if dispatcher else (),
+            pool=dispatcher.pool_tally() if dispatcher else None,
+            tasks=dispatcher.task_tally() if dispatcher else None,
+            notes=upkeep.notes,
             outcome_before=state.last_check.outcome if state.last_check else None,
             exit_code=EXIT_FAILED if result.outcome is Outcome.FAILED else 0,
         )
@@ -226,7 +258,8 @@ class _Check:
             from failover_oneshot import notices
 
             state, self.notices = notices.note(self.config.notify, state, report)
-        self.saved = replace(state, last_check=self.last_check(report.outcome, decision))
+        last = replace(self.last_check(report.outcome, decision), pool=report.pool, tasks=report.tasks)
+        self.saved = replace(state, last_check=last)
         self.store.save(self.saved)
 
     def last_check(self, outcome: Outcome, decision: Decision | None) -> LastCheck:

@@ -128,6 +128,8 @@ class Autonomous(Section, frozen=True):
     "at least so many sessions are kept alive; 0: none is ever started"
     max: Count = 10
     "how many indexes the range holds; sessions outside it are never touched"
+    agent_process: str = ""
+    "the agent's process, whose end at a shell prompt is mended when min is set; empty: the first word of command"
     command: str = ""
     "shell command that starts a session; {name}, {index}, {account} filled in; empty: what the pane was started with"
     resume_command: str = ""
@@ -164,6 +166,21 @@ class Pool(Section, frozen=True):
     "the numbered sessions"
     dedicated: tuple[Dedicated, ...] = ()
     "sessions known by name"
+
+
+class Dispatch(Section, frozen=True):
+    """Tasks for free sessions of the pool: each file in the spool's folder queue/ is a prompt."""
+
+    spool: str | None = None
+    "the spool's folder, with queue/, running/, done/ and failed/ in it; empty: no tasks are handed out"
+    timeout: Duration = Duration(6 * 3600)
+    "a task that is not done after so long has failed; its session is left as it is"
+    attempts: Count = 3
+    "a task whose session died is handed out again, so many times in all; then it has failed"
+    keep: Duration = Duration(7 * 86400)
+    "how long tasks that are done are kept"
+    keep_count: Count = 1000
+    "how many tasks that are done are kept"
 
 
 class Tmux(Section, frozen=True):
@@ -259,6 +276,8 @@ class Config(Section, frozen=True):
     "how the tmux server is reached"
     state: StateFile = StateFile()
     "where the memory between checks is kept"
+    dispatch: Dispatch = Dispatch()
+    "tasks for free sessions of the pool"
     hooks: Hooks = Hooks()
     "your own programs, told of what a check did"
     metrics: Metrics = Metrics()

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from failover_oneshot.model import Finding, Kind, Limit, Outcome, Restart
+from failover_oneshot.model import Finding, Kind, Limit, Outcome, PoolTally, Restart, TaskTally
 
 VERSION = 1
 
@@ -78,6 +78,8 @@ class SessionMemory(Struct, frozen=True, kw_only=True):
     since: Utc | None = None
     hit: HitMemory | None = None
     warning: WarningMemory | None = None
+    starts: tuple[Utc, ...] = ()  # when the lifecycle started it, as long as it did not live on after that
+    held: Trouble | None = None  # a text did not arrive there, or its server failed: no task for a while
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -103,6 +105,8 @@ class LastCheck(Struct, frozen=True, kw_only=True):
     blocked_pool: int = 0
     blocked_dedicated: int = 0
     duration_ms: int = 0
+    pool: PoolTally | None = None  # None: not looked at
+    tasks: TaskTally | None = None  # None: there is no spool
 
 
 class Notice(Struct, frozen=True, kw_only=True):

@@ -149,14 +149,14 @@ def test_a_reset_may_be_unknown_and_a_login_may_be_gone(lab: Lab) -> None:
 
 
 def test_a_paste_arrives_byte_for_byte_and_once(lab: Lab) -> None:
-    """Bracketed paste keeps line breaks and odd characters; the box shows the draft until Enter."""
+    """Bracketed paste keeps line breaks and odd characters; the box shows a long one as the real client does."""
     lab.start()
     text = "first  line\n  ü “quoted” $(id) `x` \\ ;\n世界" + " long" * 900
     subprocess.run(
         ["tmux", "-S", str(lab.socket), "load-buffer", "-b", "t", "-"], check=True, input=text, encoding="utf-8"
     )
     lab.tmux("paste-buffer", "-p", "-b", "t", "-t", "=a:")
-    lab.shows("long long")
+    lab.shows("❯ [Pasted text #1 +2 lines]")
     assert lab.messages() == []
     lab.tmux("send-keys", "-t", "=a:", "Enter")
     poll(lab.messages)

@@ -16,6 +16,7 @@ from failover_oneshot.standin.world import Records, account_of, append, exhauste
 BANNER = " ▐▛███▛█   Claude Code v{version}\n▝▜██████▀  Stand-in · no model\n ▝▝   ▝▝   {cwd}"
 KEYS = re.compile(r"\x1b\[200~(?P<paste>.*?)\x1b\[201~|\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.)|(?P<key>.)", re.DOTALL)
 PASTE_BEGINS = "\x1b[200~"
+LONG_PASTE = (800, 3)  # characters, line breaks: beyond either the box shows `[Pasted text #1 +9 lines]` for it
 
 
 def reset_words(until: datetime, now: datetime) -> str:
@@ -42,6 +43,7 @@ class StandIn:
     def __init__(self, options: argparse.Namespace, records: Records) -> None:
         self.options, self.records = options, records
         self.draft, self.pending = "", b""
+        self.pastes: dict[str, str] = {}  # what stands in the box for a long paste, to its text
         self.working: tuple[float, str, str] | None = None  # until (monotonic), prompt, source
         self.waiting: tuple[datetime, str] | None = None  # goes on by itself at, with this prompt
         self.hint, self.limit_until = "", ""
@@ -49,13 +51,13 @@ class StandIn:
 
     # What it does.
 
-    def submit(self, prompt: str, source: str) -> None:
-        """Send a message; the answer comes when the work is done."""
+    def submit(self, prompt: str, source: str, shown: str = "") -> None:
+        """Send a message; the answer comes when the work is done. ``shown``: what the screen shows of it."""
         self.waiting, self.hint, self.limit_until = None, "", ""
         if source == "automatic":
             self.records.add("assistant", [("● ", "Usage limit reset · continuing automatically")])
         else:
-            self.records.add("user", [("", ""), ("❯ ", prompt)])
+            self.records.add("user", [("", ""), ("❯ ", shown or prompt)], content=prompt)
         self.working = (time.monotonic() + self.options.work, prompt, source)
         self.records.status("busy")
 
@@ -81,14 +83,14 @@ class StandIn:
         else:
             done = f"Worked for {self.options.work:.0f}s · done {now:%I:%M %p}".replace("done 0", "done ")
             said = f"Message {sum(g == '❯ ' for g, _ in self.records.blocks)} answered on {account}."
-            self.records.add("assistant", [("", ""), ("● ", said), ("", ""), ("✻ ", done)])
+            self.records.add("assistant", [("", ""), ("● ", said), ("", ""), ("✻ ", done)], stop="end_turn")
         if self.options.log:
             facts = {"at": now.isoformat(), "pid": os.getpid(), "pane": os.environ.get("TMUX_PANE", "")}
             append(self.options.log, facts | {"account": account, "prompt": prompt, "source": source, "result": result})
         self.records.status("idle")
 
     def _hit(self, until: datetime | str, prompt: str, now: datetime) -> None:
-        drawn, record = [("  ⎿  ", "You've hit your 5-hour limit")], {"isApiErrorMessage": True, "error": "rate_limit"}
+        drawn: list[tuple[str, str]] = [("  ⎿  ", "You've hit your 5-hour limit")]
         quota: dict[str, object] = {"status": "rejected", "rateLimitType": "five_hour"}
         if isinstance(until, datetime):
             words = reset_words(until, now)
@@ -101,7 +103,13 @@ class StandIn:
                 ("● ", f"Usage limit reached · set to continue automatically at {self.limit_until}"),
             ]
         self.records.add(
-            "assistant", drawn, **record, apiErrorStatus=429, apiError="usage_limit_reached", quotaLimits=quota
+            "assistant",
+            drawn,
+            isApiErrorMessage=True,
+            error="rate_limit",
+            apiErrorStatus=429,
+            apiError="usage_limit_reached",
+            quotaLimits=quota,
         )
 
     def read(self, data: bytes) -> None:
@@ -132,11 +140,14 @@ class StandIn:
         for match in KEYS.finditer(text):
             key = match["key"]
             if match["paste"] is not None:
-                self.draft += match["paste"].replace("\r\n", "\n").replace("\r", "\n")
+                self.draft += self._pasted(match["paste"].replace("\r\n", "\n").replace("\r", "\n"))
             elif key == "\r":
                 if self.draft.strip() and not self.working:
-                    prompt, self.draft = self.draft, ""
-                    self.submit(prompt, "typed")
+                    shown = prompt = self.draft
+                    for token, pasted in self.pastes.items():
+                        prompt = prompt.replace(token, pasted)
+                    self.draft, self.pastes = "", {}
+                    self.submit(prompt, "typed", shown)
             elif key in ("\x7f", "\b"):
                 self.draft = self.draft[:-1]
             elif key == "\x15":
@@ -147,6 +158,15 @@ class StandIn:
                 self.draft = ""
             elif key is not None and (key >= " " or key in "\t\n"):
                 self.draft += key
+
+    def _pasted(self, text: str) -> str:
+        """What a paste puts into the box."""
+        lines = text.count("\n")
+        if len(text) <= LONG_PASTE[0] and lines <= LONG_PASTE[1]:
+            return text
+        token = f"[Pasted text #{len(self.pastes) + 1}" + (f" +{lines} lines]" if lines else "]")
+        self.pastes[token] = text
+        return token
 
     # How it looks.
 

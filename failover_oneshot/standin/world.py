@@ -112,16 +112,22 @@ class Records:
             record = json.loads(line)
             self.blocks += [(glyph, words) for glyph, words in record.get("drawn", [])]
 
-    def add(self, role: str, drawn: list[tuple[str, str]], **fields: object) -> None:
-        """Put blocks on the screen and one record of the role into the transcript."""
+    def add(self, role: str, drawn: list[tuple[str, str]], content: str = "", stop: str = "", **fields: object) -> None:
+        """Put blocks on the screen and one record of the role into the transcript.
+
+        ``content``: its words, when the screen does not show them all; ``stop``: why the assistant ended its turn.
+        """
         self.blocks += drawn
         account = self._account_uuid()
         if account and account != self.owner:
             self.owner = account
             self._write({"type": "session-owner", "accountUuid": account})
-        words = next(text for _, text in drawn if text)
-        content = words if role == "user" else [{"type": "text", "text": words}]
-        self._write({"type": role, "message": {"role": role, "content": content}, "drawn": drawn, **fields})
+        words = content or next(text for _, text in drawn if text)
+        message: dict[str, object] = {"role": role}
+        message["content"] = words if role == "user" else [{"type": "text", "text": words}]
+        if stop:
+            message["stop_reason"] = stop
+        self._write({"type": role, "message": message, "drawn": drawn, **fields})
 
     def status(self, status: str) -> None:
         """Say in `sessions/<pid>.json` whether the client is `idle` or `busy`."""

@@ -1,0 +1,65 @@
+"""A task's text: as it is pasted, and as a screen shows it. Pure."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from failover_oneshot.screen import PLACEHOLDERS, Block, Mark, Screen
+
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_PASTED: Final = re.compile(r"\[Pasted text #\d+(?: \+\d+ lines)?\]")
+
+
+def decode(data: bytes) -> str:
+    """A file's text as it is pasted: UTF-8, line ends as LF, no control character but line break and tab.
+
+    Without Escape among them nobody can end the bracketed paste and press keys. Raises ValueError with the reason when
+    it is no text, or nothing is left.
+    """
+    if b"\0" in data:
+        raise ValueError("it is not a text: it holds NUL bytes")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not a text in UTF-8 (byte {error.start})") from None
+    text = _CONTROLS.sub("", text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    if not text.strip():
+        raise ValueError("it is empty")
+    return text
+
+
+def drafted(screen: Screen, text: str) -> bool:
+    """Whether the box holds this text and nothing else, as far as a screen can show it."""
+    draft = screen.draft
+    if not draft and text.lower().startswith(PLACEHOLDERS):  # it reads like a hint of the client
+        return _bones(text) in _bones("".join(screen.lines[-40:]))
+    return bool(draft) and _shows(draft, text)
+
+
+def shows_prompt(screen: Screen, text: str) -> bool:
+    """Whether the last prompt of the conversation is this text. A paste that is not shown may be another."""
+    return bool(screen.prompt) and not _PASTED.fullmatch(screen.prompt.strip()) and _shows(screen.prompt, text)
+
+
+def answered(turn: Sequence[Block]) -> bool:
+    """Whether the agent has said something in this turn, or has closed it."""
+    return any(block.mark in {Mark.SPEECH, Mark.ANSWER} or block.closes for block in turn)
+
+
+def _shows(shown: str, text: str) -> bool:
+    """The client wraps a text, cuts it, or draws a long paste as `[Pasted text #1 +9 lines]`."""
+    if _PASTED.fullmatch(shown.strip()):
+        return True
+    seen, whole = _bones(shown), _bones(text)
+    return seen == whole or (len(seen) >= 40 and seen in whole)
+
+
+def _bones(text: str) -> str:
+    """Letters and digits alone: how the rest is drawn and wrapped differs between clients and terminals."""
+    return "".join(filter(str.isalnum, text))
+
+
+def printable(name: str) -> str:
+    """A file's name as it may be printed and stored."""
+    clean = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in clean)
