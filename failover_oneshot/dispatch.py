@@ -108,8 +108,6 @@ class Dispatcher:
                 self._leave(name, QUEUE, back, "requeue", verdict.why)
                 if not self.real:
                     self.requeued.append(Queued(name=name, changed=0.0, record=back))
-                if "did not arrive" in verdict.why:
-                    self.holds[session] = verdict.why
                 return
             case Action.ENTER:
                 self.unsent.append(Delivery(name, self._text(name), record, Phase.PASTED))

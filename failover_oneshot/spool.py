@@ -26,7 +26,7 @@ SUFFIX: Final = ".task.json"
 MAX_TEXT: Final = 1 << 20  # bytes; a prompt that long fits no agent
 _MAX_RECORD: Final = 1 << 20
 _LONGEST_NAME: Final = 200  # bytes; the record's name must fit too
-_ORPHAN_AGE: Final = 60.0  # seconds; until then a record without its text may be somebody's move under way
+_ORPHAN_AGE: Final = 5.0  # seconds; until then a record without its text may be somebody's move under way
 
 
 class SpoolError(Exception):
@@ -208,6 +208,8 @@ class Spool:
     def tidy(self, now: datetime) -> None:
         """Mend what a killed run left: a record without its text, a text that was on its way into the queue."""
         self._tidy_links()
+        safefile.clean_leftovers(self.folder / RUNNING, 0.0)  # no other check runs now
+        safefile.clean_leftovers(self.folder / QUEUE)
         for state in FOLDERS:
             folder = self.folder / state
             try:
