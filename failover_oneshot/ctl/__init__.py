@@ -35,6 +35,7 @@ COMMANDS = {
     "init": "write a configuration from the sessions and the login that are here",
     "install": "write the systemd user units for this machine, enable and start the timer",
     "report": "write one HTML page: the accounts over time, swaps, waiting, hits",
+    "task": "add, list, show, cancel and retry tasks for the pool's free sessions",
     "uninstall": "stop the timer and take its units away; everything else stays",
 }
 
