@@ -98,14 +98,14 @@ class Dispatcher:
         session = record.session or ""
         match verdict.action:
             case Action.FINISH:
-                self._leave(name, DONE, tasks.ended(record, "done", "", self.now), "finish", verdict.why)
+                self._leave(name, session, DONE, tasks.ended(record, "done", "", self.now), "finish")
                 return
             case Action.FAIL:
-                self._leave(name, FAILED, tasks.ended(record, "failed", verdict.why, self.now), "fail", verdict.why)
+                self._leave(name, session, FAILED, tasks.ended(record, "failed", verdict.why, self.now), "fail")
                 return
             case Action.REQUEUE:
                 back = tasks.put_back(record, verdict.why, self.now)
-                self._leave(name, QUEUE, back, "requeue", verdict.why)
+                self._leave(name, session, QUEUE, back, "requeue")
                 if not self.real:
                     self.requeued.append(Queued(name=name, changed=0.0, record=back))
                 return
@@ -132,10 +132,13 @@ class Dispatcher:
         if self.spool is not None and self.real:
             self.spool.update(RUNNING, name, record)
 
-    def _leave(self, name: str, target: str, record: Record, action: str, why: str, source: str = RUNNING) -> None:
+    def _leave(
+        self, name: str, session: str | None, target: str, record: Record, action: str, source: str = RUNNING
+    ) -> None:
+        """A task leaves one folder for another, with its new record."""
         if self.spool is not None and self.real:
             self.spool.move(name, source, target, record)
-        self._tell(action, name, record.session, why)
+        self._tell(action, name, session, record.why)
 
     # -- new tasks -----------------------------------------------------------------------------------------------------
 
@@ -197,7 +200,7 @@ class Dispatcher:
         """What can't be a task goes to failed/, as it is."""
         record = tasks.ended(task.record, "refused", why, self.now)
         try:
-            self._leave(task.name, FAILED, record, "fail", why, QUEUE)
+            self._leave(task.name, None, FAILED, record, "fail", QUEUE)
         except Gone:
             return
         except OSError as error:
@@ -213,27 +216,24 @@ class Dispatcher:
 
     def _book(self, folder: Spool, delivery: Delivery) -> None:
         """What a delivery came to."""
-        sure = delivery.phase in {Phase.REFUSED, Phase.LOST}
-        if sure:
-            back = tasks.put_back(delivery.record, delivery.why, self.now, tried=delivery.phase is Phase.LOST)
-            verdict = Verdict(Action.REQUEUE, delivery.why)
-            if delivery.phase is Phase.LOST:
-                self.holds[delivery.session] = delivery.why
-                verdict = tasks.bounded(delivery.record, verdict, self.config.dispatch.attempts)
-            try:
-                if verdict.action is Action.FAIL:
-                    self._leave(
-                        delivery.name, FAILED, tasks.ended(delivery.record, "failed", verdict.why, self.now),
-                        "fail", verdict.why,
-                    )  # fmt: skip
-                else:
-                    folder.move(delivery.name, RUNNING, QUEUE, back)
-            except Gone:
-                pass
-        else:
-            self.working.add(delivery.session)
-        taken = delivery.phase is Phase.TAKEN
-        self._tell("hand_out", delivery.name, delivery.session, delivery.why, failed=not taken)
+        taken, why, session = delivery.phase is Phase.TAKEN, delivery.why, delivery.session
+        self._tell("hand_out", delivery.name, session, why, failed=not taken)
+        if delivery.phase not in {Phase.REFUSED, Phase.LOST}:
+            self.working.add(session)
+            return
+        verdict = Verdict(Action.REQUEUE, why)
+        if delivery.phase is Phase.LOST:
+            self.holds[session] = why
+            verdict = tasks.bounded(delivery.record, verdict, self.config.dispatch.attempts)
+        try:
+            if verdict.action is Action.FAIL:
+                failed = tasks.ended(delivery.record, "failed", verdict.why, self.now)
+                self._leave(delivery.name, session, FAILED, failed, "fail")
+            else:
+                back = tasks.put_back(delivery.record, why, self.now, tried=delivery.phase is Phase.LOST)
+                folder.move(delivery.name, RUNNING, QUEUE, back)
+        except Gone:
+            return
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

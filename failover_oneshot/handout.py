@@ -54,7 +54,6 @@ class Delivery:
         self.why = ""
         self.deadline = time.monotonic() + PATIENCE
         self.buffer = ""  # tmux's, which holds the text until it is pasted
-        self.before: tuple[str, ...] = ()  # the conversation when the text was pasted
 
 
 class HandOut:
@@ -99,7 +98,7 @@ class HandOut:
             case Phase.CLAIMED:
                 return self._paste(delivery, pane, view)
             case Phase.PASTED if tasktext.drafted(view.screen, delivery.text):
-                return self._enter(delivery)
+                return self._enter(delivery, view)
             case Phase.PASTED if late:
                 sure = delivery.record.step is Step.PASTING  # Enter was not pressed, by a run before either
                 self._end(delivery, Phase.LOST if sure else Phase.OPEN, "the text did not arrive in its prompt")
@@ -120,7 +119,7 @@ class HandOut:
         file = self.folder / name
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as paste:
             paste.write(delivery.text.encode())
-        delivery.buffer, delivery.before = name, _texts(view)
+        delivery.buffer = name
         delivery.phase, delivery.deadline = Phase.PASTED, time.monotonic() + PATIENCE
         # -r: a line feed stays one, else tmux makes it a carriage return, which is Enter where no bracket is understood
         return [
@@ -130,8 +129,9 @@ class HandOut:
             )
         ]
 
-    def _enter(self, delivery: Delivery) -> list[str]:
-        self._note(delivery, replace(delivery.record, step=Step.ENTERING))
+    def _enter(self, delivery: Delivery, view: View) -> list[str]:
+        before = tasktext.fingerprint(view.screen)
+        self._note(delivery, replace(delivery.record, step=Step.ENTERING, before=before))
         delivery.phase, delivery.deadline = Phase.ENTERED, time.monotonic() + PATIENCE
         return [panes.script(["send-keys", "-t", delivery.place.pane_id, "Enter"])]
 
@@ -139,7 +139,7 @@ class HandOut:
         """Whether the agent has taken the text: it is gone from the box, and something shows for it."""
         if tasktext.drafted(view.screen, delivery.text):
             return False
-        if late or view.screen.busy or (delivery.before and _texts(view) != delivery.before):
+        if late or view.screen.busy or tasktext.fingerprint(view.screen) != delivery.record.before:
             return True
         place = delivery.place
         told = conversation.word(place.transcript, place.offset, delivery.text) if place.transcript else Word.NONE
@@ -163,7 +163,3 @@ class HandOut:
     def _clear_folder(self) -> None:
         self._empty_folder()
         self.folder.rmdir()
-
-
-def _texts(view: View) -> tuple[str, ...]:
-    return tuple(block.text for block in view.screen.blocks)

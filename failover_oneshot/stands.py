@@ -75,7 +75,7 @@ class Stands:
                 word = conversation.word(place.transcript, place.offset, text)
             screen = view(pane).screen if pane else None
         finding = self.findings.get(record.session or "")
-        shown = screen is not None and tasktext.shows_prompt(screen, text)
+        shown = screen is not None and tasktext.shows_prompt(screen, text, record.before)
         return Sighting(
             alive=alive,
             stand=slot.stand if slot else Stand.DEAD,

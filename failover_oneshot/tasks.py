@@ -54,6 +54,7 @@ class Record(Struct, frozen=True, kw_only=True):
     step: Step | None = None
     handed_out_at: Utc | None = None
     sent_at: Utc | None = None
+    before: str = ""  # the fingerprint of the conversation when Enter was about to be pressed
     lost_at: Utc | None = None  # when its agent was first seen to be another one
     place: Place | None = None
     finished_at: Utc | None = None
@@ -261,6 +262,7 @@ def handed_out(record: Record, session: str, place: Place | None, now: datetime)
         step=Step.PASTING,
         handed_out_at=now,
         sent_at=None,
+        before="",
         lost_at=None,
         place=place,
         why="",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Final
+from zlib import crc32
 
 from failover_oneshot.screen import PLACEHOLDERS, Block, Mark, Screen
 
@@ -36,9 +37,19 @@ def drafted(screen: Screen, text: str) -> bool:
     return bool(draft) and _shows(draft, text)
 
 
-def shows_prompt(screen: Screen, text: str) -> bool:
-    """Whether the last prompt of the conversation is this text. A paste that is not shown may be another."""
-    return bool(screen.prompt) and not _PASTED.fullmatch(screen.prompt.strip()) and _shows(screen.prompt, text)
+def shows_prompt(screen: Screen, text: str, before: str = "") -> bool:
+    """Whether the last prompt of the conversation is this text.
+
+    A long paste that is not shown in full counts only when the conversation was another one `before` it was sent.
+    """
+    if _PASTED.fullmatch(screen.prompt.strip()) and before in {"", fingerprint(screen)}:
+        return False
+    return bool(screen.prompt) and _shows(screen.prompt, text)
+
+
+def fingerprint(screen: Screen) -> str:
+    """Tells whether the conversation on the screen has changed."""
+    return f"{crc32(repr([block.text for block in screen.blocks]).encode('utf-8', 'replace')):08x}"
 
 
 def answered(turn: Sequence[Block]) -> bool:
