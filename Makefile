@@ -7,7 +7,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check install
 ARGS :=
 
-.PHONY: help demo test lint bench bench-startup detection-report lab fuzz clean tmux
+.PHONY: help demo test lint bench bench-startup bench-dispatch soak detection-report lab fuzz clean tmux
 
 help:
 	@echo 'make demo    a pool of stand-in agents hits its limit on a private tmux server, and one check swaps the account'
@@ -15,6 +15,8 @@ help:
 	@echo 'make lint    ruff and mypy'
 	@echo 'make bench   what a check costs, from one pane to a thousand, against its kin; into docs/performance.md'
 	@echo 'make bench-startup   only its start-up time, tmux processes and memory, against their budget'
+	@echo 'make bench-dispatch   what lifecycle and dispatch add to it, against their budget'
+	@echo 'make soak    500 tasks, 20 sessions and two swaps, killed at random (ARGS="--seed 1 --tasks 50 --sessions 4")'
 	@echo 'make lab     random faults against the real program, and the laws checked after each (ARGS="--steps N --seed S")'
 	@echo 'make fuzz    random input to everything that reads (ARGS="--minutes N")'
 	@echo 'make detection-report   what detection makes of every recording, and of ten thousand variations'
@@ -36,6 +38,12 @@ bench: bench-startup
 
 bench-startup: tmux $(VENV)/installed
 	@$(VENV)/bin/python -m bench.startup
+
+bench-dispatch: tmux $(VENV)/installed
+	@$(VENV)/bin/python -m bench.dispatch $(ARGS)
+
+soak: tmux $(VENV)/installed-dev
+	@$(VENV)/bin/python -m lab.soak $(ARGS)
 
 lab: tmux $(VENV)/installed-dev
 	@$(VENV)/bin/python -m lab.faults $(ARGS)
