@@ -156,6 +156,8 @@ class Dispatcher:
     def _hand_out(self, folder: Spool) -> None:
         free = [slot for slot in self.stands.slots if slot.stand is Stand.FREE and slot.session not in self.working]
         free = [slot for slot in free if slot.session not in self.holds]
+        if not free and not self.unsent:
+            return  # a long queue is not read for nothing
         queue = folder.queued() + self.requeued
         for task in queue:
             if task.problem:

@@ -110,21 +110,28 @@ def agent_name(autonomous: Autonomous, pane: Pane) -> str:
 
 
 def has_exited(pane: Pane, agent: str, proc: Path = _PROC) -> bool:
-    """Whether a shell is at its prompt where the agent should be. A shell that runs a script is on its way to it."""
-    if not agent or not panes.is_shell(pane.command) or pane.command.removeprefix("-") == agent:
+    """Whether a shell is at its prompt where the agent should be."""
+    if not agent or pane.command.removeprefix("-") == agent:
+        return False
+    return at_a_shell_prompt(pane, proc) is True
+
+
+def at_a_shell_prompt(pane: Pane, proc: Path = _PROC) -> bool | None:
+    """Whether the foreground program is a shell that waits for commands; None when /proc does not tell.
+
+    One that runs a script is on its way to the agent, or is one.
+    """
+    if not panes.is_shell(pane.command):
         return False
     from failover_oneshot.nudge import has_company
 
-    return not has_company(pane.pid, proc) and _at_its_prompt(pane.pid, proc)
-
-
-def _at_its_prompt(pane_pid: int, proc: Path) -> bool:
-    """Whether the foreground program of the pane's terminal, a shell, was started without a script."""
+    if has_company(pane.pid, proc):
+        return False
     try:
-        leader = (proc / str(pane_pid) / "stat").read_bytes().rpartition(b")")[2].split()[5].decode()
+        leader = (proc / str(pane.pid) / "stat").read_bytes().rpartition(b")")[2].split()[5].decode()
         arguments = (proc / leader / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")[1:]
     except (OSError, IndexError, ValueError):
-        return False
+        return None
     return all(argument.startswith(b"-") and b"c" not in argument.partition(b"--")[0] for argument in arguments)
 
 

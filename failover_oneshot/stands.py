@@ -5,11 +5,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from failover_oneshot import conversation, lifecycle, panes, pool, tasks, tasktext
+from failover_oneshot import conversation, lifecycle, pool, tasks, tasktext
 from failover_oneshot.clients import Client
 from failover_oneshot.look import Sight
 from failover_oneshot.model import Finding, Kind, Pane, Session
-from failover_oneshot.nudge import View, has_company
+from failover_oneshot.nudge import View
 from failover_oneshot.screen import parse
 from failover_oneshot.settings import Config
 from failover_oneshot.state import SessionMemory, State
@@ -125,7 +125,7 @@ def typing_obstacle(pane: Pane, seen: View, proc: Path = _PROC) -> str:
         return "it can't be read"
     if pane.mode:
         return f"the pane is in {pane.mode}"
-    if panes.is_shell(pane.command) and not has_company(pane.pid, proc):
+    if lifecycle.at_a_shell_prompt(pane, proc) is not False:
         return f"a shell ({pane.command}) is in front"
     return seen.obstacle
 

@@ -8,7 +8,7 @@ from zlib import crc32
 from failover_oneshot.screen import PLACEHOLDERS, Block, Mark, Screen
 
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_PASTED: Final = re.compile(r"\[Pasted text #\d+(?: \+\d+ lines)?\]")
+_PASTED: Final = re.compile(r"\[(?:Pasted|\.\.\.Truncated) text #\d+(?: \+\d+ lines?)?(?:\.\.\.)?\]")
 
 
 def decode(data: bytes) -> str:
@@ -42,7 +42,7 @@ def shows_prompt(screen: Screen, text: str, before: str = "") -> bool:
 
     A long paste that is not shown in full counts only when the conversation was another one `before` it was sent.
     """
-    if _PASTED.fullmatch(screen.prompt.strip()) and before in {"", fingerprint(screen)}:
+    if _PASTED.search(screen.prompt) and before in {"", fingerprint(screen)}:
         return False
     return bool(screen.prompt) and _shows(screen.prompt, text)
 
@@ -58,11 +58,11 @@ def answered(turn: Sequence[Block]) -> bool:
 
 
 def _shows(shown: str, text: str) -> bool:
-    """The client wraps a text, cuts it, or draws a long paste as `[Pasted text #1 +9 lines]`."""
-    if _PASTED.fullmatch(shown.strip()):
-        return True
-    seen, whole = _bones(shown), _bones(text)
-    return seen == whole or (len(seen) >= 40 and seen in whole)
+    """The client wraps a text, cuts it, or draws a long paste, or its middle, as `[Pasted text #1 +9 lines]`."""
+    seen, whole = [_bones(part) for part in _PASTED.split(shown)], _bones(text)
+    if len(seen) == 2:
+        return whole.startswith(seen[0]) and whole.endswith(seen[1])
+    return seen == [whole] or (len(seen) == 1 and len(seen[0]) >= 40 and seen[0] in whole)
 
 
 def _bones(text: str) -> str:

@@ -171,3 +171,18 @@ def test_a_text_that_does_not_arrive_stays_queued_and_the_session_is_marked(serv
     assert "did not arrive" in crew.state()["sessions"]["ccl-auto-11"]["held"]["reason"]
     assert got.read_bytes() == b"\x1b[200~text\nof two lines\x1b[201~"
     assert crew.check()["actions"] == [], "not again at once"
+
+
+def test_an_agent_that_is_a_script_of_a_shell_is_no_shell(server: Server, tmp_path: Path) -> None:
+    """And a client that keeps no records, draws no box and knows no bracketed paste gets a task of one line."""
+    crew = Crew(server, tmp_path, size=1)
+    agent, got = tmp_path / "agent.sh", tmp_path / "got"
+    agent.write_text(f"""printf '● Hello.\\n\\n❯ '
+while read -r line; do echo "$line" >> {got}; printf '\\n● I work on it.\\n\\n❯ '; done
+""")
+    crew.config["pool"]["autonomous"]["command"] = f"sh {agent}"
+    crew.check()
+    poll(lambda: "❯" in crew.screen("ccl-auto-11"))
+    crew.drop("one", "do 'it' $(now)")
+    crew.until_done("one")
+    assert got.read_text() == "do 'it' $(now)\n"

@@ -224,6 +224,8 @@ def box(content: str, above: str = "") -> str:
         ("[Pasted text #1 +9 lines]", "a\n" * 9, True),
         ("[Pasted text #2]", "a", True),
         ("[Pasted text #1 +9 lines][Pasted text #2 +9 lines]", "a\n" * 9, False),
+        ("begin [...Truncated text #1 +9 lines...] end", "begin\n" + "a\n" * 9 + "end", True),
+        ("mine [Pasted text #1 +9 lines]", "a\n" * 9, False),
         ("x" * 50, "y" * 10 + "x" * 60, True),  # the end of a box that shows no more
         ('Try "this"', 'Try "this"', True),
         ('Try "that"', 'Try "this"', False),
