@@ -43,7 +43,7 @@ bench-dispatch: tmux $(VENV)/installed
 	@$(VENV)/bin/python -m bench.dispatch $(ARGS)
 
 soak: tmux $(VENV)/installed-dev
-	@$(VENV)/bin/python -m lab.soak $(ARGS)
+	@$(VENV)/bin/python tests/soak.py $(ARGS)
 
 lab: tmux $(VENV)/installed-dev
 	@$(VENV)/bin/python -m lab.faults $(ARGS)

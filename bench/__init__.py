@@ -1,1 +1,1 @@
-"""What a check costs: `bench.startup` and `bench.sizes`."""
+"""What a check costs: `bench.startup`, `bench.sizes` and `bench.dispatch`."""

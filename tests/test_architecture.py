@@ -15,6 +15,7 @@ PURE = {
     *("metrics", "notices"),
     *("diagnosis", "proposal", "timeline", "units"),
     *("status", "order", "scrub", "explain", "replay"),
+    *("tasks", "tasktext"),
 }
 IMPURE_MODULES = {
     *("asyncio", "fcntl", "glob", "io", "locale", "logging", "os", "pathlib", "random", "secrets", "select", "shutil"),
