@@ -10,8 +10,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
-# What a check needs besides itself: the same for the check and for whatever it is compared with.
-IMPORTS = "import yaml, msgspec, argparse, subprocess, json, logging"
+# The libraries that every check needs, and nothing else: what the budget is counted in.
+IMPORTS = "import yaml, filelock, argparse, subprocess, json"
 
 
 # A parent smaller than what it starts: a process counts the memory of the one that it was forked from as its own.

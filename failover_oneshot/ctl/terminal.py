@@ -80,9 +80,7 @@ class Terminal:
         """The text in a style (bold, dim, good, bad, warn, mark), where there is colour."""
         return f"\x1b[{_STYLES[name]}m{text}\x1b[0m" if self._coloured and text and name else text
 
-    def paragraph(
-        self, text: str, *, first: str = "  ", rest: str = "  ", style: str = "", head: str = ""
-    ) -> None:
+    def paragraph(self, text: str, *, first: str = "  ", rest: str = "  ", style: str = "", head: str = "") -> None:
         """Print a text, wrapped between words; a styled ``head`` takes the place of the first columns, all blank."""
         for number, line in enumerate(wrap(printable(text), first, rest, self.width)):
             plain = len(re.sub(r"\x1b\[[0-9;]*m", "", head)) if number == 0 else 0
