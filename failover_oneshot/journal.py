@@ -177,6 +177,8 @@ def waited(state: State, waiting: Waiting | None, now: datetime, keep: int) -> S
     entry = {
         "at": stamp(now),
         "outcome": str(Outcome.WAITING),
+        "from": state.active_account,
+        "to": None,
         "reason": f"no account was free for {durations.format(max(0.0, (now - over.since).total_seconds()))}{first}",
         "since": stamp(over.since),
         "account": over.account,

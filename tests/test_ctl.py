@@ -109,7 +109,7 @@ def test_no_accounts_at_all(fleet: Fleet) -> None:
 # --- history ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_swap_and_the_beginning_of_waiting_are_in_the_history_once(blocked: Fleet) -> None:
+def test_a_swap_and_a_wait_are_in_the_history_once(blocked: Fleet) -> None:
     assert "nothing was swapped yet" in ctl(blocked, "history").stdout
     blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": stamp(hours=1)}})
     blocked.check()
