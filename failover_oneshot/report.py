@@ -116,8 +116,9 @@ def to_sentence(report: Report) -> str:
     if report.dry_run:
         head = f"dry run: {head}"
     if report.swap:
-        moved = "would swap" if report.dry_run else "swapped" if report.outcome is Outcome.SWAPPED else "owed: a swap"
-        head += f": {moved} from {report.swap.from_ or 'no account'} to {report.swap.to}"
+        done = not report.dry_run and report.outcome is Outcome.SWAPPED
+        moved = "" if done else ": would swap" if report.dry_run else ": owed: a swap"
+        head += f"{moved} from {report.swap.from_ or 'no account'} to {report.swap.to}"
     parts = [f"{head}: {report.reason}"]
     for action in ("recreate", "respawn", "nudge", "create"):
         names = [r.session for r in report.restarts if r.action == action]
