@@ -46,7 +46,7 @@ def _dry_touched(_: World, seen: Seen) -> str | None:
 
 def _dry_said(_: World, seen: Seen) -> str | None:
     foretold = seen.dry.stdout.removeprefix("dry run: ")
-    for would, did in (("would swap from", "swapped from"), ("would recreate", "recreated")):
+    for would, did in ((": would swap from", " from"), ("would recreate", "recreated")):
         foretold = foretold.replace(would, did)
     return None if foretold == seen.check.stdout and not seen.dry.returncode else "they differ, see above"
 
