@@ -45,6 +45,7 @@ def note(notify: Notify, state: State, report: Report) -> tuple[State, tuple[Not
         if event in notify.events and not _said_already(situation, outbox, now):
             body = redact(text)[:LONGEST_TEXT]
             outbox.append(Notice(at=now, event=event, text=body, next_at=now))
+    outbox = outbox[-KEPT:]
     due: list[Notice] = []
     for number, notice in enumerate(outbox):
         # A time further off than any that we set was set by a clock that has been put back since.
@@ -52,7 +53,7 @@ def note(notify: Notify, state: State, report: Report) -> tuple[State, tuple[Not
             continue
         due.append(replace(notice, tries=notice.tries + 1, next_at=seconds(now + _pause(notice.tries + 1))))
         outbox[number] = due[-1]
-    return replace(state, told=told, outbox=tuple(outbox[-KEPT:])), tuple(due)
+    return replace(state, told=told, outbox=tuple(outbox)), tuple(due)
 
 
 def delivered(state: State, left: Mapping[Key, Sequence[int]]) -> State:

@@ -4,6 +4,7 @@ Nothing here may stop or fail a check: what goes wrong is a warning. It is impor
 """
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -73,10 +74,18 @@ def end(config: Config, exit_code: int, said: str) -> None:
 
 
 def _write(path: str, text: str) -> None:
-    """node_exporter runs as another user: everybody may read it, whatever the umask. One that exists keeps its mode."""
+    """Replace the file in one step. node_exporter runs as another user: everybody may read it, whatever the umask.
+
+    It is not synced, as the state is: that costs ten times as much, and after a crash the next check writes it anew.
+    """
+    temporary = Path(f"{path}.{os.urandom(4).hex()}.tmp")  # the collector reads *.prom only
     try:
-        safefile.write_atomic(Path(path), text.encode(), 0o644)
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(text)
+        temporary.chmod(0o644)
+        temporary.replace(safefile.real_path(path))
     except (OSError, ValueError) as error:
+        safefile.remove(temporary)
         log.warning("metrics.textfile %s was not written: %s", path, getattr(error, "strerror", None) or error)
 
 

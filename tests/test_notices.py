@@ -164,6 +164,14 @@ def test_only_what_was_tried_is_touched() -> None:
     assert delivered(state, {(NOW, "failed"): ()}).outbox == (other,)
 
 
+def test_of_many_that_are_not_delivered_the_newest_are_kept() -> None:
+    state = FREE
+    for minute in range(notices.KEPT + 5):
+        state, due = note(ALL, state, report(Outcome.SWAPPED, minute))
+        assert all(notice in state.outbox for notice in due)
+    assert [notice.at for notice in state.outbox] == [NOW + timedelta(minutes=5 + n) for n in range(notices.KEPT)]
+
+
 @given(
     st.lists(st.sampled_from(sorted(Outcome)), max_size=40),
     st.sampled_from([(), (0,), (0, 1)]),

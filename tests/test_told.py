@@ -366,6 +366,7 @@ def test_metrics_that_can_not_be_written_stop_nothing(blocked: Fleet) -> None:
     assert (done.returncode, done.stderr.count("WARNING")) == (0, 1)
     assert f"metrics.textfile {path} was not written" in done.stderr
     assert blocked.state()["active_account"] == "backup"
+    assert list(path.parent.iterdir()) == [path], "no temporary file is left"
 
 
 # -- neither here nor there --------------------------------------------------------------------------------------------
