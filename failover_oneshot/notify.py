@@ -25,7 +25,7 @@ from failover_oneshot.state import Notice
 
 LIMIT = 64 * 1024
 MISSING = (
-    "notifications need apprise, which is not installed: `pipx inject failover-oneshot apprise`, "
+    "it needs apprise, which is not installed: `pipx inject failover-oneshot apprise`, "
     "or `pip install 'failover-oneshot[notify]'`"
 )
 TYPES = {"swapped": "info", "resumed": "success", "waiting": "warning", "failed": "failure", "auth": "failure"}
@@ -99,7 +99,7 @@ def _start(url: str, notices: Sequence[Notice]) -> subprocess.Popen[bytes]:
             start_new_session=True,
         )
     except OSError as error:
-        raise NotifyError(f"nobody could be told: {sys.executable} could not be started: {error.strerror}") from None
+        raise NotifyError(f"{sys.executable} could not be started: {error.strerror}") from None
     if process.stdin:  # it reads all of it before it does anything else
         with suppress(BrokenPipeError), process.stdin as stdin:
             stdin.write(json.dumps({"url": url, "messages": messages}).encode())
@@ -130,14 +130,14 @@ def _read(path: Path) -> str:
         info = path.stat()
         data = safefile.read_bounded(path, LIMIT)
     except OSError as error:
-        raise NotifyError(f"nobody could be told: notify.urls_file {path}: {error.strerror}") from None
+        raise NotifyError(f"notify.urls_file {path}: {error.strerror}") from None
     except ValueError as error:
-        raise NotifyError(f"nobody could be told: notify.urls_file: {error}") from None
+        raise NotifyError(f"notify.urls_file: {error}") from None
     if info.st_uid != os.geteuid():
-        raise NotifyError(f"nobody could be told: notify.urls_file {path} belongs to another user")
+        raise NotifyError(f"notify.urls_file {path} belongs to another user")
     if stat.S_IMODE(info.st_mode) & 0o077:
-        raise NotifyError(f"nobody could be told: notify.urls_file {path} is accessible to others: chmod 600 it")
+        raise NotifyError(f"notify.urls_file {path} is accessible to others: chmod 600 it")
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise NotifyError(f"nobody could be told: notify.urls_file {path} is not UTF-8 text") from None
+        raise NotifyError(f"notify.urls_file {path} is not UTF-8 text") from None

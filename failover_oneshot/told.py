@@ -95,7 +95,7 @@ def _notify(config: Config, store: Store, report: Report, due: Sequence[Notice])
     try:
         left = notify.send(config.notify, due)
     except notify.NotifyError as error:
-        log.warning("%s", error)
+        log.warning("nobody was told: %s", error)
         return
     again = {notices.key(notice): missing for notice, missing in zip(due, left, strict=True)}
     try:

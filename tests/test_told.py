@@ -243,6 +243,35 @@ def test_a_urls_file_of_no_use_is_one_warning(
     assert has_no_secret(blocked, done.stdout, done.stderr)
 
 
+def ctl(fleet: Fleet, *flags: str) -> subprocess.CompletedProcess[str]:
+    fleet.save_config()
+    argv = [sys.executable, "-m", "failover_oneshot.ctl", "notify", "--config", str(fleet.config_file), *flags]
+    return subprocess.run(argv, env=fleet.environ(), capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_test_message_says_who_got_it(fleet: Fleet, hook: Webhook) -> None:
+    notify(fleet, hook)
+    fleet.config["notify"]["urls"].append(f"json://{refused()}/{SECRET}")
+    done = ctl(fleet)
+    assert (done.returncode, done.stdout) == (1, "notify.urls[0]: told\nnotify.urls[1]: NOT told\n")
+    assert "notify.urls[1]: no connection" in done.stderr
+    fleet.config["notify"]["urls"].pop()
+    done = ctl(fleet, "--json")
+    assert (done.returncode, json.loads(done.stdout)["targets"]) == (0, [{"target": "notify.urls[0]", "told": True}])
+    assert [message["title"].rpartition(" ")[2] for message in hook.messages()] == ["test", "test"]
+    assert SECRET not in done.stdout + done.stderr
+    assert not fleet.state_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"), [({}, "there is nobody to tell"), ({"urls_file": "/nonexistent/urls"}, "No such file")]
+)
+def test_nobody_to_tell_is_said(fleet: Fleet, settings: dict[str, Any], said: str) -> None:
+    fleet.config["notify"] = settings
+    done = ctl(fleet)
+    assert (done.returncode, said in done.stdout, done.stderr) == (1, True, "")
+
+
 # -- pings -------------------------------------------------------------------------------------------------------------
 
 

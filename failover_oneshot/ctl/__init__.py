@@ -34,6 +34,7 @@ COMMANDS = {
     "doctor": "examine the installation: each line ok, a warning or an error, with the command that mends it",
     "init": "write a configuration from the sessions and the login that are here",
     "install": "write the systemd user units for this machine, enable and start the timer",
+    "notify": "send a test message to everybody whom the config names",
     "report": "write one HTML page: the accounts over time, swaps, waiting, hits",
     "task": "add, list, show, cancel and retry tasks for the pool's free sessions",
     "uninstall": "stop the timer and take its units away; everything else stays",
