@@ -2,24 +2,31 @@
 
 import argparse
 import os
-from datetime import UTC, datetime
 
 import msgspec
 
-from failover_oneshot import config, notify
+from failover_oneshot import notify
+from failover_oneshot.ctl import installation
 from failover_oneshot.state import Notice, seconds
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("--config", metavar="PATH")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    installation.arguments(parser)
+    installation.explained(
+        parser,
+        """
+        failoverctl notify
+        """,
+        "Each target is named by its place in notify.urls or its line in notify.urls_file, for its URL is a secret. "
+        "The exit code is 1 when somebody did not get the message, or nobody is named.",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Do it; 1 when somebody did not get it, or there is nobody to tell."""
-    settings = config.load(config.find(options.config, os.environ), os.environ).notify
-    now = seconds(datetime.now(UTC))
+    settings = installation.find(options, os.environ).config.notify
+    now = seconds(installation.now())
     test = Notice(at=now, event="test", text="A test by `failoverctl notify`: nothing has happened.", next_at=now)
     try:
         to = notify.targets(settings)
