@@ -71,6 +71,9 @@ def _check(config: Config, state: State, report: Report) -> Iterator[Family]:
         yield gauge("last_swap_timestamp_seconds", "When the last swap was completed.", _time(state.last_swap.at))
     yield from _accounts(config, state, report)
     yield from _sessions(report)
+    if report.tasks:
+        tasks = [({"state": name}, getattr(report.tasks, name)) for name in ("waiting", "running", "failed")]
+        yield "tasks", "gauge", "Tasks in the spool, those that are done aside; absent without a spool.", tasks
 
 
 def _accounts(config: Config, state: State, report: Report) -> Iterator[Family]:

@@ -220,7 +220,7 @@ class Hooks(Section, frozen=True):
     "how long a hook may take; at most 1h"
 
 
-OWN_LABELS = frozenset({"account", "kind", "outcome", "role", "version"})
+OWN_LABELS = frozenset({"account", "kind", "outcome", "role", "state", "version"})
 """The labels that the metrics use themselves: `metrics.labels` can not set them."""
 
 

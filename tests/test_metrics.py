@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from failover_oneshot import metrics
-from failover_oneshot.model import Kind, Outcome, Role
+from failover_oneshot.model import Kind, Outcome, Role, TaskTally
 from failover_oneshot.report import Report
 from failover_oneshot.settings import OWN_LABELS, Config, Metrics
 from failover_oneshot.state import (
@@ -53,6 +53,7 @@ REPORT = Report(
     active_account="backup",
     blocked_pool=2,
     findings=(*hits(11, 12), healthy("ccl-auto-13"), finding("ops", kind=Kind.AUTH)),
+    tasks=TaskTally(waiting=4, running=2, failed=1),
 )
 
 Labels = frozenset[tuple[str, str]]
@@ -91,6 +92,7 @@ def test_what_a_check_found_is_in_it() -> None:
         "resumes_total": 0,
     }
     assert {name: value(samples, name) for name in expected} == expected
+    assert [value(samples, "tasks", state=s) for s in ("waiting", "running", "failed")] == [4, 2, 1]
     assert value(samples, "last_check_outcome", outcome="waiting") == 1
     assert sum(v for (name, _), v in samples.items() if name == "failover_last_check_outcome") == 1
 
@@ -136,7 +138,7 @@ def test_a_fresh_state_and_no_accounts_are_no_trouble() -> None:
     blank = Report(outcome=Outcome.NO_SESSIONS, reason="", dry_run=False, at=NOW)
     samples = parsed(metrics.render(Config(), State(), blank))
     assert value(samples, "swaps_total") == 0
-    assert not any("account" in name for name, _ in samples)
+    assert not any("account" in name or "tasks" in name for name, _ in samples)
 
 
 def test_the_counters_go_on_when_the_history_is_cut() -> None:
@@ -221,7 +223,7 @@ def names_in(expression: str) -> set[str]:
 
 
 def labels_in(expression: str) -> set[tuple[str, str]]:
-    return set(re.findall(r"\b(kind|role|outcome|account)\s*(?:=|!=|=~|!~)\s*\"([^\"]*)\"", expression))
+    return set(re.findall(r"\b(kind|role|outcome|state)\s*(?:=|!=|=~|!~)\s*\"([^\"]*)\"", expression))
 
 
 def emitted() -> set[str]:
@@ -256,6 +258,7 @@ def test_every_expression_uses_what_we_write() -> None:
         "kind": set(map(str, Kind)),
         "role": set(map(str, Role)),
         "outcome": set(map(str, Outcome)),
+        "state": set(TaskTally.__struct_fields__),
     }
     assert len(list(expressions())) > 15
     for expression in expressions():
