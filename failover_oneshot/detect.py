@@ -13,7 +13,7 @@ from failover_oneshot import durations
 from failover_oneshot.classify import same_hit
 from failover_oneshot.model import Evidence, Finding, Kind, Limit, Observation, Pane, Reading, Session
 from failover_oneshot.settings import Config, Method
-from failover_oneshot.state import HitMemory, SessionMemory, State
+from failover_oneshot.state import HitMemory, SessionMemory, State, seconds
 
 # The kinds that block a session can be named in quota.swap_on; the others never swap.
 WEEKLY = (Limit.SEVEN_DAY, Limit.SEVEN_DAY_OPUS, Limit.SEVEN_DAY_SONNET)
@@ -134,8 +134,8 @@ class _Look:
             return None
         if limit in WEEKLY and not found.exact and found.at - seen_at > timedelta(days=8):
             # No weekly limit is that far off: the date is last week's, on a screen that was drawn again.
-            return found.at - timedelta(days=365)
-        return found.at
+            return seconds(found.at - timedelta(days=365))
+        return seconds(found.at)  # "in 2 hours" counts from now, which has a fraction
 
     def owner(self, reading: Reading, memory: SessionMemory) -> str | None:
         """The account that a hit seen for the first time belongs to."""
