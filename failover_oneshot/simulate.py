@@ -24,7 +24,6 @@ from failover_oneshot.state import State
 START: Final = datetime(2026, 1, 5, tzinfo=UTC)  # any Monday: no clock is read
 FIVE_HOURS: Final = 5 * 3600.0
 WEEK: Final = 7 * 24 * 3600.0
-NEAR: Final = 0.9  # of a window: from then on the client warns, and says when it ends
 REQUEST: Final = 60.0  # seconds between a session's requests, on the average
 _WORKS: Final = Reading(kind=Kind.OK, evidence=Evidence.SCREEN, moved_on=True)
 
@@ -72,11 +71,10 @@ class _Window(Struct):
     size: float
     used: float = 0.0
     ends: float | None = None
-    warned: bool = False  # whether the client has begun to say that the limit is near
 
     def roll(self, now: float) -> None:
         if self.ends is not None and now >= self.ends:
-            self.used, self.ends, self.warned = 0.0, None, False
+            self.used, self.ends = 0.0, None
 
     def use(self, now: float, hours: float) -> None:
         if self.ends is None:
@@ -160,7 +158,6 @@ class _Month:
         self.restarting = 0
         self.back_at = 0.0
         self.state = State(active_account=config.accounts[0].name)
-        self.news = False  # a warning that no check has seen yet
         self.quiet_until = 0.0  # no check can decide anything else before
 
     def run(self) -> Result:
@@ -181,7 +178,7 @@ class _Month:
             pool_stalled += bool(want) and held == want
             waited += self.state.waiting is not None
             quiet = now < self.quiet_until and not (changed and self.state.waiting)
-            open_ = self.blocked or self.news or self.state.waiting or self.state.suspected_hit_at
+            open_ = self.blocked or self.state.waiting or self.state.suspected_hit_at
             if (quiet or not open_) and not self.every_check:
                 continue
             checks += 1
@@ -222,8 +219,6 @@ class _Month:
             hours = running.bit_count() * self.poll / 3600
             five.use(now, hours)
             week.use(now, hours)
-            if five.used >= NEAR * five.size and not five.warned:
-                self.news = five.warned = True
             return False
         limit, window = (Limit.SEVEN_DAY, week) if week.full else (Limit.FIVE_HOUR, five)
         hit = False
@@ -249,19 +244,10 @@ class _Month:
         self.hits[n] = _Hit(reading, over)
         self.blocked |= 1 << n
 
-    def _healthy(self) -> Reading:
-        """What a session shows that is not blocked."""
-        five, _ = self.windows[self.state.active_account or ""]
-        if not five.warned or five.ends is None:
-            return _WORKS
-        return replace(_WORKS, kind=Kind.WARNING, limit=Limit.FIVE_HOUR, resets_at=_instant(five.ends))
-
     def _check(self, now: float) -> Outcome:
         """One check: the decision of the real thing, and what it does to the pool."""
         at = _instant(now)
-        others = self._healthy()
-        readings = {f"%{n}": self.hits[n].reading if n in self.hits else others for n in range(self.load.sessions)}
-        self.news = False
+        readings = {f"%{n}": self.hits[n].reading if n in self.hits else _WORKS for n in range(self.load.sessions)}
         observation = Observation(at=at, server_running=True, sessions=self.sessions)
         done = step(self.config, self.state, observation, readings, "UTC")
         self.state, decision = done.state, done.decision

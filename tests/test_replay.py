@@ -19,7 +19,7 @@ from failover_oneshot.ctl.replay import _watched as watched_by
 from failover_oneshot.model import Outcome, Pane, Role, Session
 from failover_oneshot.replay import Checked, Record, check
 from failover_oneshot.settings import Config
-from failover_oneshot.state import State
+from failover_oneshot.state import LastSwap, State
 
 __all__ = ["blocked", "fleet"]
 
@@ -76,6 +76,12 @@ def test_waiting_and_the_account_that_is_free_again() -> None:
     config = make_config(("main",))
     row = [record(0, RESET, RESET), record(30, RESET, RESET), record(7230, RESET, RESET)]
     assert outcomes(config, *row) == ["waiting", "waiting", "resumed"]
+
+
+def test_a_swap_in_the_future_holds_for_one_cooldown() -> None:
+    state = State(active_account="main", last_swap=LastSwap(at=at(days=1), from_="backup", to="main"))
+    row = [record(0, RESET, RESET, state=state), record(630, RESET, RESET)]
+    assert outcomes(make_config(), *row) == ["cooldown", "swapped"]
 
 
 def test_sessions_that_the_config_does_not_watch_are_left_out() -> None:

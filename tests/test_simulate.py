@@ -73,6 +73,7 @@ def test_plenty_needs_no_swap_and_too_little_stalls() -> None:
     alone, two, four = (month(Load(days=7, accounts=n)) for n in (1, 2, 4))
     assert alone.stalled > two.stalled > four.stalled
     assert (alone.swaps, alone.waited > 0) == (0, True)
+    assert alone.worked > 10 * Load().five_hour, "a client that waits goes on by itself when its window has ended"
 
 
 def test_one_blocked_session_is_below_the_threshold() -> None:

@@ -73,6 +73,7 @@ def test_a_session_shows_its_kind_since_when_it_does() -> None:
     state = remember(State(active_account="main"), (healthy(),), True, at(minutes=-20))
     state = remember(state, (healthy(),), True, at(minutes=-5))
     assert status(state, findings=(healthy(),)).sessions[0].since == at(minutes=-20)
+    assert status(state, findings=(finding(kind=Kind.SERVER_ERROR, blocked=False),)).sessions[0].since is None
     assert status(state, findings=(finding(first_seen=at(minutes=-1)),)).sessions[0].since == at(minutes=-1)
     state = remember(state, (finding(first_seen=at(minutes=-1)),), True, at(minutes=-1))
     assert (state.sessions["ccl-auto-11"].kind, state.sessions["ccl-auto-11"].since) == (Kind.QUOTA, at(minutes=-1))
