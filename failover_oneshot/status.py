@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from failover_oneshot.decide import HOUR, Decision
-from failover_oneshot.model import Finding, Kind, Limit, Outcome, Role
+from failover_oneshot.model import Finding, Kind, Limit, Outcome, Role, TaskTally
 from failover_oneshot.settings import Config
 from failover_oneshot.state import Journal, LastCheck, LastSwap, Pause, SessionMemory, State, Trouble, Waiting, seconds
 
@@ -53,6 +53,7 @@ class SessionStatus(Struct, frozen=True, kw_only=True):
     snippet: str | None = None
     error: str | None = None
     own_login: str | None = None
+    held: Trouble | None = None  # why it gets no task for a while
 
 
 class Cooldown(Struct, frozen=True, kw_only=True):
@@ -101,7 +102,7 @@ class Status(Struct, frozen=True, kw_only=True):
     last_swap: LastSwap | None
     last_failure: Trouble | None
     last_check: LastCheck | None
-    tasks: Mapping[str, int] | None = None  # folder of the spool to its count
+    tasks: TaskTally | None = None  # None: there is no spool
     timer: Timer | None = None
     notes: tuple[str, ...] = ()  # what could not be seen
 
@@ -117,7 +118,7 @@ def compose(
     problems: Mapping[str, str] | None = None,
     live: str | None = None,
     timer: Timer | None = None,
-    tasks: Mapping[str, int] | None = None,
+    tasks: TaskTally | None = None,
     notes: Sequence[str] = (),
 ) -> Status:
     """The status at that instant.
@@ -223,6 +224,7 @@ def _seen(finding: Finding, memory: SessionMemory, now: datetime) -> SessionStat
         snippet=finding.snippet,
         error=finding.error,
         own_login=memory.own_login,
+        held=memory.held,
     )
 
 
@@ -242,6 +244,7 @@ def _remembered(name: str, memory: SessionMemory, running: bool | None, config: 
         resets_in=(shown.resets_at - now).total_seconds() if shown and shown.resets_at else None,
         snippet=shown.snippet if shown else None,
         own_login=memory.own_login,
+        held=memory.held,
     )
 
 

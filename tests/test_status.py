@@ -219,6 +219,16 @@ def test_a_person_reads_every_situation(blocked: Fleet) -> None:
         assert words in text, text
 
 
+def test_tasks_are_counted_and_their_records_are_not(fleet: Fleet, tmp_path: Path) -> None:
+    queue = tmp_path / "spool" / "queue"
+    queue.mkdir(parents=True)
+    for name in ("one", "two", "one.task.json", ".half"):
+        (queue / name).write_text("{}")
+    fleet.config["dispatch"] = {"spool": str(tmp_path / "spool")}
+    assert facts(fleet, "status")["tasks"] == {"waiting": 2, "running": 0, "failed": 0}
+    assert "Tasks         2 waiting" in ctl(fleet, "status").stdout
+
+
 def test_without_tmux_what_is_remembered_is_shown(blocked: Fleet) -> None:
     blocked.check()
     blocked.config["tmux"]["binary"] = "/nonexistent/tmux"

@@ -5,17 +5,18 @@ import logging
 import os
 import signal
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
+from msgspec import structs
 
+from failover_oneshot import spool
 from failover_oneshot.ctl import installation, timer
 from failover_oneshot.ctl.glance import glance
 from failover_oneshot.ctl.installation import Installation
 from failover_oneshot.ctl.terminal import Cell, Terminal
 from failover_oneshot.ctl.when import ago, clock, duration, span
-from failover_oneshot.model import Kind, Outcome
+from failover_oneshot.model import Kind, Outcome, PoolTally, TaskTally
 from failover_oneshot.settings import Config
 from failover_oneshot.status import DISABLED, EXHAUSTED, FREE, AccountStatus, SessionStatus, Status, compose, would
 from failover_oneshot.store import StoreError
@@ -84,18 +85,9 @@ def _facts(site: Installation) -> tuple[Status, int]:
     return status, seen.exit_code
 
 
-def tasks(config: Config) -> Mapping[str, int] | None:
-    """How many tasks are in each folder of the spool; None without one."""
-    spool = getattr(getattr(config, "dispatch", None), "spool", None)
-    if not spool:
-        return None
-    counts = {}
-    for folder in ("queue", "running", "failed"):
-        try:
-            counts[folder] = sum(not entry.name.startswith(".") for entry in os.scandir(Path(spool) / folder))
-        except OSError:
-            counts[folder] = 0
-    return counts
+def tasks(config: Config) -> TaskTally | None:
+    """How many tasks wait, run and have failed; None without a spool."""
+    return spool.counts(config.dispatch.spool) if config.dispatch.spool else None
 
 
 # --- again and again -------------------------------------------------------------------------------------------------
@@ -207,10 +199,17 @@ def _situation(status: Status, paper: Terminal) -> None:
     if status.live_account and status.live_account != status.active_account:
         paper.fact("Live login", f"that of {status.live_account}, not of {status.active_account}", "warn")
     if status.tasks is not None:
-        counts = ", ".join(f"{count} {folder}" for folder, count in status.tasks.items())
-        paper.fact("Tasks", counts, "warn" if status.tasks.get("failed") else "")
+        paper.fact("Tasks", counted(status.tasks), "warn" if status.tasks.failed else "")
+    if status.last_check and status.last_check.pool:
+        paper.fact("Pool", f"{counted(status.last_check.pool)}, at the last check")
     for note in status.notes:
         paper.fact("Note", note, "warn")
+
+
+def counted(tally: TaskTally | PoolTally) -> str:
+    """`3 free, 2 busy`: what is not none."""
+    parts = [f"{count} {what}" for what, count in structs.asdict(tally).items() if count]
+    return ", ".join(parts) or "none"
 
 
 def _next(status: Status) -> tuple[str, str, str]:
@@ -285,6 +284,8 @@ def _session(session: SessionStatus, status: Status) -> Sequence[Cell]:
     left = session.resets_in
     frees = "" if left is None or session.running is False else span(left) if left > 0 else "passed"
     notes = [session.snippet or session.error or "", session.why_not or ""]
+    if session.held:
+        notes.append(f"gets no task: {session.held.reason}")
     if session.own_login:
         notes.append(f"sets {session.own_login}: a swap does not reach it")
     style = KINDS.get(session.kind, "") if session.kind else "dim"

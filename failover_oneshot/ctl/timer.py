@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from failover_oneshot.status import Timer
+from failover_oneshot.units import SERVICE, TIMER
 
-TIMER, SERVICE = "failover.timer", "failover.service"
 TIMEOUT = 2.0  # seconds
 _ASKED = ("Id", "LoadState", "ActiveState", "NextElapseUSecMonotonic", "NextElapseUSecRealtime")
 _UNITS = {
