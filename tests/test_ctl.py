@@ -185,3 +185,11 @@ def test_instants_for_people() -> None:
     assert when.ago(at(hours=1), NOW) == "in the future, at 11:00Z"
     assert (when.clock(at(hours=2), NOW), when.clock(at(days=2), NOW)) == ("12:00Z", "Nov 26 10:00Z")
     assert when.clock(at(days=60), NOW) == "2027-01-23 10:00Z"
+
+
+def test_the_hits_that_a_swap_answered_are_told_once_for_each_wording(fleet: Fleet) -> None:
+    hits = [{"session": f"ccl-auto-{n}", "snippet": "You've hit your limit"} for n in range(11, 14)]
+    entry = {"at": stamp(), "outcome": "swapped", "from": "main", "to": "backup", "hits": [*hits, 7, {"snippet": "x"}]}
+    put_state(fleet, json.dumps({"version": 1, "history": [entry]}))
+    text = ctl(fleet, "history").stdout
+    assert "“You've hit your limit” on ccl-auto-11, ccl-auto-12, ccl-auto-13" in text

@@ -92,7 +92,14 @@ def _move(entry: Mapping[str, Any]) -> str:
 def _details(entry: Mapping[str, Any]) -> Iterator[str]:
     if entry.get("reason"):
         yield str(entry["reason"])
-    sessions, rejected = entry.get("sessions"), entry.get("rejected")
+    hits, sessions, rejected = entry.get("hits"), entry.get("sessions"), entry.get("rejected")
+    if isinstance(hits, list):
+        by_words: dict[str, list[str]] = {}
+        for hit in hits:
+            if isinstance(hit, Mapping) and hit.get("snippet"):
+                by_words.setdefault(str(hit["snippet"]), []).append(str(hit.get("session")))
+        for words, names in by_words.items():
+            yield f"“{words}” on {_few(names)}"
     if isinstance(sessions, Mapping):
         by_what: dict[str, list[str]] = {}
         for name, what in sessions.items():
