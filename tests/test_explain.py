@@ -12,12 +12,14 @@ from fleet import Fleet
 from hypothesis import given
 from hypothesis import strategies as st
 from test_check import HIT, blocked, fleet, hit_screen
+from test_transcript import CWD, SESSION, announce, answer, hit, prompt, write
 
 from failover_oneshot.classify import classify
 from failover_oneshot.explain import CHROME, consequence, explain, in_words
 from failover_oneshot.model import Kind
 from failover_oneshot.scrub import scrub
 from failover_oneshot.settings import Quota
+from failover_oneshot.transcript import project_folder
 
 __all__ = ["blocked", "fleet"]
 
@@ -185,6 +187,20 @@ def test_a_session_is_kept_as_a_recording(blocked: Fleet, tmp_path: Path) -> Non
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     done = ctl(blocked, "explain", "ccl-auto-14", "--save", os.devnull)
     assert (done.returncode, "cannot write" in done.stderr) == (1, True)
+
+
+def test_what_the_clients_own_record_says_goes_before_the_screen(blocked: Fleet) -> None:
+    """The screen still shows the hit, the conversation went on: told apart, and the record decides."""
+    announce(blocked.claude, blocked.server.row("ccl-auto-11").pane.pid)
+    conversation = blocked.claude / "projects" / project_folder(CWD) / f"{SESSION}.jsonl"
+    conversation.parent.mkdir(parents=True)
+    write(conversation, prompt(1), answer(2))
+    told = facts(blocked, "explain", "ccl-auto-11")
+    assert (told["panes"][0]["reading"]["kind"], told["panes"][0]["record"]["kind"]) == ("quota", "ok")
+    assert (told["finding"]["blocked"], told["finding"]["evidence"]) == (False, "transcript")
+    assert "Its records   say ok, and decide" in ctl(blocked, "explain", "ccl-auto-11").stdout
+    write(conversation, prompt(1), hit(2))
+    assert "say quota, and decide" in ctl(blocked, "explain", "ccl-auto-11").stdout
 
 
 @every_state
