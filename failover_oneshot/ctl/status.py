@@ -11,6 +11,7 @@ import msgspec
 from msgspec import structs
 
 from failover_oneshot import spool
+from failover_oneshot.config import ConfigError
 from failover_oneshot.ctl import installation, timer
 from failover_oneshot.ctl.glance import glance
 from failover_oneshot.ctl.installation import Installation
@@ -95,6 +96,7 @@ def tasks(config: Config) -> TaskTally | None:
 
 def _watch(options: argparse.Namespace, paper: Terminal) -> int:
     """Redraw until Ctrl-C or another signal that ends programs; a changed window is redrawn at once."""
+    installation.find(options, os.environ)  # a config that is wrong from the beginning is no moment's trouble
     wakes = {signal.SIGWINCH, signal.SIGTERM, signal.SIGHUP}
     signal.pthread_sigmask(signal.SIG_BLOCK, wakes)
     drawn = paper.moves and not options.json
@@ -132,8 +134,9 @@ def _one(options: argparse.Namespace, paper: Terminal) -> None:
     """One frame. What is wrong for the moment is shown in it: the next may be right again."""
     try:
         status, _ = _facts(installation.find(options, os.environ))
-    except StoreError as error:
-        paper.fact("State", str(error), "bad")
+    except (ConfigError, StoreError) as error:
+        for problem in str(error).splitlines():
+            paper.fact("Trouble", problem, "bad")
     else:
         _print(status, options, paper)
 

@@ -6,9 +6,11 @@ import os
 
 from failover_oneshot.ctl import installation
 from failover_oneshot.ctl.installation import EXIT_REFUSED
+from failover_oneshot.model import Outcome
 from failover_oneshot.order import NothingDoneError, Order
-from failover_oneshot.report import to_json, to_sentence
+from failover_oneshot.report import Report, to_json, to_sentence
 from failover_oneshot.run import check
+from failover_oneshot.state import seconds
 
 log = logging.getLogger("failover")
 
@@ -45,7 +47,11 @@ def run(options: argparse.Namespace) -> int:
         if nothing.exit_code:
             log.error("%s", nothing)
         else:
-            installation.say_fact(options, str(nothing), swap=None, reason=str(nothing))
+            now = seconds(installation.now())
+            still = Report(
+                outcome=Outcome.OK, reason=str(nothing), dry_run=options.dry_run, at=now, active_account=options.to
+            )
+            installation.paper().say(to_json(still) if options.json else str(nothing))
         return nothing.exit_code
     installation.paper().say(to_json(report) if options.json else to_sentence(report))
     if options.to and report.swap and report.active_account != options.to and not report.exit_code:
