@@ -10,10 +10,11 @@ from test_check import blocked, fleet, hit_screen
 
 __all__ = ["blocked", "fleet"]
 
-STATUS = """version at state_file active_account live_account next blocked_pool blocked_dedicated accounts sessions cooldown
-suspected_hit_at paused waiting swap_in_progress swaps_last_hour last_swap last_failure last_check tasks timer notes"""
-REPORT = """version outcome reason dry_run at active_account swap next_possible_at blocked_pool blocked_dedicated sessions
-actions"""
+STATUS = """version at state_file active_account live_account next blocked_pool blocked_dedicated accounts sessions
+cooldown suspected_hit_at paused waiting swap_in_progress swaps_last_hour last_swap last_failure last_check
+tasks timer notes"""
+REPORT = """version outcome reason dry_run at active_account swap next_possible_at blocked_pool blocked_dedicated
+sessions actions"""
 WITHIN = {
     (
         "status",
@@ -62,7 +63,7 @@ def test_the_keys_of_each_object(told: dict[str, Any]) -> None:
         "pause": "version paused",
         "resume": "version resumed",
         "reset": "version accounts",
-        "swap": "version swap reason",
+        "swap": REPORT,
     }
     missing = {name: set(keys.split()) - told[name].keys() for name, keys in top.items()}
     assert {name: keys for name, keys in missing.items() if keys} == {}
