@@ -49,7 +49,9 @@ def keep(
     try:
         record = _record(seen, report, config, tmux, environ)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        safefile.write_atomic(_free_name(folder, record.at), gzip.compress(msgspec.json.encode(record) + b"\n", 5))
+        # The panes are clean already; this is for what reasons and names in the state may hold.
+        line = scrub(msgspec.json.encode(record).decode(), [environ.get("HOME", "")])
+        safefile.write_atomic(_free_name(folder, record.at), gzip.compress(f"{line}\n".encode(), 5))
         prune(folder)
     except (OSError, ValueError, TmuxError, TmuxTimeoutError) as error:
         log.warning("nothing was recorded in %s: %s", folder, getattr(error, "strerror", None) or error)
@@ -74,7 +76,7 @@ def _record(
         sessions=tuple(_session(session, home) for session in sessions),
         records={pane: r for pane, r in readings.items() if r.evidence is Evidence.TRANSCRIPT},
         unusable=dict(sight.observation.unusable) if sight else {},
-        state=replace(state, lineage={}, swap_in_progress=None, history=state.history[-KEPT_HISTORY:]),
+        state=replace(state, lineage={}, outbox=(), swap_in_progress=None, history=state.history[-KEPT_HISTORY:]),
         outcome=report.outcome,
         active_account=report.active_account,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from builders import NOW, at, make_config
-from ctllab import ctl, facts
+from ctllab import ctl, facts, stamp
 from fleet import Fleet
 from test_check import HIT, blocked, fleet
 
@@ -101,6 +101,8 @@ def test_what_a_check_saw_is_kept_and_replayed_as_it_was_decided(blocked: Fleet,
     folder = tmp_path / "recorded"
     secret = "sk-ant-api03-" + "FAKE0" * 12
     blocked.server.show("ccl-auto-14", f"{CLEAR}\n  my key is {secret}\n\n❯ /home/op {blocked.server.home}/x\n")
+    why = f"its store {blocked.home}/x of bob@corp.example is empty"
+    blocked.set_state(active_account="main", accounts={"third": {"unusable": {"at": stamp(hours=-1), "reason": why}}})
     blocked.check("--record", str(folder))
     blocked.check("--record", str(folder))
     files = sorted(folder.iterdir())
@@ -110,6 +112,7 @@ def test_what_a_check_saw_is_kept_and_replayed_as_it_was_decided(blocked: Fleet,
     text = b"".join(gzip.decompress(path.read_bytes()) for path in files).decode()
     assert "FAKE" not in text, "law L4"
     assert str(blocked.home) not in text
+    assert "bob@corp" not in text
     assert [r.outcome for r in recorder.read([folder], [])] == [Outcome.SWAPPED, Outcome.COOLDOWN]
     assert all(r.sessions for r in recorder.read([folder], [])), "in a cooldown too: another config has none"
 
