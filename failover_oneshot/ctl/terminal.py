@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 WIDTH = 80  # of everything that is not a terminal
-_STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "1;31", "warn": "35", "mark": "7"}
+_STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "1;31", "warn": "35"}
 _ASCII = {"✓": "+", "✗": "!", "→": "->", "·": "-", "…": "...", "“": '"', "”": '"', "’": "'", "●": "*", "❯": ">",
           "▸": ">", "│": "|"}  # fmt: skip
 
@@ -77,7 +77,7 @@ class Terminal:
             self.say(head + self.style(line[14:], style))
 
     def style(self, text: str, name: str) -> str:
-        """The text in a style (bold, dim, good, bad, warn, mark), where there is colour."""
+        """The text in a style (bold, dim, good, bad, warn), where there is colour."""
         return f"\x1b[{_STYLES[name]}m{text}\x1b[0m" if self._coloured and text and name else text
 
     def paragraph(self, text: str, *, first: str = "  ", rest: str = "  ", style: str = "", head: str = "") -> None:
