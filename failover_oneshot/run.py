@@ -16,7 +16,6 @@ from failover_oneshot.detect import detect
 from failover_oneshot.journal import Result, intend
 from failover_oneshot.look import Sight, glance, look, resume_ids, tell
 from failover_oneshot.model import Finding, Outcome
-from failover_oneshot.order import Order, obey
 from failover_oneshot.report import Report, Upkeep
 from failover_oneshot.settings import Config
 from failover_oneshot.state import LastCheck, Notice, State, seconds, settle
@@ -26,6 +25,7 @@ from failover_oneshot.tmux import Control, Tmux
 
 if TYPE_CHECKING:
     from failover_oneshot.dispatch import Dispatcher
+    from failover_oneshot.order import Order
 
 EXIT_FAILED = 1
 EXIT_DATA = 65
@@ -52,7 +52,7 @@ def check(
     *,
     dry_run: bool,
     environ: Mapping[str, str],
-    order: Order | None = None,
+    order: "Order | None" = None,
     record: Path | None = None,
 ) -> Report:
     """One whole check on the state at ``path``; with an ``order`` of the operator's in place of its own decision.
@@ -92,7 +92,7 @@ def know_active(config: Config, state: State, method: accounts.Method) -> State:
 
 class _Check:
     def __init__(
-        self, config: Config, store: Store, environ: Mapping[str, str], dry_run: bool, order: Order | None
+        self, config: Config, store: Store, environ: Mapping[str, str], dry_run: bool, order: "Order | None"
     ) -> None:
         self.config = config
         self.store = store
@@ -132,6 +132,8 @@ class _Check:
             findings = detect(self.config, state, sight.observation, sight.readings, sight.zone)
             tell(findings)
             if self.order:
+                from failover_oneshot.order import obey
+
                 decision = obey(self.config, state, sight.observation, findings, self.order, self.now)
             else:
                 decision = decide(self.config, state, sight.observation, findings, self.now)
