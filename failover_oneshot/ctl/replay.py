@@ -48,9 +48,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     installation.explained(
         parser,
         """
-        failover-check --record ~/failover-recorded     instead of failover-check, in the service
-        failoverctl replay ~/failover-recorded --config try.yaml
-        cat ~/failover-recorded/*.json.gz > week.jsonl.gz; failoverctl replay week.jsonl.gz
+        failover-check --record ~/recorded          so in the service, to have one
+        failoverctl replay ~/recorded --config try.yaml
+        cat ~/recorded/*.json.gz > all.jsonl.gz     one file of many
         """,
         "Each check is decided on what the ones before it left behind, beginning with the state of the first record. "
         "From the first difference on (≠) the recorded panes are those of another course of events: what follows is a "

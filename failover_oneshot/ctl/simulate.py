@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser,
         """
         failoverctl simulate
-        failoverctl simulate --strategy ordered --threshold 1,2,4 --cooldown 1m,10m,30m
+        failoverctl simulate --strategy ordered --threshold 1,2,4 --cooldown 1m,30m
         failoverctl simulate --accounts 2 --sessions 10 --load 0.3 --unknown 0.2
         """,
         "Each check is decided by the code that decides the real ones. A session-hour is an hour of one session at "

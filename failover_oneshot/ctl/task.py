@@ -19,7 +19,7 @@ from failover_oneshot.tasktext import printable
 EPILOG = """\
 examples:
   failoverctl task add prompt.md            a file's text as a task
-  echo 'fix the flaky test' | failoverctl task add - --dir ~/src/parser --priority 5
+  echo 'fix the flaky test' | failoverctl task add - --dir ~/src --priority 5
   failoverctl task list                     what waits, runs and has failed
   failoverctl task retry 20261125T1040      by the beginning of its name
 """
