@@ -18,6 +18,7 @@ from polling import poll
 from tmuxlab import Server
 
 from failover_oneshot import config, proposal, schema
+from failover_oneshot.ctl.init import publish
 from failover_oneshot.proposal import AmbiguousError, Facts, Running, propose, render
 
 
@@ -156,8 +157,17 @@ def test_a_file_that_exists_is_never_written_over(server: Server, agent: str) ->
     assert written(server).read_text() == "mine: true\n"
 
 
+def test_a_name_that_is_taken_meanwhile_is_refused(tmp_path: Path) -> None:
+    """Between the look and the writing somebody else may have written."""
+    target = tmp_path / "failover.yaml"
+    target.write_text("mine: true\n")
+    assert "exists" in str(publish(target, "accounts: []\n"))
+    assert target.read_text() == "mine: true\n"
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_of_several_at_once_one_writes(server: Server) -> None:
-    """A name that is taken meanwhile is refused too, and no temporary stays."""
+    """And no temporary stays."""
     command = [sys.executable, "-m", "failover_oneshot.ctl", "init", "--socket-path", str(server.socket)]
     runs = [subprocess.Popen(command, env=server.environ, stdout=subprocess.PIPE, text=True) for _ in range(6)]
     said = [run.communicate(timeout=60)[0] for run in runs]

@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     elif options.dry_run:
         paper.say(f"would write {target}:\n")
         paper.say(text)
-    elif problem := _publish(target, text):
+    elif problem := publish(target, text):
         paper.say(f"nothing written: {problem}")
         code = EXIT_NOT_DONE
     else:
@@ -85,7 +85,7 @@ def _target(explicit: str | None, environ: Mapping[str, str]) -> Path:
     return folder / "failover/failover.yaml"
 
 
-def _publish(target: Path, text: str) -> str | None:
+def publish(target: Path, text: str) -> str | None:
     """Write a file that does not exist, whole or not at all, once it has passed the check; why not, if not."""
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -122,11 +122,8 @@ def plan(folder: Path, wanted: units.Place) -> list[Step]:
         todo.append(_systemctl("daemon-reload"))
     enabled, active = known.get("UnitFileState") == "enabled", known.get("ActiveState") == "active"
     todo.append(Step(already=f"{TIMER} is enabled") if enabled else _systemctl("enable", TIMER))
-    if active and TIMER not in changed:
-        todo.append(Step(already=f"{TIMER} is running"))
-    else:
-        todo.append(_systemctl("restart" if active else "start", TIMER))
-    return todo
+    todo.append(Step(already=f"{TIMER} is running") if active else _systemctl("start", TIMER))
+    return todo  # a running timer takes a new interval at daemon-reload
 
 
 def _systemctl(*argv: str) -> Step:
