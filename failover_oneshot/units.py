@@ -1,5 +1,6 @@
 """The user units as they are installed: the shipped ones (`deploy/`), with this machine's paths. Pure."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,6 +16,11 @@ _EXEC: Final = "ExecStart=%h/.local/bin/failover-check"
 _PATH: Final = f"Environment=PATH={':'.join(BASE_PATH)}"
 _TMPDIR: Final = "#Environment=TMUX_TMPDIR=%t"
 _INTERVAL: Final = "OnUnitInactiveSec=30s"
+
+_SECONDS: Final = {
+    **{"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0},
+    **{"month": 2629800.0, "y": 31557600.0},
+}
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -44,15 +50,10 @@ def is_ours(text: str, template: str) -> bool:
 
 def seconds(span: str) -> float | None:
     """A time span as `systemctl show` prints it (`1min 30s`, `500ms`), None for `infinity` and what is none."""
-    units = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-    total = 0.0
-    for part in span.split():
-        number = part.rstrip("abcdefghijklmnopqrstuvwxyz")
-        try:
-            total += float(number) * units[part[len(number) :]]
-        except (ValueError, KeyError):
-            return None
-    return total if span.strip() else None
+    parts = [re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([a-z]+)", part) for part in span.split()]
+    if not parts or not all(part and part[2] in _SECONDS for part in parts):
+        return None
+    return sum(float(part[1]) * _SECONDS[part[2]] for part in parts if part)
 
 
 def _service(place: Place) -> dict[str, str]:

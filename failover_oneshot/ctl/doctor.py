@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from failover_oneshot import config
-from failover_oneshot.ctl import doctor_files, doctor_machine
+from failover_oneshot.ctl import doctor_files, doctor_machine, installation
 from failover_oneshot.ctl.install import seen_from_here
 from failover_oneshot.ctl.terminal import Terminal
 from failover_oneshot.diagnosis import Level, Line, View, error, exit_code, ok
@@ -22,9 +22,7 @@ STYLES = {Level.OK: "good", Level.WARNING: "bold", Level.ERROR: "bad"}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("--config", metavar="PATH", help="the configuration (default: as failover-check finds it)")
-    parser.add_argument("--state", metavar="PATH", help="the state file (overrides state.path)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    installation.arguments(parser)
     parser.epilog = (
         "Reads only: no file, session or unit is changed.\n\n"
         "examples:\n"

@@ -33,16 +33,16 @@ class Said(Struct, frozen=True):
     error: str  # one line
 
 
-def ask(*argv: str, environ: Mapping[str, str] | None = None) -> Said:
-    """Run a program and wait for it; never raises."""
+def ask(*argv: str, environ: Mapping[str, str] | None = None, timeout: float = TIMEOUT) -> Said:
+    """Run a program and wait for it, `timeout` seconds at most; never raises."""
     try:
         done = subprocess.run(
-            argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, check=False
+            argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
         )
     except FileNotFoundError:
         return Said(False, "", f"{argv[0]} is not installed")
     except subprocess.TimeoutExpired:
-        return Said(False, "", f"{argv[0]} did not answer within {TIMEOUT:.0f} s")
+        return Said(False, "", f"{argv[0]} did not answer within {timeout:g} s")
     except OSError as problem:
         return Said(False, "", f"{argv[0]} can not be run: {problem.strerror}")
     error = " ".join(done.stderr.decode(errors="replace").split())

@@ -1,50 +1,34 @@
 """When systemd runs the next check: asked of systemctl, where there is one, and never waited for long."""
 
-import re
-import subprocess
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from failover_oneshot import units
+from failover_oneshot.ctl import programs
 from failover_oneshot.status import Timer
 from failover_oneshot.units import SERVICE, TIMER
 
 TIMEOUT = 2.0  # seconds
 _ASKED = ("Id", "LoadState", "ActiveState", "NextElapseUSecMonotonic", "NextElapseUSecRealtime")
-_UNITS = {
-    "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0,
-    "month": 2629800.0, "y": 31557600.0,
-}  # fmt: skip
 
 
 def ask(environ: Mapping[str, str], now: datetime) -> Timer | None:
     """The user's timer; None when systemctl is not there, does not answer, or knows no such unit."""
     argv = ["systemctl", "--user", "show", TIMER, SERVICE, *(f"--property={name}" for name in _ASKED)]
-    try:
-        done = subprocess.run(
-            argv,
-            env={**environ, "LC_ALL": "C", "TZ": "UTC"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+    said = programs.ask(*argv, environ={**environ, "LC_ALL": "C", "TZ": "UTC"}, timeout=TIMEOUT)
+    if not said.ok:
         return None
-    if done.returncode:
-        return None
-    return parse(done.stdout, time.clock_gettime(time.CLOCK_MONOTONIC), now)
+    return parse(said.out, time.clock_gettime(time.CLOCK_MONOTONIC), now)
 
 
 def parse(shown: str, monotonic: float, now: datetime) -> Timer | None:
     """What `systemctl show` printed of the two units; ``monotonic``: the machine's monotonic clock now, in seconds."""
-    units = {}
+    found = {}
     for block in shown.split("\n\n"):
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        units[values.get("Id", "")] = values
-    timer, service = units.get(TIMER, {}), units.get(SERVICE, {})
+        found[values.get("Id", "")] = values
+    timer, service = found.get(TIMER, {}), found.get(SERVICE, {})
     if timer.get("LoadState", "not-found") == "not-found":
         return None
     running = service.get("ActiveState") in {"activating", "active", "reloading"}
@@ -52,7 +36,7 @@ def parse(shown: str, monotonic: float, now: datetime) -> Timer | None:
         word = timer.get("ActiveState", "unknown")
         return Timer(active=False, running=running, note=f"{TIMER} is {word}: systemctl --user enable --now {TIMER}")
     at = _realtime(timer.get("NextElapseUSecRealtime", ""))
-    since_boot = _timespan(timer.get("NextElapseUSecMonotonic", ""))
+    since_boot = units.seconds(timer.get("NextElapseUSecMonotonic", ""))
     if since_boot:
         elapses = now + timedelta(seconds=since_boot - monotonic)
         at = min(at, elapses) if at else elapses
@@ -60,14 +44,6 @@ def parse(shown: str, monotonic: float, now: datetime) -> Timer | None:
         note = None if running else f"{TIMER} is active, but has no next run: systemctl --user restart {TIMER}"
         return Timer(active=True, running=running, note=note)
     return Timer(active=True, next_at=at, next_in=max(0.0, (at - now).total_seconds()), running=running)
-
-
-def _timespan(text: str) -> float | None:
-    """Seconds of systemd's `2d 3h 4min 5.6s`; None for anything else, `infinity` included."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(us|ms|s|min|h|d|w|month|y)(?= |$)", text)
-    if not parts or " ".join(number + unit for number, unit in parts) != text.strip():
-        return None
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def _realtime(text: str) -> datetime | None:
