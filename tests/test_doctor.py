@@ -242,6 +242,21 @@ def test_a_login_of_nobody_and_a_login_in_the_environment(healthy: Fleet) -> Non
     assert sorted(bad(doctor(healthy))) == [("accounts", "warning"), ("client", "warning")]
 
 
+def test_those_who_can_not_be_told(healthy: Fleet, tmp_path: Path) -> None:
+    """Messages, metrics and tasks that would fail at three in the morning."""
+    secret = tmp_path / "urls"
+    secret.write_text("json://FAKE-token@127.0.0.1\n")
+    secret.chmod(0o644)
+    healthy.config["notify"] = {"urls_file": str(secret)}
+    healthy.config["metrics"] = {"textfile": str(tmp_path / "none/failover.prom")}
+    healthy.config["dispatch"] = {"spool": str(tmp_path / "to be made/spool")}
+    healthy.save_config()
+    assert bad(doctor(healthy, code=2)) == [("told", "error")] * 2
+    secret.chmod(0o600)
+    (tmp_path / "none").mkdir()
+    assert bad(doctor(healthy)) == []
+
+
 def test_a_corrupt_state_is_said_and_left(healthy: Fleet) -> None:
     healthy.check()  # the second one leaves a backup
     healthy.state_file.write_text("{")

@@ -1,6 +1,7 @@
 """What the programs say of themselves: help, man pages, shell completion; and what failover-check must not import."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,3 +110,12 @@ def test_the_timers_check_imports_nothing_that_only_failoverctl_needs(fleet: Fle
     ours = {"diagnosis", "proposal", "schema", "timeline", "units", "ctl", "standin", "config_errors"}
     wanted = only_ctl | {f"failover_oneshot.{name}" for name in ours}
     assert [name for name in modules if any(f"{name}.".startswith(f"{bad}.") for bad in wanted)] == []
+
+
+def test_every_command_that_is_named_exists() -> None:
+    """In the documentation, in what mends an error, in examples."""
+    files = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", *(ROOT / "failover_oneshot").rglob("*.py")]
+    command = re.compile(r"(?:^|`|\"|'|\$ |; |&& |: )failoverctl ([a-z]+)\b", re.MULTILINE)
+    named = {(path.name, word) for path in files for word in command.findall(path.read_text(encoding="utf-8"))}
+    assert {(file, word) for file, word in named if word not in COMMANDS} == set()
+    assert {"doctor", "resume", "accounts"} <= {word for _, word in named}

@@ -287,7 +287,7 @@ def test_watch_in_a_real_terminal(blocked: Fleet, width: int) -> None:
     small = screen(blocked, name, "more lines")
     assert (len(small), small[0].startswith("Next check"), "Ctrl-C" in small[-1]) == (10, True, True)
     blocked.server.tmux("send-keys", "-t", f"={name}:", "C-c")
-    assert not any("ACCOUNT" in line for line in screen(blocked, name, ""))
+    poll(lambda: not any("ACCOUNT" in line for line in screen(blocked, name, "")))
 
 
 def test_no_color_and_no_terminal_mean_no_escape(blocked: Fleet) -> None:

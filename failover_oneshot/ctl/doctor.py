@@ -80,6 +80,7 @@ def examine(options: argparse.Namespace) -> Iterator[Line]:
     yield from guarded("range", lambda: doctor_machine.sessions(settings))
     yield from guarded("accounts", lambda: doctor_files.accounts_lines(settings, path, state))
     yield from guarded("files", lambda: doctor_files.permissions(settings, path))
+    yield from guarded("told", lambda: doctor_files.told(settings))
     yield from lines
     yield from guarded("lock", lambda: doctor_files.lock(path, settings.state.lock_timeout))
     yield from guarded("clock", lambda: doctor_machine.clock(state, now))

@@ -84,6 +84,33 @@ def permissions(settings: Config, path: Path) -> Iterator[Line]:
     yield from lines or [ok("files", "the live login and the state are writable, and for nobody else to read")]
 
 
+def told(settings: Config) -> Iterator[Line]:
+    """Whether those who are to be told of what happens can be, and tasks be handed out."""
+    from importlib.util import find_spec
+
+    from failover_oneshot import notify
+
+    try:
+        targets = notify.targets(settings.notify)
+    except notify.NotifyError as problem:
+        yield error("told", str(problem), "correct it, or take notify.urls_file out of the config")
+        targets = ()
+    if targets and find_spec("apprise") is None:
+        yield error("told", f"nobody of {len(targets)} can be told: apprise is not installed",
+                    "pipx inject failover-oneshot apprise")  # fmt: skip
+    elif targets:
+        yield ok("told", f"{len(targets)} by apprise")
+    for key, name in (("metrics.textfile", settings.metrics.textfile), ("dispatch.spool", settings.dispatch.spool)):
+        if name is None:
+            continue
+        folder = Path(name).parent
+        while key == "dispatch.spool" and not folder.exists():  # it is made when it is needed
+            folder = folder.parent
+        if not os.access(folder, os.W_OK | os.X_OK):
+            text = f"{key}: {folder} {'can not be written' if folder.exists() else 'does not exist'}"
+            yield error("told", text, f"ls -ld {shlex.quote(str(folder))}")
+
+
 def state(settings: Config, path: Path, now: datetime) -> tuple[State | None, list[Line]]:
     """The state, None when it can not be read, and what there is to say about it."""
     try:
