@@ -202,22 +202,10 @@ def _entry(state: State, journal: Journal, outcome: Outcome, reason: str, now: d
     }
 
 
-def _hits(state: State, names: Sequence[str]) -> list[dict[str, Any]]:
-    """The hits that a swap answers, as history keeps them."""
-    found = []
-    for name in names:
-        memory = state.sessions.get(name)
-        if memory and (hit := memory.hit):
-            found.append(
-                {
-                    "session": name,
-                    "at": stamp(hit.first_seen),
-                    "limit": str(hit.limit) if hit.limit else None,
-                    "resets_at": stamp(hit.resets_at) if hit.resets_at else None,
-                    "snippet": hit.snippet,
-                }
-            )
-    return found
+def _hits(state: State, names: Sequence[str]) -> dict[str, str]:
+    """The sessions whose hits a swap answers, and when each was first seen. No more: every check reads all history."""
+    hits = {name: memory.hit for name in names if (memory := state.sessions.get(name))}
+    return {name: stamp(hit.first_seen) for name, hit in hits.items() if hit}
 
 
 def _moved(state: State, restarts: Sequence[Restart], account: str) -> State:

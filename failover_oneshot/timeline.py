@@ -34,9 +34,6 @@ class Hit(Struct, frozen=True, kw_only=True):
 
     session: str
     at: datetime
-    limit: str = ""
-    resets_at: datetime | None = None
-    snippet: str = ""
 
 
 class Event(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
@@ -99,9 +96,7 @@ def timeline(state: State, accounts: Sequence[str], start: datetime, now: dateti
     hits = {(hit.session, hit.at): hit for event in events for hit in event.hits}
     for name, memory in state.sessions.items():
         if hit := memory.hit:
-            found = Hit(session=name, at=hit.first_seen, limit=hit.limit or "", resets_at=hit.resets_at,
-                        snippet=hit.snippet or "")  # fmt: skip
-            hits.setdefault((name, hit.first_seen), found)
+            hits.setdefault((name, hit.first_seen), Hit(session=name, at=hit.first_seen))
     stalls = [Span(start=min(hit.at for hit in event.hits), end=event.at) for event in events if event.hits]
     names = dict.fromkeys([*accounts, *_named(events), *state.accounts])
     times = [event.at for event in events] + [wait.start for wait in waits]
@@ -142,10 +137,9 @@ def _event(entry: Mapping[str, Any]) -> Event | None:
 
 
 def _hits(value: object) -> Iterator[Hit]:
-    for item in value if isinstance(value, list) else ():
-        if isinstance(item, dict) and (at := _time(item.get("at"))) and isinstance(item.get("session"), str):
-            yield Hit(session=item["session"], at=at, limit=_text(item.get("limit")),
-                      resets_at=_time(item.get("resets_at")), snippet=_text(item.get("snippet")))  # fmt: skip
+    for session, text in value.items() if isinstance(value, dict) else ():
+        if at := _time(text):
+            yield Hit(session=str(session), at=at)
 
 
 def _waits(entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[datetime, datetime]]:

@@ -67,7 +67,7 @@ def _figures(facts: Timeline, state: State) -> Node:
         ),
         ("swaps", str(facts.count(Outcome.SWAPPED)), f"{facts.count(Outcome.FAILED)} failed"),
         ("stalled", durations.format(facts.stalled), f"{share:.1%} of the time"),
-        ("of that, no account free", durations.format(facts.waited), f"{len(facts.waits)} times"),
+        ("of that, no account free", durations.format(facts.waited), _times(len(facts.waits))),
         ("hits", str(len(facts.hits)), f"in {len({hit.session for hit in facts.hits})} sessions"),
     ]
     return el(
@@ -149,21 +149,16 @@ def _event(event: Event) -> Node:
     else:
         what = f"{event.from_ or 'no account'} → {event.to}"
     until = f"{event.from_} is exhausted until {_minute(event.exhausted_until)}" if event.exhausted_until else None
-    alike: dict[str, list[Hit]] = {}
-    for hit in event.hits:
-        alike.setdefault(redact(hit.snippet), []).append(hit)
-    seen = [
-        el("li", el("q", words), " ", *(el("code", name) for name in sorted({hit.session for hit in hits})),
-           f"from {min(hit.at for hit in hits):%H:%M:%S} on")
-        for words, hits in alike.items()
-    ]  # fmt: skip
+    hits = sorted(event.hits, key=lambda hit: hit.at)
+    seen = [part for hit in hits for part in (el("code", hit.session), f"{hit.at:%H:%M:%S} ")]
     rejected = [el("li", el("code", name), f" was not usable: {redact(why)}") for name, why in event.rejected.items()]
     restarts = Counter(event.sessions.values())
     done = ", ".join(f"{words}: {count}" for words, count in sorted(restarts.items()))
     evidence = el(
         "td",
         el("p", redact(event.reason)),
-        el("ul", *seen, *rejected) if seen or rejected else None,
+        el("p", "first seen: ", *seen, class_="seen quiet") if seen else None,
+        el("ul", *rejected) if rejected else None,
         el("p", f"sessions by what was done: {done}", class_="quiet") if done else None,
     )
     what_cell = el("td", el("strong", what), el("p", until, class_="quiet") if until else None)
@@ -176,7 +171,7 @@ def _hours(hits: Sequence[Hit]) -> Iterator[Node]:
         return
     counts = Counter((hit.session, hit.at.hour) for hit in hits)
     totals = Counter(hit.session for hit in hits)
-    top = max(counts.values())
+    top = max(4, *counts.values())  # one hit is no hot spot
     names = [name for name, _ in totals.most_common(MOST_ROWS)]
     head = el("tr", el("th", "session", scope="col"), *(el("th", f"{h:02}", scope="col") for h in HOURS),
               el("th", "all", scope="col"))  # fmt: skip
@@ -212,6 +207,10 @@ def _stalls(facts: Timeline) -> Iterator[Node]:
     yield el(
         "ul", *(el("li", f"{durations.format(s.seconds)}, {_minute(s.start)} to {_minute(s.end)}") for s in longest)
     )
+
+
+def _times(number: int) -> str:
+    return {0: "never", 1: "once"}.get(number, f"{number} times")
 
 
 def _minute(at: datetime) -> str:
