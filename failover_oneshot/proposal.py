@@ -62,6 +62,9 @@ def propose(running: Sequence[Running], prefix: str | None = None) -> Proposal:
     others = sorted(name for name in groups if name != chosen)
     if others:
         notes.append(f"not watched: {', '.join(f'{name}N ({len(groups[name])} sessions)' for name in others)}")
+    idle = [s.name for s in members.values() if not s.agent]
+    if idle:
+        notes.append(f"no agent is seen in {', '.join(idle)}: a swap would restart it all the same")
     return Proposal(
         prefix=chosen,
         indices=tuple(sorted(members)),

@@ -48,6 +48,11 @@ def test_sessions_without_an_agent_are_no_pool() -> None:
     assert (found.prefix, found.indices, found.dedicated) == (None, (), ())
 
 
+def test_what_a_swap_would_restart_though_no_agent_is_seen_is_said() -> None:
+    found = propose([*running("ccl-auto-1", "ccl-auto-3"), *running("ccl-auto-2", agent=False)])
+    assert (found.indices, "no agent is seen in ccl-auto-2:" in found.notes[0]) == ((1, 2, 3), True)
+
+
 def test_an_index_with_a_zero_in_front_is_no_index() -> None:
     """`ccl-auto-011` is not what the range means by 11."""
     assert propose(running("ccl-auto-011", "ccl-auto-12")).indices == (12,)
