@@ -125,7 +125,7 @@ def state(settings: Config, path: Path, now: datetime) -> tuple[State | None, li
         lines.append(kind("state", note, "failover-check sets it aside and goes on; nothing is deleted"))
     if not lines:
         active, count = loaded.state.active_account or "none", len(loaded.state.history)
-        lines.append(ok("state", f"{path}: active account {active}, {count} entries of history"))
+        lines.append(ok("state", f"{path}: active account {active}, history of {count}"))
     return loaded.state, [*lines, *diagnosis.state_lines(settings, loaded.state, now)]
 
 

@@ -50,10 +50,11 @@ def _coverage(facts: Timeline, state: State, kept: int) -> Node | None:
     """A page that shows nothing must not be read as "nothing happened"."""
     if facts.known_from is None:
         return el("p", "The state holds no history: there was no swap yet, or it was reset.", class_="quiet")
-    if facts.known_from > facts.start and len(state.history) >= kept:
-        text = f"The history begins at {_minute(facts.known_from)}: it keeps {kept} entries (state.history)."
-        return el("p", text, class_="quiet")
-    return None
+    if facts.known_from <= facts.start:
+        return None
+    text = f"The history begins at {_minute(facts.known_from)}: who was active before is taken from its first entry."
+    full = f" It keeps {kept} entries (state.history)." if len(state.history) >= kept else ""
+    return el("p", text + full, class_="quiet")
 
 
 def _figures(facts: Timeline, state: State) -> Node:
@@ -107,7 +108,8 @@ def _lane(lane: Lane, facts: Timeline) -> Node:
 
 def _bar(kind: str, span: Span, facts: Timeline, what: str) -> Node:
     words = f"{what} {_minute(span.start)} to {_minute(span.end)} ({durations.format(span.seconds)})"
-    place = f"left:{_percent(span.start, facts):.3f}%;width:{_width(span, facts):.3f}%"
+    # A moment at the very end is to be seen as well.
+    place = f"left:min({_percent(span.start, facts):.3f}%,calc(100% - 2px));width:{_width(span, facts):.3f}%"
     return el("div", class_=kind, style=place, title=words, role="img", aria_label=words)
 
 
@@ -202,8 +204,8 @@ def _stalls(facts: Timeline) -> Iterator[Node]:
         yield el("p", "Not at all, as far as the history tells.", class_="quiet")
         return
     longest = sorted(facts.stalls, key=lambda span: span.seconds, reverse=True)[:10]
-    yield el("p", "From the first hit of a pool to the swap that answered it, and the time in which no account was "
-             "free. The longest:", class_="quiet")  # fmt: skip
+    yield el("p", "From when a check first saw a hit to the swap that answered it, and the time in which no account "
+             "was free. The longest:", class_="quiet")  # fmt: skip
     yield el(
         "ul", *(el("li", f"{durations.format(s.seconds)}, {_minute(s.start)} to {_minute(s.end)}") for s in longest)
     )
