@@ -22,12 +22,15 @@ from conftest import private_server
 from crew import ACCOUNTS, Crew
 from tmuxlab import Server
 
+from failover_oneshot import tasks
+from failover_oneshot.spool import FAILED, QUEUE, Gone, Spool
+
 CHECK_EVERY = 0.2  # seconds between the starts of two checks, as far as they are that quick
 LIVES_FOR = 6.0  # seconds; one that is killed younger dies "at its start", and the pool gives it up after three times
 
 
 class Soak:
-    def __init__(self, server: Server, folder: Path, *, seed: int, size: int, tasks: int, swaps: int) -> None:
+    def __init__(self, server: Server, folder: Path, *, seed: int, size: int, count: int, swaps: int) -> None:
         self.random = random.Random(seed)  # noqa: S311 - a replay, no secret
         self.crew = Crew(server, folder, size=size, work=0.4)
         self.crew.config["quota"] = {"poll_interval": "1s", "reactivate_cooldown": "3s"}
@@ -35,12 +38,13 @@ class Soak:
         self.crew.config["dispatch"]["attempts"] = 50  # here sessions die all the time
         self.crew.config["state"] = {"history": 200}
         self.crew.save_config()
-        self.texts = {f"task-{number:04}": self._text(number) for number in range(tasks)}
+        self.texts = {f"task-{number:04}": self._text(number) for number in range(count)}
         self.left = list(self.texts)
         self.swaps, self.swapped = swaps, 0
         self.born: dict[int, float] = {}
         self.next_kill = 0.0
-        self.counts = {"checks": 0, "checks killed": 0, "sessions killed": 0}
+        self.counts = {"checks": 0, "checks killed": 0, "sessions killed": 0, "cancelled and retried": 0}
+        self.spool = Spool(self.crew.spool)
         self.durations: list[float] = []
 
     def _text(self, number: int) -> str:
@@ -98,6 +102,7 @@ class Soak:
         self.counts["checks"] += 1
         killed = False
         while check.poll() is None:
+            self._interfere()
             if end is not None and time.monotonic() >= end:
                 check.kill()
                 killed = True
@@ -116,6 +121,18 @@ class Soak:
             self._kill_a_session()
             with suppress(subprocess.TimeoutExpired):
                 subprocess.run(["cat"], stdin=subprocess.PIPE, timeout=0.02, check=False)
+
+    def _interfere(self) -> None:
+        """An operator takes a waiting task back while the check runs, and thinks better of it."""
+        if self.random.random() > 0.02:
+            return
+        waiting = self.spool.names(QUEUE)
+        if waiting:
+            name, now = self.random.choice(waiting), datetime.now(UTC)
+            with suppress(Gone):
+                cancelled = self.spool.move(name, QUEUE, FAILED, self.spool.record(QUEUE, name))
+                self.spool.move(cancelled, FAILED, QUEUE, tasks.anew(self.spool.record(FAILED, cancelled), now))
+                self.counts["cancelled and retried"] += 1
 
     def _kill_a_session(self) -> None:
         now = time.monotonic()
@@ -139,7 +156,9 @@ class Soak:
         told = self.crew.conversations()
         wrong = {name: told.done[text] for name, text in self.texts.items() if told.done[text] != 1}
         assert not wrong, f"done so often: {wrong}"
-        assert self.crew.tasks("done") == sorted(self.texts), self.progress()
+        kept = [(self.crew.spool / "done" / name).read_text() for name in self.crew.tasks("done")]
+        assert sorted(kept) == sorted(self.texts.values()), self.progress()
+        assert not self.crew.tasks("failed")
         assert self.crew.server.names() == set(self.crew.names)
         history = [entry for entry in self.crew.state()["history"] if entry["outcome"] == "swapped"]
         assert len(history) == self.swaps, [entry["reason"] for entry in history]
@@ -148,10 +167,10 @@ class Soak:
         return numbers | {"median check, s": round(statistics.median(self.durations), 2)}
 
 
-def soak(seed: int, size: int, tasks: int, swaps: int, seconds: float) -> dict[str, float]:
+def soak(seed: int, size: int, count: int, swaps: int, seconds: float) -> dict[str, float]:
     """One soak; its numbers."""
     with private_server() as server, tempfile.TemporaryDirectory() as folder:
-        one = Soak(server, Path(folder), seed=seed, size=size, tasks=tasks, swaps=swaps)
+        one = Soak(server, Path(folder), seed=seed, size=size, count=count, swaps=swaps)
         begun = time.monotonic()
         one.run(seconds)
         return one.verify() | {"seconds": round(time.monotonic() - begun)}

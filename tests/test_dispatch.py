@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -167,3 +169,48 @@ def test_a_dry_run_says_the_same_and_changes_nothing(crew: Crew) -> None:
         (a["action"], a["task"], a["session"]) for a in real["actions"]
     ]
     assert {a["action"] for a in real["actions"]} == {"finish", "hand_out", "fail"}
+
+
+def test_only_the_range_gets_tasks(crew: Crew) -> None:
+    """Neighbours and dedicated sessions stand at the same empty prompt."""
+    others = ("ccl-0", "ccl-auto-1", "ccl-auto-10", "ccl-auto-13", "ccl-auto-110", "ops")
+    crew.config["pool"]["autonomous"]["min"] = 0
+    crew.config["pool"]["dedicated"] = [{"name": "ops"}]
+    for name in others:
+        crew.server.start(name, crew.command)
+    crew.ready(*others)
+    crew.drop("fix", "fix it")
+    report = crew.check()
+    assert (report["actions"], report["pool"]["free"]) == ([], 0)
+    assert crew.tasks("queue") == ["fix"]
+
+
+@pytest.mark.parametrize("why", ["paused", "suspected"])
+def test_nothing_is_handed_out_while_the_check_keeps_still(crew: Crew, why: str) -> None:
+    crew.config["pool"]["dedicated"] = [{"name": "ops"}]
+    crew.up()
+    crew.drop("fix", "fix it")
+    if why == "paused":
+        crew.set_state(paused={"since": "2026-01-01T00:00:00Z", "until": None, "reason": None})
+    else:
+        crew.server.show("ops", "error: usage limit reached")
+    report = crew.check()
+    assert (report["outcome"], report["actions"], crew.tasks("queue")) == (why, [], ["fix"])
+
+
+def test_the_counts_are_in_the_summary_the_state_and_the_status(crew: Crew) -> None:
+    crew.up()
+    for name in ("one", "two", "three"):
+        crew.drop(name, name)
+    said = crew.run().stdout
+    assert "handed out: one to ccl-auto-11, " in said
+    assert said.endswith("pool: 0 free, 2 busy, 0 blocked, 0 dead; tasks: 1 waiting, 2 running, 0 failed\n")
+    last = crew.state()["last_check"]
+    assert last["pool"] == {"free": 0, "busy": 2, "blocked": 0, "dead": 0, "held": 0}
+    assert last["tasks"] == {"waiting": 1, "running": 2, "failed": 0}
+    argv = [sys.executable, "-m", "failover_oneshot.ctl", "status", "--config", str(crew.config_file)]
+    status = subprocess.run(
+        [*argv, "--state", str(crew.state_file)], env=crew.environ(), capture_output=True, text=True, check=False
+    )
+    assert "0 free, 2 busy, 0 blocked, 0 dead" in status.stdout
+    assert "1 queue, 2 running, 0 failed" in status.stdout
