@@ -116,6 +116,12 @@ def test_what_can_not_be_done_is_one_sentence(shell: Shell, argv: list[str], tex
     assert len(list((shell.spool / "queue").iterdir())) == 2
 
 
+def test_the_config_may_be_named_before_the_word_too(shell: Shell) -> None:
+    argv = [sys.executable, "-m", "failover_oneshot.ctl", "task", "--config", str(shell.config), "--json", "list"]
+    done = subprocess.run([*argv, "--state", "/nowhere"], cwd=ROOT, capture_output=True, check=True)
+    assert json.loads(done.stdout) == {"version": 1, "tasks": []}
+
+
 def test_without_a_spool_in_the_config_it_says_where_to_name_one(shell: Shell) -> None:
     shell.config.write_text("{}\n")
     assert b"dispatch.spool is not set" in shell.run("list", code=78).stderr

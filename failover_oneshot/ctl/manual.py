@@ -46,14 +46,22 @@ def _lines(program: str, parser: argparse.ArgumentParser, other: str) -> Iterato
     if commands:
         yield ".SH COMMANDS"
         for name, inner in commands.choices.items():
-            yield from (f".SS {_roff(f'{program} {name}')}", _roff(" ".join((inner.description or "").split())))
-            yield from _options(inner, None)
-            yield from _epilog(inner)
+            yield from _command(f"{program} {name}", inner)
     else:
         yield from _epilog(parser)
     yield from _list(".SH FILES", FILES)
     yield from _list(".SH ENVIRONMENT", VARIABLES)
     yield from (".SH SEE ALSO", f".BR {_roff(other)} (1),", ".BR tmux (1),", ".BR systemd.timer (5)")
+
+
+def _command(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
+    yield from (f".SS {_roff(name)}", _roff(" ".join((parser.description or "").split())))
+    yield from _options(parser, None)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, inner in action.choices.items():
+                yield from _command(f"{name} {word}", inner)
+    yield from _epilog(parser)
 
 
 def _options(parser: argparse.ArgumentParser, head: str | None) -> Iterator[str]:

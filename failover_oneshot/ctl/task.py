@@ -11,38 +11,48 @@ import msgspec
 
 from failover_oneshot import config, tasks, tasktext
 from failover_oneshot.config import ConfigError
+from failover_oneshot.ctl import installation
 from failover_oneshot.spool import DONE, FAILED, FOLDERS, MAX_TEXT, QUEUE, RUNNING, Gone, Spool, SpoolError
 from failover_oneshot.state import seconds
 from failover_oneshot.tasks import Record
 from failover_oneshot.tasktext import printable
 
-EPILOG = """\
-examples:
-  failoverctl task add prompt.md            a file's text as a task
-  echo 'fix the flaky test' | failoverctl task add - --dir ~/src --priority 5
-  failoverctl task list                     what waits, runs and has failed
-  failoverctl task retry 20261125T1040      by the beginning of its name
+EXAMPLES = """
+    failoverctl task add prompt.md          a file's text as a task
+    echo 'fix it' | failoverctl task add --dir ~/src/parser --priority 5
+    failoverctl task list                   what waits, runs and has failed
+    failoverctl task retry 20261125T1040    by the beginning of its name
 """
+
+
+WORDS = {
+    "add": "put a task into the queue",
+    "list": "list the tasks that run, wait or have failed",
+    "show": "show a task's record and its text",
+    "cancel": "take a task back: it goes to failed/",
+    "retry": "put a task that has failed, or is done, into the queue again",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.epilog = EPILOG
-    what = parser.add_subparsers(dest="what", metavar="add | list | show | cancel | retry", required=True)
-    add = what.add_parser("add", help="put a task into the queue")
-    add.add_argument("file", nargs="?", default="-", help="the prompt's file; - (the default) is the standard input")
+    installation.explained(parser, EXAMPLES, "Dropping a file into the spool's queue/ does as well: docs/dispatch.md.")
+    words = parser.add_subparsers(dest="what", metavar=" | ".join(WORDS), required=True)
+    add, listing, show, cancel, retry = (
+        words.add_parser(word, help=text, description=f"{text[0].upper()}{text[1:]}.") for word, text in WORDS.items()
+    )
+    add.add_argument("file", metavar="FILE", nargs="?", default="-", help="the prompt; - (the default): standard input")
     add.add_argument("--dir", metavar="WORKDIR", help="only for a session that works in this folder")
     add.add_argument("--priority", metavar="N", type=int, default=0, help="higher first (default 0)")
-    listing = what.add_parser("list", help="list the tasks that wait, run or have failed")
     listing.add_argument("--all", action="store_true", help="those that are done, too")
-    show = what.add_parser("show", help="show a task's record and its text")
-    cancel = what.add_parser("cancel", help="take a task back; it goes to failed/")
-    retry = what.add_parser("retry", help="put a task that has failed, or is done, into the queue again")
     for named in (show, cancel, retry):
-        named.add_argument("task", help="its name, or the beginning of it")
-    for each in (add, listing, show, cancel, retry):
-        each.add_argument("--config", metavar="PATH")
-        each.add_argument("--json", action="store_true", help="print one JSON object")
+        named.add_argument("task", metavar="TASK", help="its name, or the beginning of it")
+    installation.arguments(parser)
+    for each in (add, listing, show, cancel, retry):  # before the word and after it
+        installation.arguments(each)
+        for action in each._actions:
+            if action.dest in {"config", "state", "json"}:
+                action.default = argparse.SUPPRESS
 
 
 def run(options: argparse.Namespace) -> int:
