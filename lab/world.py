@@ -245,10 +245,12 @@ class World:
         if done.returncode == 65:  # the memory is lost, and the operator told: what was answered is not known any more
             self.answered.clear()
         owed, owes = state.get("swap_in_progress"), after.get("swap_in_progress")
-        if done.returncode in {65, 69, 74, 75} and not owed and not owes:
+        swaps, failures, resumes = (
+            _events(after, kind) - _events(state, kind) for kind in ("swapped", "failed", "resumed")
+        )
+        if done.returncode in {65, 69, 74, 75} and not (owed or owes or swaps > 0 or resumes > 0):
             same = (pids, live) == (self._pids(), self._live_file().read_bytes())
             law("L5", same, f"something was changed, although the exit is {done.returncode}")
-        swaps, failures = (_events(after, kind) - _events(state, kind) for kind in ("swapped", "failed"))
         law("L3", swaps <= 1, f"{swaps} swaps in one run")
         if not owed and (swaps > 0 or owes):
             self._justified(state, after, pids)
