@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from lab.world import ACCOUNTS, WATCHED, World
 
-LENGTH = 40  # steps in a row in one world
+LENGTH = 60  # steps in a row in one world
 SESSIONS = st.sampled_from(WATCHED)
 MINUTES = st.sampled_from([None, 1, 30, 120, 280])
+WAITS = st.sampled_from([0, 11, 11, 310])
 DISK_ERRORS = st.sampled_from(["ENOSPC", "EIO", "EROFS", "EDQUOT"])
 
 
@@ -57,7 +59,7 @@ class Laboratory(RuleBasedStateMachine):
             self.world = World(server, folder)
             Tally.worlds += 1
             self.step("mode", after_swap=mode)
-            self.all_hit(0, 120)
+            self.script(0, WATCHED[:3], 120, 0)
 
     def over(self) -> bool:
         """Whether this run has come to its end; the steps that are left do nothing then."""
@@ -78,18 +80,28 @@ class Laboratory(RuleBasedStateMachine):
     def hit(self, session: str, minutes: int | None) -> None:
         self.step("hit", session=session, minutes=minutes)
 
-    @rule(wait=st.sampled_from([0, 11, 11, 310]), minutes=MINUTES)
-    def all_hit(self, wait: int, minutes: int | None) -> None:
-        """What a swap is made of: the cooldown is over, and most of the fleet stands still."""
+    def script(self, wait: int, sessions: Sequence[str], minutes: int | None, checks: int) -> None:
+        """What a swap is made of: time has passed, some sessions stand still, and the timer fires."""
         self.step("later", minutes=wait)
-        for session in WATCHED[1:4]:
+        for session in sessions:
             self.step("hit", session=session, minutes=minutes)
+        for _ in range(checks):
+            self.step("soon")
+            self.step("check")
 
-    @rule()
-    def next_check(self) -> None:
-        """The timer's next check: what confirms a hit that names no reset."""
-        self.step("soon")
-        self.step("check")
+    # The laws are broken around swaps, if at all: three ways to one, so that most sequences have some.
+
+    @rule(wait=WAITS, minutes=MINUTES, checks=st.integers(0, 2))
+    def pool_stands_still(self, wait: int, minutes: int | None, checks: int) -> None:
+        self.script(wait, WATCHED[:3], minutes, checks)
+
+    @rule(wait=WAITS, minutes=MINUTES, checks=st.integers(0, 2))
+    def dedicated_stands_still(self, wait: int, minutes: int | None, checks: int) -> None:
+        self.script(wait, WATCHED[-1:], minutes, checks)
+
+    @rule(wait=WAITS, checks=st.integers(1, 2))
+    def timer(self, wait: int, checks: int) -> None:
+        self.script(wait, (), None, checks)
 
     @rule(session=SESSIONS)
     def heal(self, session: str) -> None:
