@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def look(
     config: Config,
     state: State,
     tmux: Tmux,
-    method: accounts.Method,
+    method: Callable[[], accounts.Method],
     environ: Mapping[str, str],
     now: datetime,
     *,
@@ -53,12 +53,12 @@ def look(
         or config.quota.failback
         or any(r.kind in config.quota.swap_on and not r.busy for r in sight.readings.values())
     ):
-        state = _adopt(config, state, method)
+        state = _adopt(config, state, method())
         if config.swap.method is Method.CLAUDE:
             pids = {pane_id: client.pid for pane_id, client in sight.clients.items()}
             state = _warn_of_own_logins(state, sight.observation.sessions, pids)
         for account in config.accounts:
-            why = method.check(account) if account.enabled and account.name != state.active_account else None
+            why = method().check(account) if account.enabled and account.name != state.active_account else None
             if why:
                 unusable[account.name] = why
     return replace(sight, observation=replace(sight.observation, unusable=unusable), state=state)

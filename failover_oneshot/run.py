@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,12 +80,12 @@ def check(
     return report
 
 
-def know_active(config: Config, state: State, method: accounts.Method) -> State:
+def know_active(config: Config, state: State, method: Callable[[], accounts.Method]) -> State:
     """SPEC section 4: with no active account in the state, the one that the live credentials belong to."""
     if config.account(state.active_account) or not config.accounts or state.swap_in_progress:
         return state
     enabled = [a.name for a in config.accounts if a.enabled]
-    name = method.live_account() or (enabled[0] if enabled else config.accounts[0].name)
+    name = method().live_account() or (enabled[0] if enabled else config.accounts[0].name)
     if state.active_account:
         log.warning("active account %s is not in the config any more; taking %s", state.active_account, name)
     return replace(state, active_account=name)
@@ -102,19 +103,25 @@ class _Check:
         self.now = datetime.now(UTC)  # the one reading of the clock, after the lock is ours
         self.tmux = (Tmux if dry_run else Control)(config.tmux, environ)
         self.environ = environ
+        self.lineage: Mapping[str, str] = {}
         self.saved = State()  # as it was last written
         self.notices: tuple[Notice, ...] = ()  # to be sent once the lock is free
         self.seen: tuple[State, Sight | None] = (State(), None)  # what the decision rested on
+
+    @cached_property
+    def method(self) -> accounts.Method:
+        """The way of the config, made when it is needed: a healthy fleet's check has no use for it."""
+        return accounts.method(self.config, self.store.path.parent / "unclaimed", self.lineage)
 
     def run(self) -> Report:
         loaded = self.store.load(self.now, quarantine=not self.dry_run)
         for note in loaded.notes:
             log.warning("%s", note)
-        self.method = accounts.method(self.config, self.store.path.parent / "unclaimed", loaded.state.lineage)
+        self.lineage = loaded.state.lineage
         state, notes = settle(loaded.state, self.now)
         for note in notes:
             log.warning("%s", note)
-        state = know_active(self.config, state, self.method)
+        state = know_active(self.config, state, lambda: self.method)
         self.seen = (state, None)
         if loaded.origin is Origin.RESET:
             return self.reset(state, loaded.notes[0])
@@ -126,7 +133,7 @@ class _Check:
         findings: tuple[Finding, ...] = ()
         if early is None:
             always = self.order is not None
-            sight = look(self.config, state, self.tmux, self.method, self.environ, self.now, always=always)
+            sight = look(self.config, state, self.tmux, lambda: self.method, self.environ, self.now, always=always)
             self.seen = (sight.state, sight)
             state = sight.state
             findings = detect(self.config, state, sight.observation, sight.readings, sight.zone)

@@ -35,13 +35,13 @@ def glance(site: Installation, now: datetime) -> Glance:
     remembered, notes, code = told(site.peek(now))
     method = accounts.method(config, site.unclaimed, remembered.lineage)
     state, drawn_back = settle(remembered, now)
-    state = know_active(config, state, method)
+    state = know_active(config, state, lambda: method)
     problems = {a.name: why for a in config.accounts if (why := method.check(a))}
     sight, findings = None, None
     decision = before_looking(config, state, now)
     named = state.active_account
     try:
-        sight = look(config, state, Tmux(config.tmux, os.environ), method, os.environ, now, always=True)
+        sight = look(config, state, Tmux(config.tmux, os.environ), lambda: method, os.environ, now, always=True)
     except (TmuxError, TmuxTimeoutError) as error:
         notes = (*notes, f"the sessions could not be looked at: {error}")
     else:
