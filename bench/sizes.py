@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import places
+from bench import imports, places
 from bench.measure import IMPORTS, Sample, in_turns, memory, processes, ratio, run
 from bench.paper import Line, between, plot, table
 from bench.scene import Fleet, throwaway_fleet
@@ -205,11 +205,14 @@ def main() -> int:
         for size in sorted(options.sizes):
             bench.measure(size)
             sys.stderr.write(f"{size} panes: {bench.walls[CHECK][size]:.0f} ms\n")
+        command = bench.check("plain")
+        profile = imports.measure([str(programs / "python"), *command], fleet.environ, max(3, options.rounds // 2))
         why = "left out" if options.no_peer else bench.peer(python)
     text, met = summary(bench, python, why)
     curves = {name: sorted(points.items()) for name, points in bench.walls.items()}
     options.page.with_suffix(".svg").write_text(plot(curves), encoding="utf-8")
-    options.page.write_text(between(options.page.read_text(encoding="utf-8"), "measured", text), encoding="utf-8")
+    page = between(options.page.read_text(encoding="utf-8"), "measured", text)
+    options.page.write_text(between(page, "imports", imports.table(profile)), encoding="utf-8")
     sys.stdout.write(f"{text}\n")
     return int(not met)
 

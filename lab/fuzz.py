@@ -257,8 +257,15 @@ def fuzz_command_line(argv: list[str]) -> None:
     assert code in {0, 2, 69, 74, 78}, (code, err.getvalue())
 
 
+CHOSEN = settings(
+    max_examples=EXAMPLES,
+    deadline=SLOW * 1000,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
 TARGETS: dict[str, Callable[[], None]] = {
-    name.removeprefix("fuzz_"): value for name, value in dict(globals()).items() if name.startswith("fuzz_")
+    name.removeprefix("fuzz_"): CHOSEN(value) for name, value in dict(globals()).items() if name.startswith("fuzz_")
 }
 
 
@@ -300,15 +307,8 @@ def main() -> int:
 
 def attempt(target: Callable[[], None], number: int) -> str | None:
     """Run one target with one seed; what it broke on, with the input, or None."""
-    chosen = settings(
-        max_examples=EXAMPLES,
-        deadline=SLOW * 1000,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
     try:
-        seed(number)(chosen(target))()
+        seed(number)(target)()
     except Exception as error:
         places = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)[-4:]]
         notes = "\n".join(getattr(error, "__notes__", ()))

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bench import imports
 from bench.measure import Sample, ratio
 from bench.paper import Line, between, plot, table
 
@@ -29,6 +30,13 @@ def test_the_plot_is_xml_with_a_line_for_each_curve() -> None:
     root = ElementTree.fromstring(drawn)  # noqa: S314 - our own text
     texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"a & b", "level", "1000", "100 ms"} <= set(texts)
+
+
+def test_the_imports_are_summed_by_package() -> None:
+    text = "import time: self [us] | cumulative | imported package\nimport time:       100 |   300 |   yaml.reader\n"
+    runs = [imports.parse(f"{text}noise\nimport time: {own} | 400 | yaml\n") for own in (900, 700)]
+    rows = imports.table(runs).splitlines()
+    assert rows[2:] == ["| **yaml** | 2 | 0.8 | 100% |", "| 0 others | 0 | 0.0 | 0% |", "| all | 2 | 0.8 | |"]
 
 
 def test_the_page_has_a_place_for_the_figures() -> None:
