@@ -7,7 +7,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check install
 ARGS :=
 
-.PHONY: help demo test lint bench bench-startup bench-dispatch soak detection-report lab fuzz clean tmux
+.PHONY: help demo test lint bench bench-startup bench-dispatch soak detection-report lab fuzz kill-matrix clean tmux
 
 help:
 	@echo 'make demo    a pool of stand-in agents hits its limit on a private tmux server, and one check swaps the account'
@@ -20,6 +20,7 @@ help:
 	@echo 'make lab     random faults against the real program, and the laws checked after each (ARGS="--steps N --seed S")'
 	@echo 'make fuzz    random input to everything that reads (ARGS="--minutes N")'
 	@echo 'make detection-report   what detection makes of every recording, and of ten thousand variations'
+	@echo 'make kill-matrix   the check killed at each call that changes something, and recovered: an hour (ARGS="--stride 10")'
 	@echo 'make clean   remove .venv and all caches'
 
 demo: tmux $(VENV)/installed
@@ -53,6 +54,9 @@ fuzz: tmux $(VENV)/installed-dev
 
 detection-report: $(VENV)/installed-dev
 	@$(VENV)/bin/python tests/detection_report.py $(ARGS)
+
+kill-matrix: tmux $(VENV)/installed-dev
+	@$(VENV)/bin/python tests/kill_matrix.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -2,15 +2,17 @@
 
 import json
 import os
+import re
 import resource
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet import Fleet, credentials
+from fleet import ROOT, Fleet, credentials
 from test_check import POOL, blocked, fleet, pids
 
+from failover_oneshot.config import load
 from failover_oneshot.journal import RULES
 from failover_oneshot.state import Step
 
@@ -115,6 +117,23 @@ def test_half_a_swap_to_an_account_that_is_in_the_config_no_more_is_undone(block
     aside = (blocked.state_file.parent / "unclaimed").glob("*.credentials.json")
     assert ["FAKE-refresh-backup-1" in path.read_text() for path in aside] == [True]
     assert blocked.state()["swap_in_progress"] is None
+
+
+def test_the_page_of_the_rules_has_every_step_with_its_rule() -> None:
+    page = " ".join((ROOT / "docs/swap.md").read_text(encoding="utf-8").split())
+    for step, rule in RULES.items():
+        assert f"| `{step}` |" in page
+        assert rule in page
+
+
+def test_the_examples_recipes_are_a_configuration(tmp_path: Path) -> None:
+    """A recipe for each way to restart, as it stands in the comment."""
+    recipes = re.findall(r"^#   (\{after_swap: .*\})$", (ROOT / "etc/failover.yaml").read_text(), re.MULTILINE)
+    modes = []
+    for recipe in recipes:
+        (tmp_path / "failover.yaml").write_text(f"pool: {{autonomous: {recipe}}}")
+        modes.append(str(load(tmp_path / "failover.yaml", {"HOME": str(tmp_path)}).pool.autonomous.after_swap))
+    assert modes == ["recreate", "respawn", "nudge", "recreate"]
 
 
 def test_typing_can_not_change_an_account_that_lies_in_the_environment(blocked: Fleet) -> None:
