@@ -22,7 +22,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from conftest import private_server
+from conftest import MEMORY, private_server
 from fleet import ROOT, Fleet, credentials, identity
 from polling import poll as wait
 from test_check import NEIGHBOURS, POOL, hit_screen
@@ -312,7 +312,7 @@ class Trial:
 
 @contextmanager
 def trial(scenario: str) -> Iterator[Trial]:
-    with private_server() as server, tempfile.TemporaryDirectory() as folder:
+    with private_server() as server, tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         yield Trial(Fleet(server, Path(folder)), scenario)
 
 
@@ -377,16 +377,18 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="with --error: at that point only")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="so many at a time")
     options = parser.parse_args()
-    tried = bad = 0
+    total = tried = bad = 0
+    print("| scenario | points | tried | failed |\n| --- | --- | --- | --- |", flush=True)  # noqa: T201
     with ProcessPoolExecutor(options.jobs) as pool:
         for scenario in options.scenarios or SCENARIOS:
             points = points_of(scenario)
             numbers = range(options.first, len(points) + 1, options.stride)
             wrong = [text for text in pool.map(partial(attempt, options, scenario), numbers) if text]
             tried, bad = tried + len(numbers), bad + len(wrong)
-            told = f"{scenario:18} {len(points):4} points, {len(numbers):4} tried, {len(wrong)} failed"
-            print("\n".join([*wrong, told]), flush=True)  # noqa: T201
-    print(f"{'all':18} {tried:17} tried, {bad} failed")  # noqa: T201
+            total += len(points)
+            row = f"| `{scenario}` | {len(points)} | {len(numbers)} | {len(wrong)} |"
+            print("\n".join([row, *wrong]), flush=True)  # noqa: T201
+    print(f"| all | {total} | {tried} | {bad} |")  # noqa: T201
     return bool(bad)
 
 

@@ -5,14 +5,16 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from accountlab import ClaudeLab, identity, instead, load, login, write
+from conftest import MEMORY
 from msgspec.structs import replace
 from polling import poll
 
@@ -354,8 +356,15 @@ print("done")
     assert done.stdout == "done\n", done.stderr
 
 
-def test_a_client_that_refreshes_all_the_time(lab: ClaudeLab) -> None:
+@pytest.fixture
+def quick_lab() -> Iterator[ClaudeLab]:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        yield ClaudeLab(Path(folder))
+
+
+def test_a_client_that_refreshes_all_the_time(quick_lab: ClaudeLab) -> None:
     """Each token may be used once: a lost refresh or a mixture of accounts ends the client with an error."""
+    lab = quick_lab
     pid = os.fork()
     if pid == 0:
         status = 1
