@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from failover_oneshot import conversation, spool, tasks
 from failover_oneshot.handout import Delivery, HandOut, Phase
 from failover_oneshot.look import Sight
-from failover_oneshot.model import Finding, PoolTally, TaskMove, TaskTally
+from failover_oneshot.model import Finding, PoolTally, Restart, TaskMove, TaskTally
 from failover_oneshot.settings import Config
 from failover_oneshot.spool import DONE, FAILED, QUEUE, RUNNING, Gone, Spool, SpoolError
 from failover_oneshot.stands import Stands
@@ -76,6 +76,25 @@ class Dispatcher:
                 log.error("task %s stays as it is: %s", printable(name), error.strerror)
                 self.working.add(record.session or "")
 
+    def restarted(self, restarts: Sequence[Restart]) -> None:
+        """Tasks of sessions that a swap has just restarted go back at once, where there are no records to wait for.
+
+        With records the next check sees in which conversation the new agent is.
+        """
+        gone = {r.session for r in restarts if r.action in {"recreate", "respawn"} and r.status != "failed"}
+        if self.spool is None or not gone:
+            return
+        for name in self.spool.names(RUNNING):
+            record = self.spool.record(RUNNING, name)
+            if record.session in gone and not (record.place and record.place.transcript):
+                why = f"{record.session} was restarted by a swap"
+                try:
+                    self._settle(name, record, Verdict(Action.REQUEUE, why, tried=False))
+                except Gone:
+                    continue
+                except OSError as error:
+                    log.error("task %s stays as it is: %s", printable(name), error.strerror)
+
     def _verdict(self, name: str, record: Record) -> Verdict:
         if record.session is None or record.step is None:
             return Verdict(Action.FAIL, "there is no record of its hand-out: was it put into running/ by hand?")
@@ -104,7 +123,7 @@ class Dispatcher:
                 self._leave(name, session, FAILED, tasks.ended(record, "failed", verdict.why, self.now), "fail")
                 return
             case Action.REQUEUE:
-                back = tasks.put_back(record, verdict.why, self.now)
+                back = tasks.put_back(record, verdict.why, self.now, tried=verdict.tried)
                 self._leave(name, session, QUEUE, back, "requeue")
                 if not self.real:
                     self.requeued.append(Queued(name=name, changed=0.0, record=back))
@@ -158,7 +177,7 @@ class Dispatcher:
         free = [slot for slot in free if slot.session not in self.holds]
         if not free and not self.unsent:
             return  # a long queue is not read for nothing
-        queue = folder.queued() + self.requeued
+        queue = folder.queued(self.now) + self.requeued
         for task in queue:
             if task.problem:
                 self._refuse(task, task.problem)

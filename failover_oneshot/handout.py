@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Final
@@ -162,4 +163,5 @@ class HandOut:
 
     def _clear_folder(self) -> None:
         self._empty_folder()
-        self.folder.rmdir()
+        with suppress(OSError):  # somebody has put a folder there
+            self.folder.rmdir()

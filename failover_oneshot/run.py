@@ -154,6 +154,7 @@ class _Check:
         result, state = self.act(state, decision)
         upkeep, state = self.lifecycle(result, state, sight)
         if dispatcher:
+            dispatcher.restarted(result.restarts)
             if result.outcome in HANDS_OUT:
                 dispatcher.hand_out()
             state = dispatcher.end(state)

@@ -26,6 +26,7 @@ SUFFIX: Final = ".task.json"
 MAX_TEXT: Final = 1 << 20  # bytes; a prompt that long fits no agent
 _MAX_RECORD: Final = 1 << 20
 _LONGEST_NAME: Final = 200  # bytes; the record's name must fit too
+_BEGUN: Final = 60.0  # seconds
 _ORPHAN_AGE: Final = 5.0  # seconds; until then a record without its text may be somebody's move under way
 
 
@@ -98,8 +99,8 @@ class Spool:
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
-    def queued(self) -> list[Queued]:
-        """What is in the queue, in no order; files that aren't whole yet are left out."""
+    def queued(self, now: datetime) -> list[Queued]:
+        """What is in the queue, in no order; an empty file that is new is left out: somebody begins to write it."""
         found = []
         for name in _names(self.folder / QUEUE):
             try:
@@ -107,8 +108,8 @@ class Spool:
             except OSError:
                 continue  # cancelled meanwhile
             problem = _problem(info)
-            if not problem and info.st_size == 0 and not (self.folder / QUEUE / (name + SUFFIX)).exists():
-                continue  # somebody has only just begun to write it
+            if not problem and info.st_size == 0 and now.timestamp() - info.st_mtime < _BEGUN:
+                continue
             record = Record() if problem else self.record(QUEUE, name)
             found.append(Queued(name=name, changed=info.st_mtime, record=record, problem=problem))
         return found
@@ -147,7 +148,10 @@ class Spool:
     def being_written(self, name: str) -> bool:
         """Whether somebody has this queued file open for writing, as far as the system tells (a lease, fcntl(2))."""
         import fcntl
+        import signal
 
+        # Who opens the file while the lease is held makes the kernel send this, which would end us.
+        before = signal.signal(signal.SIGIO, signal.SIG_IGN)
         try:
             with (self.folder / QUEUE / name).open("rb") as file:
                 fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
@@ -156,6 +160,8 @@ class Spool:
             return True
         except (OSError, AttributeError):  # another file system, another system
             return False
+        finally:
+            signal.signal(signal.SIGIO, before)
         return False
 
     # -- changing ------------------------------------------------------------------------------------------------------
@@ -206,26 +212,27 @@ class Spool:
         safefile.sync_folder(queue)
 
     def tidy(self, now: datetime) -> None:
-        """Mend what a killed run left: a record without its text, a text that was on its way into the queue."""
-        self._tidy_links()
+        """Mend what a killed run left: a text that was on its way into the queue, a record without its text."""
+        found = {state: _inodes(self.folder / state) for state in FOLDERS}
+        queued = {inode for name, inode in found[QUEUE].items() if is_task(name)}
+        for state in (RUNNING, DONE, FAILED):
+            for name in [name for name, inode in found[state].items() if inode in queued and is_task(name)]:
+                info = _lstat(self.folder / state / name)
+                if info and info.st_nlink > 1:  # for a moment it has two names; the one in the queue stays
+                    safefile.remove(self.folder / state / name)
+                    del found[state][name]
+        for state, names in found.items():
+            for name in names:
+                if name.endswith(SUFFIX) and name.removesuffix(SUFFIX) not in names:
+                    self._forget(self.folder / state / name, 0.0 if state in {RUNNING, DONE} else _ORPHAN_AGE, now)
         safefile.clean_leftovers(self.folder / RUNNING, 0.0)  # no other check runs now
         safefile.clean_leftovers(self.folder / QUEUE)
-        for state in FOLDERS:
-            folder = self.folder / state
-            try:
-                found = [e for e in os.scandir(folder) if e.name.endswith(SUFFIX)]
-            except OSError:
-                continue
-            for entry in found:
-                if os.path.lexists(entry.path.removesuffix(SUFFIX)):
-                    continue
-                try:
-                    age = now.timestamp() - entry.stat(follow_symlinks=False).st_mtime
-                except OSError:
-                    continue
-                # Nobody but a check moves into these two.
-                if state in {RUNNING, DONE} or age > _ORPHAN_AGE:
-                    safefile.remove(entry.path)
+
+    def _forget(self, record: Path, older_than: float, now: datetime) -> None:
+        """Remove a record without a text; nobody but a check moves into running/ and done/, elsewhere it may be new."""
+        info = _lstat(record)
+        if info and now.timestamp() - info.st_mtime >= older_than:
+            safefile.remove(record)
 
     def prune(self, now: datetime, keep: float, count: int) -> int:
         """Take away tasks that were done more than `keep` seconds ago, and all but the newest `count`; how many."""
@@ -242,22 +249,6 @@ class Spool:
             safefile.remove(done / name)
             safefile.remove(done / (name + SUFFIX))
         return len(old)
-
-    def _tidy_links(self) -> None:
-        """A text on its way into the queue has two names for a moment; the one in the queue is the one that stays."""
-        doubled = []
-        for state in (RUNNING, DONE, FAILED):
-            for name in _names(self.folder / state):
-                info = _lstat(self.folder / state / name)
-                if info and info.st_nlink > 1:
-                    doubled.append((self.folder / state / name, info.st_ino))
-        if doubled:
-            there = {
-                info.st_ino for name in _names(self.folder / QUEUE) if (info := _lstat(self.folder / QUEUE / name))
-            }
-            for path, inode in doubled:
-                if inode in there:
-                    safefile.remove(path)
 
     def _reserve(self, state: str, name: str, record: Record) -> None:
         """Make the record under a name that has none. Raises FileExistsError."""
@@ -291,6 +282,14 @@ def _candidates(name: str) -> list[str]:
     if len(raw) > _LONGEST_NAME:
         name = os.fsdecode(raw[:_LONGEST_NAME])
     return [name, *(f"{name}.{number}" for number in range(2, 1000))]
+
+
+def _inodes(folder: Path) -> dict[str, int]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.inode() for entry in entries}
+    except OSError:
+        return {}
 
 
 def _lstat(path: Path) -> os.stat_result | None:

@@ -141,6 +141,7 @@ class Action(StrEnum):
 class Verdict(Struct, frozen=True):
     action: Action
     why: str = ""
+    tried: bool = True  # for REQUEUE: this attempt counts; one that a swap of ours ended does not
 
 
 def judge(record: Record, seen: Sighting, now: datetime, timeout: float) -> Verdict:
@@ -167,11 +168,11 @@ def _orphaned(record: Record, seen: Sighting, now: datetime) -> Verdict:
     """Its agent is gone: was it done, does another process go on with it, or is it nobody's now?"""
     gone = f"{record.session} was restarted by a swap" if seen.swapped else f"the agent in {record.session} is gone"
     if record.step is Step.PASTING:
-        return Verdict(Action.REQUEUE, f"{gone}; the text had not been sent")
+        return Verdict(Action.REQUEUE, f"{gone}; the text had not been sent", not seen.swapped)
     place = record.place
     if seen.word is Word.NONE or place is None:
         if seen.swapped:
-            return Verdict(Action.REQUEUE, gone)
+            return Verdict(Action.REQUEUE, gone, tried=False)
         return Verdict(Action.FAIL, f"{gone}, and it left no records: whether the task was done is not known")
     if seen.word is Word.DOUBT:
         return Verdict(Action.FAIL, f"{gone}, and its records do not say whether the task was done")
@@ -182,7 +183,7 @@ def _orphaned(record: Record, seen: Sighting, now: datetime) -> Verdict:
             return Verdict(Action.LOST, f"{gone}; waiting for its successor")
         if 0 <= (now - record.lost_at).total_seconds() < SUCCESSOR_WAIT:
             return Verdict(Action.KEEP, f"{gone}; waiting for its successor")
-    return Verdict(Action.REQUEUE, gone)
+    return Verdict(Action.REQUEUE, gone, not seen.swapped)
 
 
 def _unfinished_hand_out(record: Record, seen: Sighting) -> Verdict:
@@ -202,7 +203,7 @@ def _unfinished_hand_out(record: Record, seen: Sighting) -> Verdict:
 
 def bounded(record: Record, verdict: Verdict, attempts: int) -> Verdict:
     """The verdict, but that a task which was tried often enough has failed."""
-    if verdict.action is Action.REQUEUE and record.attempts >= attempts:
+    if verdict.action is Action.REQUEUE and verdict.tried and record.attempts >= attempts:
         return Verdict(Action.FAIL, f"{verdict.why}; it was tried {record.attempts} times (dispatch.attempts)")
     return verdict
 

@@ -13,6 +13,7 @@ from fleet import ROOT, Fleet, credentials, identity
 from polling import poll
 from tmuxlab import Server
 
+GO_ON = "continue"  # what a resumed session is told: no task
 ACCOUNTS = ("main", "backup", "third")
 
 
@@ -103,7 +104,7 @@ class Conversations:
         prompt = ""
         for record in records:
             message = record.get("message", {})
-            if record["type"] == "user":
+            if record["type"] == "user" and message["content"] != GO_ON:
                 prompt = message["content"]
                 self.taken[prompt] += 1
             elif message.get("stop_reason") == "end_turn":

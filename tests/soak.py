@@ -19,21 +19,28 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from conftest import private_server
-from crew import ACCOUNTS, Crew
+from crew import ACCOUNTS, GO_ON, Crew
 from tmuxlab import Server
 
 from failover_oneshot import tasks
 from failover_oneshot.spool import FAILED, QUEUE, Gone, Spool
 
 CHECK_EVERY = 0.2  # seconds between the starts of two checks, as far as they are that quick
-LIVES_FOR = 6.0  # seconds; one that is killed younger dies "at its start", and the pool gives it up after three times
+# Seconds, and so many checks: one that no check has seen alive for a while has died "at its start" when it is killed,
+# and after three of these the pool leaves it alone.
+LIVES_FOR, CHECKS = 6.0, 2.5
 
 
 class Soak:
-    def __init__(self, server: Server, folder: Path, *, seed: int, size: int, count: int, swaps: int) -> None:
+    def __init__(
+        self, server: Server, folder: Path, *, seed: int, size: int, count: int, swaps: int, resume: bool
+    ) -> None:
         self.random = random.Random(seed)  # noqa: S311 - a replay, no secret
         self.crew = Crew(server, folder, size=size, work=0.4)
         self.crew.config["quota"] = {"poll_interval": "1s", "reactivate_cooldown": "3s"}
+        if resume:
+            go_on = f"{self.crew.command} --resume {{session_id}} {GO_ON}"
+            self.crew.config["pool"]["autonomous"]["resume_command"] = go_on
         self.crew.config["swap"]["max_per_hour"] = 100
         self.crew.config["dispatch"]["attempts"] = 50  # here sessions die all the time
         self.crew.config["state"] = {"history": 200}
@@ -141,7 +148,8 @@ class Soak:
         self.next_kill = now + self.random.uniform(0.3, 2.0)
         pids = self._pids()
         self.born = {pid: self.born.get(pid, now) for pid in pids}
-        old = [pid for pid in pids if now - self.born[pid] > LIVES_FOR]
+        age = LIVES_FOR + CHECKS * max(self.durations, default=0.0)
+        old = [pid for pid in pids if now - self.born[pid] > age]
         if old:
             with suppress(ProcessLookupError):
                 os.kill(self.random.choice(old), signal.SIGKILL)
@@ -159,7 +167,7 @@ class Soak:
         kept = [(self.crew.spool / "done" / name).read_text() for name in self.crew.tasks("done")]
         assert sorted(kept) == sorted(self.texts.values()), self.progress()
         assert not self.crew.tasks("failed")
-        assert self.crew.server.names() == set(self.crew.names)
+        assert self.crew.server.names() == set(self.crew.names), self.crew.run().stdout
         history = [entry for entry in self.crew.state()["history"] if entry["outcome"] == "swapped"]
         assert len(history) == self.swaps, [entry["reason"] for entry in history]
         again = sum(told.taken[text] - 1 for text in self.texts.values())
@@ -167,10 +175,10 @@ class Soak:
         return numbers | {"median check, s": round(statistics.median(self.durations), 2)}
 
 
-def soak(seed: int, size: int, count: int, swaps: int, seconds: float) -> dict[str, float]:
+def soak(seed: int, size: int, count: int, swaps: int, seconds: float, *, resume: bool = False) -> dict[str, float]:
     """One soak; its numbers."""
     with private_server() as server, tempfile.TemporaryDirectory() as folder:
-        one = Soak(server, Path(folder), seed=seed, size=size, count=count, swaps=swaps)
+        one = Soak(server, Path(folder), seed=seed, size=size, count=count, swaps=swaps, resume=resume)
         begun = time.monotonic()
         one.run(seconds)
         return one.verify() | {"seconds": round(time.monotonic() - begun)}
@@ -183,9 +191,10 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=500)
     parser.add_argument("--swaps", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1800)
+    parser.add_argument("--resume", action="store_true", help="restarted sessions resume their conversation")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)  # noqa: T201
-    numbers = soak(options.seed, options.sessions, options.tasks, options.swaps, options.seconds)
+    numbers = soak(options.seed, options.sessions, options.tasks, options.swaps, options.seconds, resume=options.resume)
     print(", ".join(f"{value:g} {name}" for name, value in numbers.items()))  # noqa: T201
     return 0
 

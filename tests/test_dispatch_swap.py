@@ -42,15 +42,23 @@ def test_a_swap_puts_the_tasks_of_restarted_sessions_back(
     crew = started(server, tmp_path, records=records, after_swap=mode)
     exhausted(crew)
     crew.drop("later", "text of later")
+    dry = crew.check("--dry-run")
     report = crew.check()
     assert report["outcome"] == "swapped"
-    assert crew.tasks("running") == ["one", "two"]
+    assert [(a["action"], a["session"]) for a in dry["actions"]] == [
+        (a["action"], a["session"]) for a in report["actions"]
+    ]
+    # with records it is worth waiting for what the new agents say
+    assert (crew.tasks("running"), crew.tasks("queue")) == (
+        (["one", "two"], ["later"]) if records else ([], ["later", "one", "two"])
+    )
     poll(lambda: crew.check() and len(crew.tasks("done")) >= 2, seconds=60)
     assert "later" not in crew.tasks("done"), "what was handed out before stands at the head"
     crew.until_done("one", "two", "later")
     assert replies(crew) == [(f"text of {name}", "backup") for name in ("later", "one", "two")]
     events = [entry["event"] for entry in crew.record("done", "one")["history"]]
     assert events == ["requeued", "done"]
+    assert crew.record("done", "one")["attempts"] == 1, "a swap is nobody's failure"
 
 
 def test_a_session_that_resumes_its_conversation_keeps_its_task(server: Server, tmp_path: Path) -> None:

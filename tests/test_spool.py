@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,9 @@ def test_what_a_killed_run_left_is_mended(box: Spool) -> None:
 def test_a_file_that_is_being_written_is_left_alone(box: Spool) -> None:
     put(box, QUEUE, "empty", "")
     path = put(box, QUEUE, "half")
-    assert [task.name for task in box.queued()] == ["half"]
+    now = NOW.now(NOW.tzinfo)
+    assert [task.name for task in box.queued(now)] == ["half"]
+    assert len(box.queued(now + timedelta(minutes=2))) == 2, "nobody writes so slowly"
     with path.open("ab"):
         assert box.being_written("half")
     assert not box.being_written("half")

@@ -109,7 +109,7 @@ def _list(spool: Spool, options: argparse.Namespace) -> int:
     for state in (RUNNING, QUEUE, FAILED, *([DONE] if options.all else [])):
         names = spool.names(state)
         if state == QUEUE:
-            names = [task.name for task in sorted(spool.queued(), key=lambda task: task.rank)]
+            names = [task.name for task in sorted(spool.queued(datetime.now(UTC)), key=lambda task: task.rank)]
         rows += [_facts(spool, state, name) for name in names]
     if options.json:
         print(msgspec.json.encode({"version": 1, "tasks": rows}).decode())  # noqa: T201
