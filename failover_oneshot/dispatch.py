@@ -33,6 +33,7 @@ class Dispatcher:
         self.stands = Stands(config, state, sight, findings, now)
         self.spool = Spool(config.dispatch.spool) if config.dispatch.spool else None
         self.working: set[str] = set()  # sessions with a task
+        self.left: set[str] = set()  # tasks that are not in running/ any more, or in a dry run would not be
         self.holds: dict[str, str] = {}
         self.requeued: list[Queued] = []  # in a dry run: what would be in the queue
         self.unsent: list[Delivery] = []  # their text stands in a box, and Enter is to be pressed
@@ -86,7 +87,7 @@ class Dispatcher:
             return
         for name in self.spool.names(RUNNING):
             record = self.spool.record(RUNNING, name)
-            if record.session in gone and not (record.place and record.place.transcript):
+            if record.session in gone and name not in self.left and not (record.place and record.place.transcript):
                 why = f"{record.session} was restarted by a swap"
                 try:
                     self._settle(name, record, Verdict(Action.REQUEUE, why, tried=False))
@@ -157,6 +158,7 @@ class Dispatcher:
         """A task leaves one folder for another, with its new record."""
         if self.spool is not None and self.real:
             self.spool.move(name, source, target, record)
+        self.left.add(name)
         self._tell(action, name, session, record.why)
 
     # -- new tasks -----------------------------------------------------------------------------------------------------
