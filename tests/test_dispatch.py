@@ -212,5 +212,5 @@ def test_the_counts_are_in_the_summary_the_state_and_the_status(crew: Crew) -> N
     status = subprocess.run(
         [*argv, "--state", str(crew.state_file)], env=crew.environ(), capture_output=True, text=True, check=False
     )
-    assert "0 free, 2 busy, 0 blocked, 0 dead" in status.stdout
-    assert "1 queue, 2 running, 0 failed" in status.stdout
+    assert "2 busy, at the last check" in status.stdout
+    assert "1 waiting, 2 running" in status.stdout
