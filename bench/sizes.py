@@ -19,8 +19,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bench import imports, places
@@ -47,14 +48,16 @@ CHECK, IMPORTED, DAEMONS, SHELLS = "failover-check", "(a) imports alone", "(b) d
 class Bench:
     """The measurements of one fleet that grows."""
 
-    def __init__(self, fleet: Fleet, programs: Path, rounds: int) -> None:
+    def __init__(self, fleet: Fleet, programs: Path, rounds: int, daemon_up_to: int) -> None:
         self.fleet = fleet
         self.programs = programs
         self.rounds = rounds
+        self.daemon_up_to = daemon_up_to
         self.output = fleet.folder / "output"
         self.lines: list[Line] = []
         self.walls: dict[str, dict[int, float]] = {}
         self.load: list[float] = []
+        self.server: dict[str, list[float]] = {}  # CPU time of the tmux server for each run, ms
         self.times_imports: dict[int, float] = {}
         self.times_daemon: dict[int, float] = {}
         self.idle = 0.0
@@ -78,41 +81,38 @@ class Bench:
             SHELLS: ["/bin/sh", "-c", DAEMON_SH, "sh", *server],
         }
         self.verify(size, [*commands[CHECK], "--json"])
-        few = max(3, self.rounds // 4)
-        found = dict(
-            zip(
-                (CHECK, IMPORTED),
-                in_turns(self.rounds, lambda: self.run(commands[CHECK]), lambda: self.run(commands[IMPORTED])),
-                strict=True,
-            )
-        )
-        rounds = self.rounds if size <= 10 else few
-        ours, *theirs = in_turns(
-            rounds,
-            lambda: self.run(commands[CHECK]),
-            lambda: self.run(commands[DAEMONS]),
-            lambda: self.run(commands[SHELLS]),
-        )
-        found |= dict(zip((DAEMONS, SHELLS), theirs, strict=True))
+        if size > self.daemon_up_to:
+            del commands[DAEMONS], commands[SHELLS]
+        found = self.turns(commands, max(2, min(self.rounds, 10 * self.rounds // size)))
+        both = {CHECK: commands[CHECK], IMPORTED: commands[IMPORTED]}
+        for name, samples in self.turns(both, self.rounds - len(found[CHECK])).items():
+            found[name] += samples
         self.times_imports[size] = ratio(found[CHECK], found[IMPORTED])
-        self.times_daemon[size] = ratio(found[DAEMONS], ours)
+        if DAEMONS in found:
+            self.times_daemon[size] = ratio(found[DAEMONS], found[CHECK])
         for name, samples in found.items():
-            known = None if name == IMPORTED else self.server_cpu(commands[name], few)
-            base = found[IMPORTED][: len(samples)]
-            times = None if name == IMPORTED else ratio(samples, base)
-            started = processes(commands[name], self.fleet.environ)
-            peak = None if name == SHELLS else memory(commands[name], self.fleet.environ)
-            self.lines.append(Line(size, name, samples, started, peak, known, times))
+            times = None if name == IMPORTED else ratio(samples, found[IMPORTED])
+            measured = name in both
+            started = processes(commands[name], self.fleet.environ) if measured else 2 * size
+            peak = memory(commands[name], self.fleet.environ) if measured else None
+            busy = None if name == IMPORTED else statistics.mean(self.server.pop(name))
+            self.lines.append(Line(size, name, samples, started, peak, busy, times))
             self.walls.setdefault(name, {})[size] = statistics.median(sample.wall for sample in samples)
         self.load.append(os.getloadavg()[0])
         if size == 10:
             self.idle_day()
 
-    def server_cpu(self, command: Sequence[str], rounds: int) -> float:
-        before = self.fleet.server_cpu()
-        for _ in range(rounds):
-            self.run(command)
-        return (self.fleet.server_cpu() - before) / rounds
+    def turns(self, commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[Sample]]:
+        """Each command so many times, in turns, and what the tmux server had to do for it."""
+
+        def one(name: str, command: Sequence[str]) -> Sample:
+            before = self.fleet.server_cpu()
+            sample = self.run(command)
+            self.server.setdefault(name, []).append(self.fleet.server_cpu() - before)
+            return sample
+
+        runs = [partial(one, name, command) for name, command in commands.items()]
+        return dict(zip(commands, in_turns(rounds, *runs), strict=True))
 
     def idle_day(self) -> None:
         """The healthy part of the fleet: what a check costs that finds nothing, which is nearly every one."""
@@ -188,20 +188,21 @@ def main() -> int:
         prog="python -m bench.sizes", description=__doc__.splitlines()[0] if __doc__ else ""
     )
     parser.add_argument("--sizes", type=lambda text: tuple(map(int, text.split(","))), default=SIZES)
-    parser.add_argument("--rounds", type=int, default=15, help="runs of each command (a quarter of it for slow ones)")
+    parser.add_argument("--rounds", type=int, default=15, help="runs of each command (fewer of the slow ones)")
     parser.add_argument(
         "--python", help="the interpreter for all of them (default: the newest of 3.12 to 3.14, else this)"
     )
     parser.add_argument(
         "--installed", type=Path, help="the bin folder of an installation to measure (default: a new one)"
     )
+    parser.add_argument("--daemon-up-to", type=int, default=1000, help="(b) only up to so many panes: it is slow")
     parser.add_argument("--no-peer", action="store_true", help="without the peer, which is downloaded from PyPI")
     parser.add_argument("--page", type=Path, default=places.ROOT / "docs/performance.md")
     options = parser.parse_args()
     python = places.interpreter(options.python)
     programs = options.installed or places.installed(python, "check", str(places.ROOT))
     with throwaway_fleet() as fleet:
-        bench = Bench(fleet, programs, options.rounds)
+        bench = Bench(fleet, programs, options.rounds, options.daemon_up_to)
         for size in sorted(options.sizes):
             bench.measure(size)
             sys.stderr.write(f"{size} panes: {bench.walls[CHECK][size]:.0f} ms\n")
