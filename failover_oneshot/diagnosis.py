@@ -13,7 +13,7 @@ from failover_oneshot.settings import AfterSwap, Config
 from failover_oneshot.state import State, stamp
 
 OLDEST_TMUX: Final = (3, 2)  # the oldest that the tests were run with
-KNOWN_CLIENT: Final = (2, 1)  # whose screens are recorded (docs/detection.md)
+KNOWN_CLIENTS: Final = ((1, 0), (2, 0), (2, 1))  # whose screens are recorded (docs/detection.md)
 SLACK: Final = 2.0  # seconds: stored times are rounded
 RECENT: Final = 3600.0  # seconds: a failure further back is history
 JOURNAL: Final = "journalctl --user -u failover.service -n 30"
@@ -118,9 +118,9 @@ def client_version(version: str | None) -> Line:
     if version is None:
         return ok("client", "its version can not be told here")
     found = re.match(r"(\d+)\.(\d+)\.", version)
-    if found and (int(found[1]), int(found[2])) != KNOWN_CLIENT:
-        known = ".".join(map(str, KNOWN_CLIENT))
-        return warning("client", f"version {version}: the recorded screens are of {known}.x",
+    if found and (int(found[1]), int(found[2])) not in KNOWN_CLIENTS:
+        known = ", ".join(f"{major}.{minor}.x" for major, minor in KNOWN_CLIENTS)
+        return warning("client", f"version {version}: the recorded screens are of {known}",
                        "look at a blocked session with failoverctl explain SESSION")  # fmt: skip
     return ok("client", f"version {version}")
 
