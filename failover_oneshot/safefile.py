@@ -39,8 +39,9 @@ def read_bounded(path: str | Path, limit: int) -> bytes:
 def shared(path: str | Path) -> str | None:
     """Why somebody else could write that file or put another in its place, with the mend; None when nobody could.
 
-    Neither the file nor its folder need exist; a link is looked at as well as what it leads to. We trust our own user
-    and root. OSError when it can not be made out.
+    Neither the file nor its folder need exist; a link is looked at as well as what it leads to. We trust our own user,
+    root, and a user's private group (its number is the user's): with that goes the umask 002 of many systems. OSError
+    when it can not be made out.
     """
     for place in sorted({str(Path(path).absolute()), os.path.realpath(path)}):
         folder = os.path.dirname(place)  # noqa: PTH120
@@ -51,7 +52,8 @@ def shared(path: str | Path) -> str | None:
                 continue
             if info.st_uid not in {os.geteuid(), 0}:
                 return f"{name} belongs to another user (uid {info.st_uid}): run this as that user, or move it"
-            if stat.S_ISLNK(info.st_mode) or not info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            writers = stat.S_IWOTH if info.st_gid == info.st_uid else stat.S_IWOTH | stat.S_IWGRP
+            if stat.S_ISLNK(info.st_mode) or not info.st_mode & writers:
                 continue
             if name == folder or around.st_mode & (stat.S_IXGRP | stat.S_IXOTH):  # a closed folder protects its files
                 return f"{name} can be written by others, who may have forged it: look, then `chmod go-w '{name}'`"

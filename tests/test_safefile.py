@@ -138,9 +138,7 @@ def test_who_else_could_write_a_file_is_named_with_the_mend(tmp_path: Path) -> N
     for folder_mode, file_mode, culprit in (
         (0o755, 0o644, None),
         (0o700, 0o666, None),
-        (0o711, 0o620, path),
         (0o755, 0o602, path),
-        (0o720, 0o600, folder),
         (0o702, 0o600, folder),
         (0o1777, 0o600, folder),
     ):
@@ -150,6 +148,25 @@ def test_who_else_could_write_a_file_is_named_with_the_mend(tmp_path: Path) -> N
         assert (why is None) is (culprit is None), (oct(folder_mode), oct(file_mode), why)
         if culprit:
             assert f"`chmod go-w '{culprit}'`" in str(why)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to a group that it is not in")
+def test_a_group_may_write_only_when_it_is_the_users_own(tmp_path: Path) -> None:
+    """With the umask 002 of many systems a user's folders are writable for the group of the same number."""
+    folder, path = tmp_path / "folder", tmp_path / "folder" / "file"
+    folder.mkdir(0o755)
+    path.write_text("")
+    for gid, folder_mode, file_mode, culprit in (
+        (os.geteuid(), 0o775, 0o664, None),
+        (65534, 0o775, 0o644, folder),
+        (65534, 0o711, 0o620, path),
+        (65534, 0o755, 0o640, None),
+    ):
+        for place, mode in ((path, file_mode), (folder, folder_mode)):
+            os.chown(place, -1, gid)
+            place.chmod(mode)
+        why = safefile.shared(path)
+        assert (why is None) is (culprit is None), (gid, oct(folder_mode), oct(file_mode), why)
 
 
 def test_a_link_is_as_safe_as_the_place_that_it_leads_to(tmp_path: Path) -> None:

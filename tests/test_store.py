@@ -190,7 +190,7 @@ def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> Non
         store.save(FULL)
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
+@pytest.mark.parametrize("mode", [0o777, 0o707, 0o1777])
 def test_a_folder_that_others_can_write_is_refused(path: Path, mode: int) -> None:
     """A forged journal would be carried out: nothing is read there, and nothing made, the lock included."""
     saved(path)
