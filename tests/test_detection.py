@@ -1,6 +1,7 @@
 """Detection against the recordings, their variations, and any text at all (docs/detection.md)."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -62,6 +63,16 @@ def test_every_row_of_the_table_has_an_example_that_it_decides(row: Row) -> None
     found = match(normalise(row.example))
     assert found is not None
     assert found[0].name == row.name
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+@settings(max_examples=60)
+@given(st.data())
+def test_what_a_row_fits_has_one_of_its_keys(row: Row, data: st.DataObject) -> None:
+    """So to look for the keys first loses nothing."""
+    text = normalise(data.draw(st.from_regex(row.pattern)))
+    if re.match(row.pattern, text):
+        assert any(key in text for key in row.keys), text
 
 
 def test_every_row_names_a_source_that_exists() -> None:
