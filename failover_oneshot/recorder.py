@@ -102,11 +102,12 @@ def _session(session: Session, home: str) -> Session:
 
 
 def _free_name(folder: Path, at: datetime) -> Path:
+    """Of two in the same second the later one's name comes after the other's: they are read in that order."""
     path = folder / f"{at:%Y%m%dT%H%M%SZ}{SUFFIX}"
     number = 1
     while os.path.lexists(path):
         number += 1
-        path = folder / f"{at:%Y%m%dT%H%M%SZ}-{number}{SUFFIX}"
+        path = folder / f"{at:%Y%m%dT%H%M%SZ}_{number:03}{SUFFIX}"
     return path
 
 
