@@ -8,7 +8,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from bench.measure import in_turns, ratio, run
+from bench.measure import in_turns, program, ratio, run
 from bench.scene import Fleet, throwaway_fleet
 
 PANES = 10
@@ -29,10 +29,8 @@ def main() -> int:
     with throwaway_fleet() as fleet:
         fleet.grow(PANES)
         output = fleet.folder / "output"
-        script = Path(sys.executable).parent / "failover-check"
-        program = [str(script)] if script.exists() else [sys.executable, "-m", "failover_oneshot"]
-        both = [*program, "--config", str(with_both(fleet))]
-        plain = [*program, "--config", str(fleet.config("plain"))]
+        both = [*program(), "--config", str(with_both(fleet))]
+        plain = [*program(), "--config", str(fleet.config("plain"))]
         run([*both, "--json"], output, fleet.environ)
         report = json.loads(output.read_text())
         if report["actions"] or report["pool"]["free"] != PANES - 1 or report["tasks"]["waiting"] != 0:

@@ -30,6 +30,12 @@ class Sample(NamedTuple):
     cpu: float
 
 
+def program() -> list[str]:
+    """`failover-check` as it is installed beside this interpreter, else as a module."""
+    script = Path(sys.executable).parent / "failover-check"
+    return [str(script)] if script.exists() else [sys.executable, "-m", "failover_oneshot"]
+
+
 def run(command: Sequence[str], output: Path, environ: Mapping[str, str], codes: Sequence[int] = (0,)) -> Sample:
     """Run a command to its end, its stdout into `output`; stop the bench when it ends with another code."""
     errors = output.with_name("errors")

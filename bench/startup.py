@@ -6,9 +6,8 @@ A whole `failover-check` of ten panes on a private tmux server against an interp
 import json
 import statistics
 import sys
-from pathlib import Path
 
-from bench.measure import IMPORTS, in_turns, memory, ratio, run
+from bench.measure import IMPORTS, in_turns, memory, program, ratio, run
 from bench.scene import throwaway_fleet
 
 PANES = 10
@@ -23,12 +22,10 @@ def main() -> int:
     with throwaway_fleet() as fleet:
         fleet.grow(PANES)
         output = fleet.folder / "output"
-        script = Path(sys.executable).parent / "failover-check"
-        program = [str(script)] if script.exists() else [sys.executable, "-m", "failover_oneshot"]
         baseline = [sys.executable, "-c", IMPORTS]
-        check = [*program, "--config", str(fleet.config("plain"))]
+        check = [*program(), "--config", str(fleet.config("plain"))]
         wrapper, calls = fleet.counting_tmux()
-        run([*program, "--config", str(fleet.config("counting", tmux=wrapper)), "--json"], output, fleet.environ)
+        run([*program(), "--config", str(fleet.config("counting", tmux=wrapper)), "--json"], output, fleet.environ)
         report = json.loads(output.read_text())
         if (report["outcome"], report["blocked_pool"], len(report["sessions"])) != ("ok", 1, PANES):
             raise SystemExit(f"this is not the check that is to be measured: {output.read_text()}")

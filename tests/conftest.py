@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from polling import poll
+from systemdlab import UnavailableError, UserManager
 from tmuxlab import Server
 
 # A disk in memory, for tests with thousands of fsyncs: a SIGKILL loses nothing there that it would not lose elsewhere.
@@ -39,6 +40,17 @@ def shared_server() -> Iterator[Server]:
     with private_server() as lab:
         lab.start("keep")
         yield lab
+
+
+@pytest.fixture(scope="module")
+def user_manager() -> Iterator[UserManager]:
+    """A real `systemd --user` for all tests of a module, in a mount namespace of its own."""
+    try:
+        manager = UserManager()
+        with manager:
+            yield manager
+    except UnavailableError as why:
+        pytest.skip(str(why))
 
 
 def _reap(folder: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polling import poll
-from systemdlab import UnavailableError, UserManager
+from systemdlab import UserManager
 
 from failover_oneshot import units
 from failover_oneshot.ctl import programs
@@ -24,27 +24,17 @@ DEPLOY = Path(__file__).parent.parent / "deploy"
 CONFIG = "accounts: []\n"
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[UserManager]:
-    try:
-        manager = UserManager()
-        with manager:
-            yield manager
-    except UnavailableError as why:
-        pytest.skip(str(why))
-
-
 @pytest.fixture
-def manager(shared: UserManager) -> Iterator[UserManager]:
+def manager(user_manager: UserManager) -> Iterator[UserManager]:
     """An empty home but for a configuration, and nothing installed."""
-    config = shared.home / ".config/failover/failover.yaml"
+    config = user_manager.home / ".config/failover/failover.yaml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(CONFIG)
-    yield shared
-    shared.systemctl("disable", "--now", TIMER, check=False)
-    shutil.rmtree(shared.units)
-    shared.units.mkdir()
-    shared.systemctl("daemon-reload")
+    yield user_manager
+    user_manager.systemctl("disable", "--now", TIMER, check=False)
+    shutil.rmtree(user_manager.units)
+    user_manager.units.mkdir()
+    user_manager.systemctl("daemon-reload")
 
 
 def ctl(manager: UserManager, *argv: str, code: int = 0) -> str:

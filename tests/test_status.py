@@ -15,7 +15,7 @@ from fleet import Fleet
 from polling import poll
 from systemdlab import UserManager
 from test_check import blocked, fleet, hit_screen
-from test_systemd import manager, program, shared
+from test_systemd import manager, program
 
 from failover_oneshot.ctl import timer
 from failover_oneshot.ctl.terminal import cells, elided, laid_out
@@ -24,7 +24,7 @@ from failover_oneshot.model import Kind, Outcome
 from failover_oneshot.state import AccountMemory, HitMemory, LastSwap, Pause, SessionMemory, State, Trouble, remember
 from failover_oneshot.status import Status, compose
 
-__all__ = ["blocked", "fleet", "manager", "shared"]
+__all__ = ["blocked", "fleet", "manager"]
 
 SWAP = Decision(action=Action.SWAP, outcome=Outcome.SWAPPED, reason="because", candidates=("backup",), blocked_pool=1)
 

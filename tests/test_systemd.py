@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from polling import poll
-from systemdlab import UnavailableError, UserManager
+from systemdlab import UserManager
 from tmuxlab import Server
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
@@ -20,26 +20,16 @@ QUICK = "[Timer]\nOnActiveSec=\nOnActiveSec=100ms\nOnUnitInactiveSec=500ms\nAccu
 UNLIMITED = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nStandardOutput=append:{0}\nStandardError=append:{0}\n"
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[UserManager]:
-    try:
-        manager = UserManager()
-        with manager:
-            yield manager
-    except UnavailableError as why:
-        pytest.skip(str(why))
-
-
 @pytest.fixture
-def manager(shared: UserManager) -> Iterator[UserManager]:
+def manager(user_manager: UserManager) -> Iterator[UserManager]:
     """The shipped units, with an interval of half a second; `out` in its folder takes what the service prints."""
-    shared.install(DEPLOY / "failover.service", DEPLOY / "failover.timer")
-    shared.drop_in("failover.timer", QUICK)
-    shared.drop_in("failover.service", UNLIMITED.format(shared.folder / "out"))
-    yield shared
-    shared.systemctl("stop", "failover.timer", "failover.service", check=False)
-    shared.systemctl("reset-failed", check=False)
-    (shared.folder / "out").unlink(missing_ok=True)
+    user_manager.install(DEPLOY / "failover.service", DEPLOY / "failover.timer")
+    user_manager.drop_in("failover.timer", QUICK)
+    user_manager.drop_in("failover.service", UNLIMITED.format(user_manager.folder / "out"))
+    yield user_manager
+    user_manager.systemctl("stop", "failover.timer", "failover.service", check=False)
+    user_manager.systemctl("reset-failed", check=False)
+    (user_manager.folder / "out").unlink(missing_ok=True)
 
 
 def program(manager: UserManager, text: str) -> None:
