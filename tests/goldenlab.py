@@ -1,0 +1,268 @@
+"""What the golden files are recorded in: an installation of throwaway files, a private tmux server, and the two
+programs as subprocesses. It imports nothing of the program, so that no move of a module reaches it.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from polling import poll
+
+ROOT = Path(__file__).parent.parent
+TMUX = os.environ.get("FAILOVER_TEST_TMUX", "tmux")
+HIT = (ROOT / "tests/panes/quota/hit-5h-2h-80x24.txt").read_text(encoding="utf-8")
+OK = (ROOT / "tests/panes/ok/ok-80x24.txt").read_text(encoding="utf-8")
+VAGUE = "error: usage limit reached"  # a hit that does not tell its reset
+POOL = ("ccl-auto-11", "ccl-auto-12", "ccl-auto-13")
+MODULES = {"failover-check": "failover_oneshot", "failoverctl": "failover_oneshot.ctl"}
+FAR = 4_000_000_000_000  # milliseconds: a token that does not expire in our time
+
+# What differs from run to run and from machine to machine; the first that fits a place takes it.
+VARYING = [
+    (r"(?<=hit your 5-hour)[^\n…]*…$", "…"),
+    (r"\b\d{8}T\d{6}-[0-9a-f]{8}\b", "<task>"),
+    (r"\b\d{8}T\d{6}Z", "<time>"),
+    (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00)?", "<time>"),
+    (r"\b([A-Z][a-z]{2} \d{1,2} )?\d\d:\d\d(Z| UTC)", "<time>"),
+    (r"\b\d{1,2}:\d\d[ap]m\b", "<clock>"),
+    (r"\b[\d.]+m?s ago\b|\b(\d+[dhms])+ ago\b|\bjust now\b", "<ago>"),
+    (r"(\d+[dhm]){1,3}\d+[hms]\b|(?<=[\s(])\d+[dhms](?=[\s,;.):])", "<duration>"),
+    (r"\b\d+ ms\b|(?<=\bfor )[\d.]+m?s\b", "<duration>"),
+    (r'("(?:\w+_ms|\w+_in|pid|left|seconds)": )[\d.]+', r"\1<number>"),
+    (r'(?<="folder": ")[^"]+', "<folder>"),
+    (r"\b[0-9a-f]{16}:[0-9a-f]{32}\b|(?<=screen:)[0-9a-f]{12}:[0-9a-f]{12}\b", "<digest>"),
+    (r"\btmux (next-)?\d+\.\d+\w*", "tmux <version>"),
+    (r"^(failover-check|failoverctl) \d[\w.]*$", r"\1 <version>"),
+]
+LAID_OUT = {"--help", "init"}  # what is written for 80 columns, and holds nothing that varies
+FLOWING = {"history", "replay"}  # where a value that varies moves every line break after it
+
+
+def stamp(**delta: float) -> str:
+    """The instant at that distance from now, as the state writes it."""
+    return f"{datetime.now(UTC) + timedelta(**delta):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def hit(**delta: float) -> str:
+    """The recorded screen of a 5-hour hit, its reset moved to that distance from now."""
+    then = f"{datetime.now(UTC) + timedelta(**(delta or {'hours': 2})):%-I:%M%p}".lower()
+    return HIT.replace("12:20pm", then)
+
+
+def pretty(text: str, otherwise: Callable[[str], str]) -> str:
+    """A JSON object a key to a line, in the order of the program."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return otherwise(text)
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def unwrapped(text: str) -> str:
+    """Without the line breaks and the padding that follow from the width of a value that varies."""
+    return re.sub(r"(?<=\S) {2,}(?=\S)", "  ", re.sub(r"\n {9,}(?=\S)", " ", text))
+
+
+def flowing(text: str) -> str:
+    """The words alone, in lines of our own."""
+    return textwrap.fill(plain(" ".join(text.split())), 100, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def plain(text: str) -> str:
+    """Without what varies, apart from places."""
+    for pattern, name in VARYING:
+        text = re.sub(pattern, name, text, flags=re.MULTILINE)
+    return text
+
+
+class Lab:
+    """One installation, and the record of what was run in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.home, self.socket = folder, folder / "home", folder / "s"
+        self.claude = self.home / ".claude"
+        self.state_file, self.config_file = folder / "state/state.json", folder / "failover.yaml"
+        self.spool = folder / "spool"
+        self.record: list[str] = []
+        self.claude.mkdir(parents=True)
+        self.claude.chmod(0o700)
+        self._programs()
+        for account in ("main", "backup"):
+            self.store(account)
+        self.log_in("main", generation=2)  # refreshed since it was stored
+        self.config = self._config()
+
+    def _programs(self) -> None:
+        """Only these programs exist: no systemctl, whose answer would be that of the machine."""
+        (self.folder / "bin").mkdir()
+        for name, program in (("tmux", TMUX), *((name, name) for name in ("cat", "rmdir", "sh", "sleep"))):
+            (self.folder / "bin" / name).symlink_to(shutil.which(program) or f"/bin/{name}")
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "accounts": [{"name": n, "store": str(self.stored(n))} for n in ("main", "backup")],
+            "swap": {"claude_dir": str(self.claude), "claude_json": str(self.home / ".claude.json")},
+            "pool": {
+                "autonomous": {"prefix": "ccl-auto-", "start_index": 11, "max": 10},
+                "dedicated": [{"name": "ops"}],
+            },
+            "tmux": {"socket_path": str(self.socket)},
+            "state": {"path": str(self.state_file)},
+        }
+
+    # --- files ---------------------------------------------------------------------------------------------------
+
+    def stored(self, account: str) -> Path:
+        return self.home / ".claude-accounts" / account
+
+    def store(self, account: str) -> None:
+        self.write(self.stored(account) / ".credentials.json", login(account, 1))
+        self.write(self.stored(account) / "oauthAccount.json", identity(account))
+
+    def log_in(self, account: str, generation: int = 1) -> None:
+        """Make that account the live one, as the client would."""
+        self.write(self.claude / ".credentials.json", login(account, generation))
+        self.write(self.home / ".claude.json", {"numStartups": 7, "oauthAccount": identity(account)})
+
+    def write(self, path: Path, value: Any) -> None:
+        """A private file: a text as it is, anything else as JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text(value if isinstance(value, str) else json.dumps(value, indent=2), encoding="utf-8")
+        path.chmod(0o600)
+
+    def state(self) -> Any:
+        return json.loads(self.state_file.read_bytes())
+
+    def set_state(self, **changes: Any) -> None:
+        """Change keys of the state file, as a case that travels in time has to."""
+        self.write(self.state_file, {**(self.state() if self.state_file.exists() else {"version": 1}), **changes})
+
+    # --- sessions ------------------------------------------------------------------------------------------------
+
+    def environ(self, **changes: str) -> dict[str, str]:
+        """The whole environment of the programs and of the server: nothing of the caller's."""
+        return {
+            "PATH": str(self.folder / "bin"), "HOME": str(self.home), "SHELL": "/bin/sh", "TERM": "xterm", "TZ": "UTC",
+            "LANG": "C.UTF-8", "NO_COLOR": "1", "COLUMNS": "80", "PYTHONPATH": str(ROOT),
+            "FAILOVER_CONFIG": str(self.config_file), **changes,
+        }  # fmt: skip
+
+    def tmux(self, *arguments: str) -> str:
+        command = [str(self.folder / "bin/tmux"), "-u", "-S", str(self.socket), "-f", "/dev/null", *arguments]
+        env = self.environ()
+        return subprocess.run(command, env=env, cwd=self.home, capture_output=True, text=True, check=True).stdout
+
+    def show(self, text: str, *names: str) -> None:
+        """Sessions that show a screen and stay; back when it stands there."""
+        for name in names:
+            screen = self.folder / f"{name}.screen"
+            screen.write_text(text.removesuffix("\n"), encoding="utf-8")
+            size = ("-x", "80", "-y", "24")
+            self.tmux("new-session", "-d", "-s", name, *size, f"cat {screen}; exec sleep 600")
+        self.settled()
+
+    def settled(self) -> None:
+        """Wait until each session has printed its screen: nothing else comes."""
+        poll(lambda: set(self.tmux("list-panes", "-a", "-F", "#{pane_current_command}").split()) <= {"sleep"})
+
+    # --- the record ----------------------------------------------------------------------------------------------
+
+    def check(self, *arguments: str, **changes: Any) -> None:
+        self.run("failover-check", *arguments, **changes)
+
+    def ctl(self, *arguments: str, **changes: Any) -> None:
+        self.run("failoverctl", *arguments, **changes)
+
+    def run(self, program: str, *arguments: str, stdin: str = "") -> str:
+        """Run it, and record all that it says."""
+        if not self.config_file.exists():
+            self.write(self.config_file, self.config)
+        command = [sys.executable, "-m", MODULES[program], *arguments]
+        return self.execute(command, " ".join([program, *arguments]), stdin)
+
+    def shell(self, script: str, said: str) -> str:
+        """The same for what only a shell can do."""
+        return self.execute(["/bin/sh", "-c", script], said, "")
+
+    def execute(self, command: list[str], said: str, stdin: str) -> str:
+        done = subprocess.run(
+            command, env=self.environ(), cwd=self.home, input=stdin, capture_output=True, text=True, check=False
+        )
+        self.note(plain(f"$ {said}"), "")
+        for name, text in (("stdout", done.stdout), ("stderr", done.stderr)):
+            if text:
+                otherwise = flowing if FLOWING & set(command) else unwrapped
+                self.note(f"--- {name}", text if LAID_OUT & set(command) else plain(pretty(text, otherwise)))
+        self.note(f"--- exit {done.returncode}", "")
+        return done.stdout
+
+    def quietly(self, program: str, *arguments: str) -> str:
+        """Run it as a step on the way, which another case records."""
+        kept = len(self.record)
+        out = self.run(program, *arguments)
+        del self.record[kept:]
+        return out
+
+    def show_state(self) -> None:
+        """Record the state file as it stands."""
+        self.note("--- the state file", plain(pretty(self.state_file.read_text(encoding="utf-8"), unwrapped)))
+
+    def note(self, head: str, text: str) -> None:
+        self.record.append(f"{head}\n{text}" if not text or text.endswith("\n") else f"{head}\n{text}\n")
+
+    def recorded(self) -> str:
+        """The record, with names in the place of this machine's places."""
+        text = "".join(self.record)
+        places = {str(self.folder): "<lab>", str(Path(sys.executable).parent): "<bin>", str(ROOT): "<project>"}
+        for place, name in places.items():
+            text = text.replace(place, name)
+        return text
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Another check holds the lock."""
+        with Path(f"{self.state_file}.lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def login(account: str, generation: int) -> dict[str, Any]:
+    """The shape of the client's .credentials.json; obviously fake."""
+    return {
+        "claudeAiOauth": {
+            "accessToken": f"FAKE-access-{account}-{generation}",
+            "refreshToken": f"FAKE-refresh-{account}-{generation}",
+            "expiresAt": FAR + generation,
+            "scopes": ["user:inference"],
+            "subscriptionType": "max",
+        },
+        "trustedDeviceToken": f"FAKE-device-{account}",
+    }
+
+
+def identity(account: str) -> dict[str, Any]:
+    return {"accountUuid": f"00000000-0000-0000-0000-{account:0>12}", "emailAddress": f"{account}@example.invalid"}
+
+
+@contextmanager
+def laboratory() -> Iterator[Lab]:
+    """One lab, taken away afterwards with its server. Not in tmp_path: a socket's path has at most 107 bytes, and
+    the length of a path decides where lines break."""
+    folder = Path(tempfile.mkdtemp(prefix="fg-", dir="/tmp"))
+    lab = Lab(folder)
+    try:
+        yield lab
+    finally:
+        subprocess.run([TMUX, "-S", str(lab.socket), "kill-server"], capture_output=True, check=False)
+        shutil.rmtree(folder, ignore_errors=True)
