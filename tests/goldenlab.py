@@ -35,7 +35,7 @@ VARYING = [
     (r"\b\d{8}T\d{6}Z", "<time>"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00)?", "<time>"),
     (r"\b([A-Z][a-z]{2} \d{1,2} )?\d\d:\d\d(Z| UTC)", "<time>"),
-    (r"\b\d{1,2}:\d\d[ap]m\b", "<clock>"),
+    (r"\b\d{1,2}(:\d\d)?[ap]m\b", "<clock>"),
     (r"\b[\d.]+m?s ago\b|\b(\d+[dhms])+ ago\b|\bjust now\b", "<ago>"),
     (r"(\d+[dhm]){1,3}\d+[hms]\b|(?<=[\s(])\d+[dhms](?=[\s,;.):])", "<duration>"),
     (r"\b\d+ ms\b|(?<=\bfor )[\d.]+m?s\b", "<duration>"),

@@ -25,6 +25,16 @@ COMMANDS = (
 )  # fmt: skip
 TASK_COMMANDS = ("add", "list", "show", "cancel", "retry")
 
+# A hit, a wait and a swap of long ago: what lies between them does not depend on when the case runs.
+DAY = "2025-01-05T"
+HITS = dict.fromkeys(POOL, f"{DAY}09:59:00Z")
+PAST = [
+    {"at": f"{DAY}08:00:00Z", "outcome": "waiting", "from": "main", "to": None, "since": f"{DAY}07:00:00Z",
+     "account": "main", "until": f"{DAY}08:00:00Z", "reason": "no account was free for 1h"},
+    {"at": f"{DAY}10:00:00Z", "outcome": "swapped", "from": "main", "to": "backup", "reason": "3 of 10", "rejected": {},
+     "sessions": dict.fromkeys(POOL, "recreate done"), "exhausted_until": f"{DAY}12:00:00Z", "hits": HITS},
+]  # fmt: skip
+
 Story = Callable[[Lab], None]
 CASES: dict[str, Story] = {}
 
@@ -250,9 +260,9 @@ def ctl_explain_a_session(lab: Lab) -> None:
 
 @case
 def ctl_report(lab: Lab) -> None:
-    cooldown(lab)
-    lab.ctl("report", "--since", "7d", "-o", "week.html")
-    lab.ctl("report", "--since", "7d", "--json")
+    lab.set_state(active_account="backup", history=PAST)
+    lab.ctl("report", "--since", "2025-01-01T00:00Z", "-o", "page.html")
+    lab.ctl("report", "--since", "2025-01-01T00:00Z", "--json")
 
 
 @case
