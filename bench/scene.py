@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from failover_oneshot.standin.client import reset_words
+from failover_oneshot.fake_agent.client import reset_words
 
 FIRST = 10
 

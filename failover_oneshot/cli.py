@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from failover_oneshot import __version__
-from failover_oneshot.logs import setup_logging
+from failover_oneshot.lib.logs import setup_logging
 
 EXIT_SOFTWARE = 70
 EXIT_IO = 74
@@ -71,9 +71,9 @@ def guarded(work: Callable[[], int]) -> int:
 
 def _said(error: Exception) -> int:
     """Log the error as a user should read it; its exit code."""
-    from failover_oneshot.config import ConfigError
-    from failover_oneshot.store import LockTimeoutError, StoreError
-    from failover_oneshot.tmux import TmuxError, TmuxTimeoutError
+    from failover_oneshot.config.loader import ConfigError
+    from failover_oneshot.state.store import LockTimeoutError, StoreError
+    from failover_oneshot.tmux.client import TmuxError, TmuxTimeoutError
 
     match error:
         case ConfigError():
@@ -92,7 +92,7 @@ def _said(error: Exception) -> int:
         case StoreError():
             log.error("%s", error)
             return EXIT_IO
-    from failover_oneshot.redact import redact
+    from failover_oneshot.lib.redact import redact
 
     log.error("unforeseen error, please report it: %s: %s", type(error).__name__, redact(str(error)))
     log.debug("traceback", exc_info=True)
@@ -102,8 +102,8 @@ def _said(error: Exception) -> int:
 def _check(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from failover_oneshot import config as configs
-    from failover_oneshot import run
+    from failover_oneshot import check as run
+    from failover_oneshot.config import loader as configs
     from failover_oneshot.report import to_json, to_sentence
 
     settings = configs.load(configs.find(options.config, os.environ), os.environ)
@@ -112,7 +112,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.dry_run or not (settings.metrics.textfile or settings.ping.url):
         report = run.check(settings, path, dry_run=options.dry_run, environ=os.environ, record=record)
     else:
-        from failover_oneshot import told
+        from failover_oneshot.monitoring import after_check as told
 
         told.begin(settings)
         try:

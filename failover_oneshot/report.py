@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from failover_oneshot.model import Finding, Outcome, PoolTally, Restart, TaskMove, TaskTally
-from failover_oneshot.state import stamp
+from failover_oneshot.state.model import stamp
 
 
 class Move(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):

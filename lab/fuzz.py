@@ -31,16 +31,21 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from test_store import FULL
 
-from failover_oneshot import accounts, cli, config, resets, run, transcript
-from failover_oneshot import settings as keys
+from failover_oneshot import check as run
+from failover_oneshot import cli
 from failover_oneshot.accounts import env as env_files
-from failover_oneshot.accounts.stores import read_store
-from failover_oneshot.classify import classify
-from failover_oneshot.config import ConfigError
+from failover_oneshot.accounts import registry as accounts
+from failover_oneshot.accounts.store import read_store
+from failover_oneshot.agents.claude import transcript
+from failover_oneshot.config import loader as config
+from failover_oneshot.config import model as keys
+from failover_oneshot.config.loader import ConfigError
+from failover_oneshot.config.model import Account, Config, Quota
+from failover_oneshot.detection import resets
+from failover_oneshot.detection.classify import classify
 from failover_oneshot.model import Reading
-from failover_oneshot.panes import FIELDS, parse_listing
-from failover_oneshot.settings import Account, Config, Quota
-from failover_oneshot.store import Store, StoreError
+from failover_oneshot.state.store import Store, StoreError
+from failover_oneshot.tmux.formats import FIELDS, parse_listing
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, tzinfo=UTC)
 VALUE = "FAKE-9f8e7d6c5b4a39281706"

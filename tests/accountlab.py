@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from failover_oneshot import accounts, safefile
-from failover_oneshot.accounts import MethodError
-from failover_oneshot.settings import Account, Config, Duration, Method, Swap
+from failover_oneshot.accounts import registry as accounts
+from failover_oneshot.accounts.registry import MethodError
+from failover_oneshot.config.model import Account, Config, Duration, Method, Swap
+from failover_oneshot.lib import atomicfile as safefile
 
 CHANGES = ("open", "write", "fsync", "replace", "rename", "link", "mkdir", "rmdir", "unlink", "utime", "fchmod")
 

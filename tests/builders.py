@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from failover_oneshot.config.model import Account, Autonomous, Config, Dedicated, Pool, Quota, Strategy, Swap
 from failover_oneshot.model import Evidence, Finding, Kind, Observation, Pane, Role, Session
-from failover_oneshot.settings import Account, Autonomous, Config, Dedicated, Pool, Quota, Strategy, Swap
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, tzinfo=UTC)
 

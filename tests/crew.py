@@ -30,7 +30,7 @@ class Crew(Fleet):
             self.write(self.stored(account) / ".credentials.json", self.login(account))
         self.write(self.claude / ".credentials.json", self.login("main"))
         self.write(self.home / ".claude.json", {"oauthAccount": identity("main")})
-        argv = [sys.executable, "-m", "failover_oneshot.standin", "--claude-dir", str(self.claude), "--claude-json",
+        argv = [sys.executable, "-m", "failover_oneshot.fake_agent", "--claude-dir", str(self.claude), "--claude-json",
                 str(self.home / ".claude.json"), "--quota", str(self.quota), "--log", str(self.log),
                 "--work", str(work), *(["--transcript"] if records else [])]  # fmt: skip
         self.command = f"PYTHONPATH={ROOT} exec {shlex.join(argv)}"

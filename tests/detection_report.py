@@ -13,10 +13,10 @@ from msgspec import Struct
 from recordings import Recording, messages, panes, wordings
 from variations import Variation, as_bait, of_hit, of_pane
 
-from failover_oneshot import resets
-from failover_oneshot.classify import classify
+from failover_oneshot.config.model import Quota
+from failover_oneshot.detection import resets
+from failover_oneshot.detection.classify import classify
 from failover_oneshot.model import Kind, Reading
-from failover_oneshot.settings import Quota
 
 PAGE = Path(__file__).parent.parent / "docs" / "detection.md"
 BEGIN, END = "<!-- detection report: begin -->", "<!-- detection report: end -->"

@@ -148,7 +148,7 @@ class Trial:
         quota.write_text(self._quota(after=False))
         self.fleet.server.start(
             name,
-            f"PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={ROOT} exec {sys.executable} -m failover_oneshot.standin"
+            f"PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={ROOT} exec {sys.executable} -m failover_oneshot.fake_agent"
             f" --claude-dir {self.client} --quota {quota} --log {self.starts / name} 'do the work'",
         )
 

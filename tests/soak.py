@@ -22,8 +22,8 @@ from conftest import private_server
 from crew import ACCOUNTS, GO_ON, Crew
 from tmuxlab import Server
 
-from failover_oneshot import tasks
-from failover_oneshot.spool import FAILED, QUEUE, Gone, Spool
+from failover_oneshot.tasks import task as tasks
+from failover_oneshot.tasks.spool import FAILED, QUEUE, Gone, Spool
 
 CHECK_EVERY = 0.2  # seconds between the starts of two checks, as far as they are that quick
 # Seconds, and so many checks: one that no check has seen alive for a while has died "at its start" when it is killed,

@@ -18,9 +18,9 @@ from conftest import MEMORY
 from msgspec.structs import replace
 from polling import poll
 
-from failover_oneshot.accounts import MethodError
-from failover_oneshot.accounts.stores import CREDENTIALS, IDENTITY_FILE
-from failover_oneshot.settings import Account
+from failover_oneshot.accounts.registry import MethodError
+from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE
+from failover_oneshot.config.model import Account
 
 SWAPS = 200  # to and fro under a client that refreshes its token all the time
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from polling import poll
 
-from failover_oneshot import accounts
-from failover_oneshot.accounts import MethodError
-from failover_oneshot.settings import Account, Config, Duration, Method, Swap
+from failover_oneshot.accounts import registry as accounts
+from failover_oneshot.accounts.registry import MethodError
+from failover_oneshot.config.model import Account, Config, Duration, Method, Swap
 
 MAIN, BACKUP = Account(name="main"), Account(name="b '$(id)'")
 

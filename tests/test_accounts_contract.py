@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from accountlab import LABS, Lab, count_changes, dying_at, failing_at, forked
 
-from failover_oneshot.accounts import MethodError
-from failover_oneshot.settings import Account, Method
+from failover_oneshot.accounts.registry import MethodError
+from failover_oneshot.config.model import Account, Method
 
 
 @pytest.fixture(params=list(Method))

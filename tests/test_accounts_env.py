@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from failover_oneshot.accounts import MethodError
 from failover_oneshot.accounts.env import Env, parse
-from failover_oneshot.settings import Account
+from failover_oneshot.accounts.registry import MethodError
+from failover_oneshot.config.model import Account
 
 
 @pytest.mark.parametrize(

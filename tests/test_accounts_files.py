@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from accountlab import FilesLab, instead, load, write
 
-from failover_oneshot import accounts
-from failover_oneshot.accounts import MethodError
-from failover_oneshot.settings import Account, Config, Method, Swap
+from failover_oneshot.accounts import registry as accounts
+from failover_oneshot.accounts.registry import MethodError
+from failover_oneshot.config.model import Account, Config, Method, Swap
 
 
 @pytest.fixture

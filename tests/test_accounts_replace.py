@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from failover_oneshot.accounts import MethodError, replace
-from failover_oneshot.accounts.replace import Change, ChangedError
+from failover_oneshot.accounts import staged as replace
+from failover_oneshot.accounts.registry import MethodError
+from failover_oneshot.accounts.staged import Change, ChangedError
 
 
 @pytest.fixture

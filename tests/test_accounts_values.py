@@ -8,7 +8,9 @@ from accountlab import identity, login
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failover_oneshot.accounts import credentials, evidence, jsontext
+from failover_oneshot.accounts import credential_facts as evidence
+from failover_oneshot.accounts import credentials
+from failover_oneshot.accounts import json_document as jsontext
 from failover_oneshot.accounts.credentials import Identity, Saving, Stored, Tokens
 
 VALUES = st.recursive(

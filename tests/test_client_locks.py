@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from polling import poll
 
-from failover_oneshot.accounts import MethodError, locks
-from failover_oneshot.accounts.locks import client_locks
+from failover_oneshot.accounts import client_locks as locks
+from failover_oneshot.accounts.client_locks import client_locks
+from failover_oneshot.accounts.registry import MethodError
 
 
 def test_taken_in_order_and_released(tmp_path: Path) -> None:

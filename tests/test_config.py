@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from failover_oneshot import config
-from failover_oneshot.config import ConfigError, find, load
+from failover_oneshot.config import loader as config
+from failover_oneshot.config.loader import ConfigError, find, load
+from failover_oneshot.config.model import AfterSwap, Config, Method, pattern_regex
 from failover_oneshot.model import Kind
-from failover_oneshot.settings import AfterSwap, Config, Method, pattern_regex
 
 ROOT = Path(__file__).parent.parent
 

@@ -9,8 +9,10 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from failover_oneshot import config, config_errors, config_tree
-from failover_oneshot.config import ConfigError, load
+from failover_oneshot.config import errors as config_errors
+from failover_oneshot.config import loader as config
+from failover_oneshot.config import yaml_source as config_tree
+from failover_oneshot.config.loader import ConfigError, load
 
 EXAMPLE = (Path(__file__).parent.parent / "etc/failover.yaml").read_text(encoding="utf-8")
 LINE = re.compile(r"f\.yaml(:[0-9]+:[0-9]+)?: [^\n]+")

@@ -11,7 +11,7 @@ from ctllab import STATES, ctl, every_state, facts, huge, put_state, stamp
 from fleet import Fleet, credentials
 from test_check import blocked, fleet
 
-from failover_oneshot.ctl import when
+from failover_oneshot.ctl.lib import times as when
 
 __all__ = ["blocked", "fleet"]
 

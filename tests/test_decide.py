@@ -7,10 +7,10 @@ import pytest
 from builders import NOW, at, finding, healthy, hits, make_config, seen, unreadable
 from freezegun import freeze_time
 
-from failover_oneshot.decide import Action, Decision, decide
+from failover_oneshot.config.model import Config
+from failover_oneshot.decision.rules import Action, Decision, decide
 from failover_oneshot.model import Finding, Outcome
-from failover_oneshot.settings import Config
-from failover_oneshot.state import AccountMemory, Journal, LastSwap, Pause, State, Step, Trouble, Waiting
+from failover_oneshot.state.model import AccountMemory, Journal, LastSwap, Pause, State, Step, Trouble, Waiting
 
 NO_RESET: dict[str, Any] = {"resets_at": None}
 

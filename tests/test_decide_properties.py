@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from failover_oneshot import pool
-from failover_oneshot.decide import Action, decide
-from failover_oneshot.journal import begin, finished, given_up, next_candidate
+from failover_oneshot.config.model import Config
+from failover_oneshot.decision.rules import Action, decide
 from failover_oneshot.model import Finding, Outcome
-from failover_oneshot.settings import Config
-from failover_oneshot.state import State, mark_exhausted, remember, settle
+from failover_oneshot.pool import restart as pool
+from failover_oneshot.state.model import State, mark_exhausted, remember, settle
+from failover_oneshot.swap.journal import begin, finished, given_up, next_candidate
 
 CONFIG = make_config(("main", "backup", "third"))
 INSIDE = {f"ccl-auto-{n}" for n in range(11, 21)} | {"ops"}

@@ -8,13 +8,13 @@ from msgspec.structs import replace
 from recordings import panes
 from variations import ANSWERED, HEALTHY_TURN, box, rewrap
 
-from failover_oneshot.classify import classify
-from failover_oneshot.decide import Action, Decision, decide
-from failover_oneshot.detect import detect
-from failover_oneshot.journal import begin, finished
+from failover_oneshot.config.model import Config
+from failover_oneshot.decision.rules import Action, Decision, decide
+from failover_oneshot.detection.classify import classify
+from failover_oneshot.detection.findings import detect
 from failover_oneshot.model import Evidence, Finding, Kind, Limit, Observation, Pane, Reading, Role, Session
-from failover_oneshot.settings import Config
-from failover_oneshot.state import State, mark_exhausted, remember, settle
+from failover_oneshot.state.model import State, mark_exhausted, remember, settle
+from failover_oneshot.swap.journal import begin, finished
 
 RECORDED = {pane.name: pane.text for pane in panes()}
 TEN = datetime(2026, 11, 23, 10, 20, 30, tzinfo=UTC)  # when the hit that resets at 12:20pm (UTC) was recorded

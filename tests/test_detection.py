@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from recordings import DATA, PANES, Recording, panes
 from variations import ANSWERED, HEALTHY_TURN, box, of_pane, rewrap
 
-from failover_oneshot import resets
-from failover_oneshot.classify import SNIPPET, classify, same_hit
+from failover_oneshot.config.model import Quota
+from failover_oneshot.detection import resets
+from failover_oneshot.detection.classify import SNIPPET, classify, same_hit
+from failover_oneshot.detection.wordings import TABLE, Row, match, normalise
 from failover_oneshot.model import Evidence, Kind, Limit, Reading
-from failover_oneshot.patterns import TABLE, Row, match, normalise
-from failover_oneshot.settings import Quota
 
 RECORDED = panes()
 HITS = [pane for pane in RECORDED if pane.truth == "quota" and pane.reset_text]

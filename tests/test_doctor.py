@@ -17,12 +17,12 @@ from fleet import Fleet
 from polling import poll
 from test_check import fleet
 
-from failover_oneshot import diagnosis
-from failover_oneshot.ctl.doctor_machine import interval
-from failover_oneshot.diagnosis import Level, Line, Watched
+from failover_oneshot.config.model import Autonomous, Config, Dedicated, Pool
+from failover_oneshot.ctl.doctor import rules as diagnosis
+from failover_oneshot.ctl.doctor.machine import interval
+from failover_oneshot.ctl.doctor.rules import Level, Line, Watched
 from failover_oneshot.model import Outcome
-from failover_oneshot.settings import Autonomous, Config, Dedicated, Pool
-from failover_oneshot.state import Journal, LastCheck, Pause, State, Step, Trouble
+from failover_oneshot.state.model import Journal, LastCheck, Pause, State, Step, Trouble
 
 __all__ = ["fleet"]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failover_oneshot import durations
+from failover_oneshot.lib import durations
 
 
 @pytest.mark.parametrize(

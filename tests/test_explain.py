@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from test_check import HIT, blocked, fleet, hit_screen
 from test_transcript import CWD, SESSION, announce, answer, hit, prompt, write
 
-from failover_oneshot.classify import classify
-from failover_oneshot.explain import CHROME, consequence, explain, in_words
+from failover_oneshot.agents.claude.transcript import project_folder
+from failover_oneshot.analysis.explain import CHROME, consequence, explain, in_words
+from failover_oneshot.config.model import Quota
+from failover_oneshot.detection.classify import classify
+from failover_oneshot.lib.scrub import scrub
 from failover_oneshot.model import Kind
-from failover_oneshot.scrub import scrub
-from failover_oneshot.settings import Quota
-from failover_oneshot.transcript import project_folder
 
 __all__ = ["blocked", "fleet"]
 

@@ -13,11 +13,11 @@ from fleet import Fleet
 from polling import poll
 from test_check import NEIGHBOURS, POOL, blocked, fleet, pids
 
-from failover_oneshot import ctl as program
-from failover_oneshot.decide import Action
-from failover_oneshot.order import NothingDoneError, Order, obey
-from failover_oneshot.state import AccountMemory, State
-from failover_oneshot.store import Store
+from failover_oneshot.ctl import main as program
+from failover_oneshot.decision.manual import NothingDoneError, Order, obey
+from failover_oneshot.decision.rules import Action
+from failover_oneshot.state.model import AccountMemory, State
+from failover_oneshot.state.store import Store
 
 __all__ = ["blocked", "fleet"]
 

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from polling import poll
 from tmuxlab import Server
 
-from failover_oneshot import config, proposal, schema
-from failover_oneshot.ctl.init import publish
-from failover_oneshot.proposal import AmbiguousError, Facts, Running, propose, render
+from failover_oneshot.config import loader as config
+from failover_oneshot.config import schema
+from failover_oneshot.ctl.commands.init import publish
+from failover_oneshot.ctl.lib import proposal
+from failover_oneshot.ctl.lib.proposal import AmbiguousError, Facts, Running, propose, render
 
 
 def running(*names: str, agent: bool = True, start_known: bool = True) -> list[Running]:

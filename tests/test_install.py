@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from polling import poll
 from systemdlab import UserManager
 
-from failover_oneshot import units
-from failover_oneshot.ctl import programs
-from failover_oneshot.units import SERVICE, TIMER, Place, render
+from failover_oneshot.ctl.systemd import programs, units
+from failover_oneshot.ctl.systemd.units import SERVICE, TIMER, Place, render
 
 CTL = (sys.executable, "-m", "failover_oneshot.ctl")
 DEPLOY = Path(__file__).parent.parent / "deploy"

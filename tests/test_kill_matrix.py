@@ -9,7 +9,7 @@ import pytest
 from fleet import ROOT
 from kill_matrix import SCENARIOS, points_of, second, trial, try_error, try_point
 
-from failover_oneshot.settings import AfterSwap, Method
+from failover_oneshot.config.model import AfterSwap, Method
 
 POINTS = 2
 PART = [

@@ -11,10 +11,10 @@ from fleet import Fleet
 from polling import poll
 from tmuxlab import Server
 
-from failover_oneshot.lifecycle import agent_name, planned
+from failover_oneshot.config.model import Autonomous, Config, Pool
 from failover_oneshot.model import Pane, Role, Session
-from failover_oneshot.settings import Autonomous, Config, Pool
-from failover_oneshot.state import SessionMemory, State
+from failover_oneshot.pool.lifecycle import agent_name, planned
+from failover_oneshot.state.model import SessionMemory, State
 
 NEIGHBOURS = ("ccl-0", "ccl-auto-1", "ccl-auto-10", "ccl-auto-110", "ccl-auto-14", "ops")
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
-from failover_oneshot import metrics
+from failover_oneshot.config.model import OWN_LABELS, Config, Metrics
 from failover_oneshot.model import Kind, Outcome, Role, TaskTally
+from failover_oneshot.monitoring import metrics
 from failover_oneshot.report import Report
-from failover_oneshot.settings import OWN_LABELS, Config, Metrics
-from failover_oneshot.state import (
+from failover_oneshot.state.model import (
     AccountMemory,
     Journal,
     LastCheck,

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from failover_oneshot import notices
+from failover_oneshot.config.model import Notify
 from failover_oneshot.model import Finding, Kind, Outcome
-from failover_oneshot.notices import MAX_TRIES, delivered, key, note
+from failover_oneshot.monitoring import outbox as notices
+from failover_oneshot.monitoring.outbox import MAX_TRIES, delivered, key, note
 from failover_oneshot.report import Move, Report
-from failover_oneshot.settings import Notify
-from failover_oneshot.state import AccountMemory, Notice, State, Trouble, Waiting
+from failover_oneshot.state.model import AccountMemory, Notice, State, Trouble, Waiting
 
 ALL = Notify(urls=("json://nowhere.invalid",))
 STUCK = Waiting(since=NOW)

@@ -9,10 +9,11 @@ import pytest
 from polling import poll
 from tmuxlab import Server
 
-from failover_oneshot import nudge, pool
+from failover_oneshot.config.model import AfterSwap, Autonomous, Config, Pool
 from failover_oneshot.model import Restart
-from failover_oneshot.nudge import has_company
-from failover_oneshot.settings import AfterSwap, Autonomous, Config, Pool
+from failover_oneshot.pool import restart as pool
+from failover_oneshot.pool import typist as nudge
+from failover_oneshot.pool.typist import has_company
 
 CONFIG = Config(
     pool=Pool(autonomous=Autonomous(start_index=1, max=1, after_swap=AfterSwap.NUDGE, nudge="please go on;\n now"))
@@ -45,7 +46,7 @@ class Agent:
 
     def start(self, *options: str) -> None:
         files = ["--quota", str(self.server.folder / "quota"), "--log", str(self.log)]
-        self.server.start("ccl-auto-1", sys.executable, "-m", "failover_oneshot.standin", *files, *options)
+        self.server.start("ccl-auto-1", sys.executable, "-m", "failover_oneshot.fake_agent", *files, *options)
         self.shows("❯")
 
     def screen(self) -> str:

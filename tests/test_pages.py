@@ -9,7 +9,9 @@ import pytest
 import yaml
 from systemdlab import UnavailableError, UserManager
 
-from failover_oneshot import cli, config, schema
+from failover_oneshot import cli
+from failover_oneshot.config import loader as config
+from failover_oneshot.config import schema
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from polling import poll
 from tmuxlab import Server
 
-from failover_oneshot import pool
+from failover_oneshot.config.model import AfterSwap, Autonomous, Config, Dedicated, Pool
 from failover_oneshot.model import Pane, Restart, Role, Session
-from failover_oneshot.settings import AfterSwap, Autonomous, Config, Dedicated, Pool
-from failover_oneshot.tmux import Tmux, TmuxTimeoutError
+from failover_oneshot.pool import restart as pool
+from failover_oneshot.tmux.client import Tmux, TmuxTimeoutError
 
 SECRET = "FAKE-'\"$HOME#{pid};~\n  # sécret\\n"  # a value that any carelessness would change
 

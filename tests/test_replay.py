@@ -14,12 +14,12 @@ from ctllab import ctl, facts, stamp
 from fleet import Fleet
 from test_check import HIT, blocked, fleet
 
-from failover_oneshot import recorder
-from failover_oneshot.ctl.replay import _watched as watched_by
+from failover_oneshot.analysis import recorder
+from failover_oneshot.analysis.replay import Checked, Record, check
+from failover_oneshot.config.model import Config
+from failover_oneshot.ctl.commands.replay import _watched as watched_by
 from failover_oneshot.model import Outcome, Pane, Role, Session
-from failover_oneshot.replay import Checked, Record, check
-from failover_oneshot.settings import Config
-from failover_oneshot.state import LastSwap, State
+from failover_oneshot.state.model import LastSwap, State
 
 __all__ = ["blocked", "fleet"]
 

@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_check import blocked, fleet
 
-from failover_oneshot.ctl.page import MOST_ROWS, page
+from failover_oneshot.ctl.report.page import MOST_ROWS, page
+from failover_oneshot.ctl.report.timeline import Timeline, ticks, timeline
 from failover_oneshot.model import Outcome
-from failover_oneshot.state import AccountMemory, HitMemory, SessionMemory, State, Waiting, stamp
-from failover_oneshot.timeline import Timeline, ticks, timeline
+from failover_oneshot.state.model import AccountMemory, HitMemory, SessionMemory, State, Waiting, stamp
 
 __all__ = ["blocked", "fleet"]
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from failover_oneshot import zones
+from failover_oneshot.detection import timezones as zones
+from failover_oneshot.detection.resets import Reset, extract, extract_all, resolve, resolve_message
 from failover_oneshot.model import Limit
-from failover_oneshot.resets import Reset, extract, extract_all, resolve, resolve_message
 
 # What two years of clients printed. `at` is the instant for a first sight at SEEN on a machine in Paris.
 MESSAGES = json.loads((Path(__file__).parent / "data" / "resets.json").read_text())
@@ -275,7 +275,7 @@ def test_the_later_clause_of_a_message_blocks() -> None:
 def test_without_a_zone_database_only_fixed_zones_are_known() -> None:
     script = (
         "import sys; sys.modules['tzdata'] = None\n"
-        "from failover_oneshot.zones import lookup\n"
+        "from failover_oneshot.detection.timezones import lookup\n"
         "print(*(lookup(n) for n in ('UTC', 'Etc/UTC', 'Etc/GMT+5', 'UTC+2', 'PST', 'Asia/Calcutta')), sep='|')"
     )
     environ = {"PYTHONTZPATH": ""}

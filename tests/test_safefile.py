@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from failover_oneshot import safefile
+from failover_oneshot.lib import atomicfile as safefile
 
 
 def mode(path: Path) -> int:
@@ -99,9 +99,9 @@ def test_a_write_that_fails_leaves_the_file_and_no_temporary(tmp_path: Path) -> 
     path = tmp_path / "file"
     path.write_bytes(b"before")
     script = (
-        "import resource, signal, sys; from failover_oneshot import safefile; "
+        "import resource, signal, sys; from failover_oneshot.lib import atomicfile; "
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); "
-        "safefile.write_atomic(sys.argv[1], b'x' * 100000)"
+        "atomicfile.write_atomic(sys.argv[1], b'x' * 100000)"
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False)
     assert "File too large" in done.stderr

@@ -13,8 +13,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from failover_oneshot import config, config_values, schema
-from failover_oneshot.settings import Account, Autonomous, Config, Dedicated, Pool
+from failover_oneshot.config import convert as config_values
+from failover_oneshot.config import loader as config
+from failover_oneshot.config import schema
+from failover_oneshot.config.model import Account, Autonomous, Config, Dedicated, Pool
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "etc/failover.yaml"
@@ -36,19 +38,19 @@ def named(value: object, path: str = "") -> Iterator[str]:
 
 
 def test_the_published_schema_is_the_codes() -> None:
-    """Mend with: python -m failover_oneshot.schema > etc/failover.schema.json"""
+    """Mend with: python -m failover_oneshot.config.schema > etc/failover.schema.json"""
     assert (ROOT / "etc/failover.schema.json").read_text(encoding="utf-8") == run_schema()
     assert json.loads(run_schema()) == schema.schema()
 
 
 def test_the_reference_page_ends_with_the_codes_tables() -> None:
-    """Mend with: python -m failover_oneshot.schema --markdown, below the marker of docs/configuration.md"""
+    """Mend with: python -m failover_oneshot.config.schema --markdown, below the marker of docs/configuration.md"""
     page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
     assert page.partition("<!-- generated from here on -->\n\n")[2] == run_schema("--markdown")
 
 
 def run_schema(*arguments: str) -> str:
-    command = [sys.executable, "-m", "failover_oneshot.schema", *arguments]
+    command = [sys.executable, "-m", "failover_oneshot.config.schema", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=True, encoding="utf-8").stdout
 
 
@@ -123,10 +125,11 @@ def test_no_line_is_longer_than_an_editor_shows(path: str) -> None:
 
 def test_a_loaded_example_costs_no_slow_import(tmp_path: Path) -> None:
     program = (
-        "import sys, msgspec, yaml, pathlib; before = set(sys.modules); from failover_oneshot import config;"
-        f"config.load(pathlib.Path({str(EXAMPLE)!r}), {{'HOME': {str(tmp_path)!r}}});"
+        "import sys, msgspec, yaml, pathlib; before = set(sys.modules); from failover_oneshot.config import loader;"
+        f"loader.load(pathlib.Path({str(EXAMPLE)!r}), {{'HOME': {str(tmp_path)!r}}});"
         "print(*sorted(set(sys.modules) - before))"
     )
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, encoding="utf-8")
-    ours = {"config", "config_checks", "config_paths", "config_tree", "config_values", "durations", "model", "settings"}
+    ours = {"model", "lib", "lib.durations", "config"}
+    ours |= {f"config.{name}" for name in ("checks", "convert", "loader", "model", "paths", "yaml_source")}
     assert set(ran.stdout.split()) <= {"failover_oneshot", *(f"failover_oneshot.{name}" for name in ours)}

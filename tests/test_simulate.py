@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_check import fleet
 
-from failover_oneshot.settings import Strategy
-from failover_oneshot.simulate import Load, Policy, Result, simulate, work
+from failover_oneshot.analysis.simulate import Load, Policy, Result, simulate, work
+from failover_oneshot.config.model import Strategy
 
 __all__ = ["fleet"]
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from builders import NOW, at
 
-from failover_oneshot import conversation, spool
+from failover_oneshot.agents.claude import prompts as conversation
 from failover_oneshot.model import TaskTally
-from failover_oneshot.spool import DONE, FAILED, QUEUE, RUNNING, SUFFIX, Gone, Spool
-from failover_oneshot.tasks import Record, Word
+from failover_oneshot.tasks import spool
+from failover_oneshot.tasks.spool import DONE, FAILED, QUEUE, RUNNING, SUFFIX, Gone, Spool
+from failover_oneshot.tasks.task import Record, Word
 
 
 @pytest.fixture

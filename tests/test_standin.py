@@ -11,7 +11,7 @@ import pytest
 from polling import poll
 from tmuxlab import Server
 
-from failover_oneshot.standin.client import block, reset_words
+from failover_oneshot.fake_agent.client import block, reset_words
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -41,7 +41,15 @@ class Lab:
 
     def start(self, *argv: str, width: int = 80, height: int = 24) -> None:
         size = ("-x", str(width), "-y", str(height))
-        command = [sys.executable, "-m", "failover_oneshot.standin", "--quota", str(self.quota), "--log", str(self.log)]
+        command = [
+            sys.executable,
+            "-m",
+            "failover_oneshot.fake_agent",
+            "--quota",
+            str(self.quota),
+            "--log",
+            str(self.log),
+        ]
         self.tmux("new-session", "-d", "-s", "a", *size, "-c", str(self.work), *command, *argv)
         poll(lambda: "❯" in self.screen())
 
@@ -195,7 +203,7 @@ def test_continue_and_resume_draw_the_old_conversation(lab: Lab) -> None:
 def test_nothing_to_continue_is_said(lab: Lab) -> None:
     """The real client's words and exit code."""
     env = {"HOME": str(lab.home), "PATH": os.environ["PATH"]}
-    command = [sys.executable, "-m", "failover_oneshot.standin", "--transcript", "--continue"]
+    command = [sys.executable, "-m", "failover_oneshot.fake_agent", "--transcript", "--continue"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, cwd=lab.work)
     assert (done.returncode, done.stderr) == (1, "No conversation found to continue\n")
 

@@ -17,12 +17,21 @@ from systemdlab import UserManager
 from test_check import blocked, fleet, hit_screen
 from test_systemd import manager, program
 
-from failover_oneshot.ctl import timer
-from failover_oneshot.ctl.terminal import cells, elided, laid_out
-from failover_oneshot.decide import Action, Decision
+from failover_oneshot.ctl.lib.status import Status, compose
+from failover_oneshot.ctl.lib.terminal import cells, elided, laid_out
+from failover_oneshot.ctl.systemd import timer
+from failover_oneshot.decision.rules import Action, Decision
 from failover_oneshot.model import Kind, Outcome
-from failover_oneshot.state import AccountMemory, HitMemory, LastSwap, Pause, SessionMemory, State, Trouble, remember
-from failover_oneshot.status import Status, compose
+from failover_oneshot.state.model import (
+    AccountMemory,
+    HitMemory,
+    LastSwap,
+    Pause,
+    SessionMemory,
+    State,
+    Trouble,
+    remember,
+)
 
 __all__ = ["blocked", "fleet", "manager"]
 

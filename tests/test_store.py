@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from failover_oneshot.model import Kind, Outcome
-from failover_oneshot.state import (
+from failover_oneshot.state.model import (
     AccountMemory,
     HitMemory,
     Journal,
@@ -29,7 +29,7 @@ from failover_oneshot.state import (
     Step,
     WarningMemory,
 )
-from failover_oneshot.store import LockTimeoutError, Origin, Store, StoreError
+from failover_oneshot.state.store import LockTimeoutError, Origin, Store, StoreError
 
 FULL = State(
     active_account="main",
@@ -248,8 +248,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from failover_oneshot.store import Store
-from failover_oneshot.state import State
+from failover_oneshot.state.store import Store
+from failover_oneshot.state.model import State
 left = int(sys.argv[2])
 def dying(name):
     real = getattr(os, name)

@@ -12,9 +12,9 @@ import pytest
 from fleet import ROOT, Fleet, credentials
 from test_check import POOL, blocked, fleet, pids
 
-from failover_oneshot.config import load
-from failover_oneshot.journal import RULES
-from failover_oneshot.state import Step
+from failover_oneshot.config.loader import load
+from failover_oneshot.state.model import Step
+from failover_oneshot.swap.journal import RULES
 
 __all__ = ["blocked", "fleet"]
 

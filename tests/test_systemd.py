@@ -130,7 +130,7 @@ def test_timer_fires_the_check_and_sessions_survive(manager: UserManager, server
     private(home / "quota.json", {"main": (datetime.now(UTC) + timedelta(hours=2)).isoformat()})
     (home / "work").mkdir(exist_ok=True)
     log = home / "messages"
-    standin = f"{sys.executable} -m failover_oneshot.standin --quota {home}/quota.json --log {log}"
+    standin = f"{sys.executable} -m failover_oneshot.fake_agent --quota {home}/quota.json --log {log}"
     config = home / ".config/failover/failover.yaml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(CONFIG.format(home=home, standin=standin, socket=server.socket))

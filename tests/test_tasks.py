@@ -7,11 +7,11 @@ from builders import NOW, at
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failover_oneshot import tasks
+from failover_oneshot.detection.screen import parse
 from failover_oneshot.model import PoolTally
-from failover_oneshot.screen import parse
-from failover_oneshot.tasks import Action, Place, Queued, Record, Sighting, Slot, Stand, Step, Verdict, Word, judge
-from failover_oneshot.tasktext import answered, decode, drafted, fingerprint, printable, shows_prompt
+from failover_oneshot.tasks import task as tasks
+from failover_oneshot.tasks.task import Action, Place, Queued, Record, Sighting, Slot, Stand, Step, Verdict, Word, judge
+from failover_oneshot.tasks.text import answered, decode, drafted, fingerprint, printable, shows_prompt
 
 PLACE = Place(server_pid=1, pane_id="%1", pane_pid=2, client_pid=3, conversation="c", transcript="/t", offset=9)
 HOUR = 3600.0

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from polling import poll
 from tmuxlab import Server
 
-from failover_oneshot import panes
+from failover_oneshot.config.model import Autonomous, Dedicated, Pool
 from failover_oneshot.model import Pane, Role
-from failover_oneshot.settings import Autonomous, Dedicated, Pool
-from failover_oneshot.tmux import Tmux, TmuxError, TmuxMissingError, TmuxTimeoutError, index_in_range
+from failover_oneshot.tmux import formats as panes
+from failover_oneshot.tmux.client import Tmux, TmuxError, TmuxMissingError, TmuxTimeoutError, index_in_range
 
 POOL = Pool(autonomous=Autonomous(start_index=1, max=1), dedicated=(Dedicated(name="ops"), Dedicated(name="my $(x)")))
 

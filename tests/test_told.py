@@ -185,7 +185,7 @@ def test_while_it_is_sent_no_command_line_holds_a_secret_and_no_other_run_sends_
             lines.append(entry.read_bytes())
         except OSError:
             continue
-    assert any(b"failover_oneshot.deliver" in line for line in lines)
+    assert any(b"failover_oneshot.monitoring.apprise_sender" in line for line in lines)
     assert not any(SECRET.encode() in line for line in lines)
     assert blocked.check()["outcome"] == "cooldown", "the lock is free while people are told"
     hook.go_on.set()
@@ -412,7 +412,7 @@ def test_a_dry_run_sends_writes_and_pings_nothing(blocked: Fleet, hook: Webhook)
     assert hook.got == []
 
 
-@pytest.mark.parametrize(("configured", "imported"), [(False, set[str]()), (True, {"told", "metrics"})])
+@pytest.mark.parametrize(("configured", "imported"), [(False, set[str]()), (True, {"after_check", "metrics"})])
 def test_what_is_not_configured_is_not_imported(fleet: Fleet, configured: bool, imported: set[str]) -> None:
     for name in POOL[:2]:
         fleet.server.show(name, hit_screen())
@@ -426,7 +426,7 @@ def test_what_is_not_configured_is_not_imported(fleet: Fleet, configured: bool, 
     argv = [sys.executable, "-c", program, *fleet.argv("-q")[3:]]
     done = subprocess.run(argv, env=fleet.environ(), capture_output=True, text=True, check=True)
     loaded = set(done.stderr.splitlines()[-1].split())
-    ours = {"told", "metrics", "notices", "notify", "deliver", "ping"}
-    assert {name for name in ours if f"failover_oneshot.{name}" in loaded} == imported
+    ours = {"after_check", "metrics", "outbox", "apprise", "apprise_sender", "healthchecks"}
+    assert {name for name in ours if f"failover_oneshot.monitoring.{name}" in loaded} == imported
     assert not loaded & {"apprise", "requests", "urllib.request", "http.client", "ssl"}
     assert json.loads(fleet.state_file.read_bytes())["counters"] == {"swapped": 1}

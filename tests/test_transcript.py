@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polling import poll
 
-from failover_oneshot.clients import Client, client_of, clients_of, find_clients
+from failover_oneshot.agents.claude.processes import Client, client_of, clients_of, find_clients
+from failover_oneshot.agents.claude.transcript import project_folder, read_panes, read_tail
 from failover_oneshot.model import Evidence, Kind, Limit
-from failover_oneshot.transcript import project_folder, read_panes, read_tail
 
 CWD = "/srv/work.one"
 SESSION = "48354fc7-cfbb-4298-b623-94a401befdfa"

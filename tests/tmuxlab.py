@@ -11,10 +11,10 @@ from pathlib import Path
 
 from polling import poll
 
-from failover_oneshot import settings
+from failover_oneshot.config import model as settings
 from failover_oneshot.model import Session
-from failover_oneshot.panes import Row
-from failover_oneshot.tmux import Control
+from failover_oneshot.tmux.client import Control
+from failover_oneshot.tmux.formats import Row
 
 BINARY = os.environ.get("FAILOVER_TEST_TMUX", "tmux")
 

@@ -11,16 +11,18 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from failover_oneshot import safefile
-from failover_oneshot.accounts import credentials, jsontext, replace
-from failover_oneshot.accounts.aside import set_aside
-from failover_oneshot.accounts.base import MethodError
+from failover_oneshot.accounts import credentials
+from failover_oneshot.accounts import json_document as jsontext
+from failover_oneshot.accounts import staged as replace
+from failover_oneshot.accounts.client_locks import Held, client_locks
 from failover_oneshot.accounts.credentials import IDENTITY, Identity, Saving, Tokens
-from failover_oneshot.accounts.jsontext import Document
-from failover_oneshot.accounts.locks import Held, client_locks
-from failover_oneshot.accounts.replace import Change
-from failover_oneshot.accounts.stores import CREDENTIALS, IDENTITY_FILE, Store, read_store
-from failover_oneshot.settings import Account, Config
+from failover_oneshot.accounts.json_document import Document
+from failover_oneshot.accounts.method import MethodError
+from failover_oneshot.accounts.staged import Change
+from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE, Store, read_store
+from failover_oneshot.accounts.unclaimed import set_aside
+from failover_oneshot.config.model import Account, Config
+from failover_oneshot.lib import atomicfile as safefile
 
 REFRESH_STALE = 60.0  # seconds; as the client has them (SPEC section 8)
 SETTINGS_STALE = 10.0

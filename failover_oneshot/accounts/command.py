@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
-from failover_oneshot.accounts.base import MethodError
-from failover_oneshot.accounts.replace import why
-from failover_oneshot.redact import redact
-from failover_oneshot.settings import Account, Config
+from failover_oneshot.accounts.method import MethodError
+from failover_oneshot.accounts.staged import why
+from failover_oneshot.config.model import Account, Config
+from failover_oneshot.lib.redact import redact
 
 TAIL = 4096  # bytes of each output that are kept
 LOCK = "swap-command.lock"

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from failover_oneshot.accounts.jsontext import Document, replace, without
+from failover_oneshot.accounts.json_document import Document, replace, without
 
 TOKENS = "claudeAiOauth"
 IDENTITY = "oauthAccount"

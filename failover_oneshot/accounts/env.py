@@ -19,10 +19,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from failover_oneshot import safefile
-from failover_oneshot.accounts.base import MethodError
-from failover_oneshot.accounts.replace import why
-from failover_oneshot.settings import Account
+from failover_oneshot.accounts.method import MethodError
+from failover_oneshot.accounts.staged import why
+from failover_oneshot.config.model import Account
+from failover_oneshot.lib import atomicfile as safefile
 
 LIMIT = 64 * 1024
 _LINE = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")

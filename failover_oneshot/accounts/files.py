@@ -12,14 +12,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from failover_oneshot import safefile
-from failover_oneshot.accounts import evidence, replace
-from failover_oneshot.accounts.aside import set_aside
-from failover_oneshot.accounts.base import MethodError
+from failover_oneshot.accounts import credential_facts as evidence
+from failover_oneshot.accounts import staged as replace
 from failover_oneshot.accounts.credentials import fingerprint, fits
-from failover_oneshot.accounts.replace import Change
-from failover_oneshot.accounts.stores import previous
-from failover_oneshot.settings import Account, Config
+from failover_oneshot.accounts.method import MethodError
+from failover_oneshot.accounts.staged import Change
+from failover_oneshot.accounts.store import previous
+from failover_oneshot.accounts.unclaimed import set_aside
+from failover_oneshot.config.model import Account, Config
+from failover_oneshot.lib import atomicfile as safefile
 
 ATTEMPTS = 5
 Contents = dict[str, bytes]  # base name to content, of those files that exist

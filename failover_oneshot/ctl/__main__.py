@@ -2,7 +2,7 @@
 
 import sys
 
-from failover_oneshot.ctl import main
+from failover_oneshot.ctl.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

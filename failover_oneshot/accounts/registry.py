@@ -1,0 +1,48 @@
+"""How an account becomes the active one: a protocol (`base.Method`) and one module for each way.
+
+To add a way: a module here, a member of `settings.Method`, a branch in `method`; `tests/test_accounts_contract.py` runs
+over all of them.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from failover_oneshot.accounts.method import Method, MethodError
+from failover_oneshot.config import model as settings
+from failover_oneshot.config.model import Config
+
+__all__ = ["Method", "MethodError", "method"]
+
+
+def method(config: Config, unclaimed: Path, lineage: Mapping[str, str] | None = None) -> Method:
+    """The way that the config names.
+
+    `unclaimed` is the folder for logins that belong to no account, made when it is needed; `lineage` the fingerprints
+    of earlier logins from the state (fingerprint to account).
+    """
+    _no_core_dump()
+    known = lineage or {}
+    match config.swap.method:
+        case settings.Method.CLAUDE:
+            from failover_oneshot.accounts.claude import Claude
+
+            return Claude(config, unclaimed, known)
+        case settings.Method.FILES:
+            from failover_oneshot.accounts.files import Files
+
+            return Files(config, unclaimed, known)
+        case settings.Method.ENV:
+            from failover_oneshot.accounts.env import Env
+
+            return Env()
+        case settings.Method.COMMAND:
+            from failover_oneshot.accounts.command import Command
+
+            return Command(config, unclaimed.parent)
+
+
+def _no_core_dump() -> None:
+    """From here on this process reads credentials: should it crash, they must not end in a file (law L4)."""
+    from resource import RLIMIT_CORE, getrlimit, setrlimit
+
+    setrlimit(RLIMIT_CORE, (0, getrlimit(RLIMIT_CORE)[1]))

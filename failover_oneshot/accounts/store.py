@@ -1,0 +1,115 @@
+"""The store of method `claude`: `.credentials.json` and `oauthAccount.json`, each with the version before (`.prev`)."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from failover_oneshot.accounts import json_document as jsontext
+from failover_oneshot.accounts.credentials import Stored, identity_of, tokens_of, with_own_keys
+from failover_oneshot.accounts.json_document import Document
+from failover_oneshot.accounts.staged import why
+from failover_oneshot.accounts.unclaimed import set_aside
+from failover_oneshot.config.model import Account
+from failover_oneshot.lib import atomicfile as safefile
+
+CREDENTIALS = ".credentials.json"
+IDENTITY_FILE = "oauthAccount.json"
+LIMIT = 1024 * 1024  # bytes
+
+
+class Store(Struct, frozen=True):
+    """A store as it was read. `problem`: why the account can not be swapped to, as one sentence."""
+
+    folder: Path | None
+    known: Stored
+    raw: bytes | None = None  # of .credentials.json
+    credentials: Document | None = None
+    identity: Document | None = None
+    problem: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the content: it holds secrets."""
+        return f"Store({self.known.name})"
+
+    def save_login(self, values: dict[str, Any], unclaimed: Path) -> bool:
+        """The account's own keys of a live `.credentials.json` go into the store's; whether that changed anything.
+
+        The version before stays as `.prev` when it held a login; one that can not be parsed goes to `unclaimed`.
+        OSError or ValueError when it can not be written: the store is then as it was.
+        """
+        path = _made(self.folder) / CREDENTIALS
+        if self.raw and self.credentials is None:
+            set_aside(unclaimed, {CREDENTIALS: self.raw})
+        data = jsontext.encode(with_own_keys(self.credentials or jsontext.EMPTY, values))
+        if data == self.raw:
+            return False
+        safefile.write_atomic(path, data, backup=previous(path) if self.known.tokens else None)
+        return True
+
+    def save_identity(self, block: dict[str, Any]) -> None:
+        """The identity block goes into the store; the version before stays as `.prev`."""
+        path = _made(self.folder) / IDENTITY_FILE
+        if self.identity is None or self.identity.values != block:
+            safefile.write_atomic(path, jsontext.rendered(block), backup=previous(path) if self.identity else None)
+
+
+def read_store(account: Account) -> Store:
+    """Reads an account's store; never raises, what is wrong is the `problem`."""
+    if not account.store:
+        return Store(None, Stored(account.name), problem="it has no store in the config")
+    folder = Path(account.store)
+    raw, credentials, credentials_problem = _read(folder / CREDENTIALS)
+    _, identity, identity_problem = _read(folder / IDENTITY_FILE)
+    _, before, _ = _read(previous(folder / CREDENTIALS))
+    known = Stored(
+        name=account.name,
+        tokens=tokens_of(credentials.values) if credentials else None,
+        previous=tokens_of(before.values) if before else None,
+        identity=identity_of(identity.values) if identity else None,
+    )
+    problem = _folder_problem(folder) or credentials_problem or identity_problem
+    if not problem and not known.tokens:
+        problem = f"the login in {folder / CREDENTIALS} is blank: log in again"
+    elif not problem and not known.identity:
+        problem = f"{folder / IDENTITY_FILE} names nobody (neither accountUuid nor emailAddress)"
+    return Store(folder, known, raw, credentials, identity, problem)
+
+
+def previous(path: Path) -> Path:
+    """Where the version before of a store's file stays."""
+    return path.with_name(path.name + ".prev")
+
+
+def _folder_problem(folder: Path) -> str | None:
+    try:
+        names = os.listdir(folder)  # noqa: PTH208
+    except FileNotFoundError:
+        return f"its store {folder} does not exist"
+    except NotADirectoryError:
+        return f"its store {folder} is not a folder"
+    except OSError as error:
+        return f"its store {why(error)}"
+    return None if names else f"its store {folder} is empty"
+
+
+def _read(path: Path) -> tuple[bytes | None, Document | None, str | None]:
+    """A file's bytes, what they say, and what is wrong with it."""
+    try:
+        raw = safefile.read_bounded(path, LIMIT)
+    except FileNotFoundError:
+        return None, None, f"{path} does not exist"
+    except (OSError, ValueError) as error:
+        return None, None, why(error)
+    try:
+        return raw, jsontext.parse(raw), None
+    except ValueError as error:
+        return raw, None, f"{path} is {error}" if raw.strip() else f"{path} is empty"
+
+
+def _made(folder: Path | None) -> Path:
+    if folder is None:
+        raise ValueError("the account has no store in the config")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,27 @@
+"""The folder `unclaimed/`: logins that no store may take, kept under names that are never used again."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from failover_oneshot.lib import atomicfile as safefile
+
+
+def set_aside(folder: Path, files: Mapping[str, bytes]) -> str:
+    """Keeps the files (name to content) in the folder, as `<UTC time>-<digest>.<name>`, and returns that beginning.
+
+    The same content is kept once. OSError when it can not be written: nothing may then be overwritten.
+    """
+    from hashlib import sha256
+
+    digest = sha256(b"\0".join(part for name in sorted(files) for part in (name.encode(), files[name]))).hexdigest()[
+        :16
+    ]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    kept = {name.partition(f"-{digest}.")[2]: name for name in os.listdir(folder) if f"-{digest}." in name}  # noqa: PTH208
+    stamp = next((name.partition("-")[0] for name in kept.values()), time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
+    for name, content in files.items():
+        if name.lstrip(".") not in kept:
+            safefile.write_atomic(folder / f"{stamp}-{digest}.{name.lstrip('.')}", content)
+    return f"{folder.name}/{stamp}-{digest}"

@@ -1,0 +1,1 @@
+"""The programs that run in the sessions, each behind one protocol."""

@@ -1,0 +1,1 @@
+"""Claude Code: its records, its processes and its screen."""

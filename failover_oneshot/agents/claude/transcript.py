@@ -1,0 +1,206 @@
+"""What the newest record of a client's conversation says: exact evidence, where there is any. Reads only.
+
+The shapes are those of DETECTION.md ("The transcript"), checked against versions 2.1.197 and 2.1.330. Every field may
+be missing or of any type. What can not be made out is None, and the screen decides.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from failover_oneshot.agents.claude.processes import SESSION_ID, Client, clients_of, find_clients, read_end
+from failover_oneshot.detection.wordings import limit_of, match, normalise
+from failover_oneshot.model import Evidence, Kind, Limit, Reading
+
+TAIL = 64 * 1024  # bytes of a conversation that are read, from its end
+_SNIPPET = 120
+_LONGEST_FOLDER = 200  # the client's own bound; beyond it the folder's name ends in a hash
+
+# What a user's record begins with when it is no prompt: the client's own commands, a shell line, an interruption.
+_NO_PROMPT = ("<command-", "<local-command-", "<bash-", "[Request interrupted", "Caveat: ")
+_LIMITS = {
+    "five_hour": Limit.FIVE_HOUR,
+    "seven_day": Limit.SEVEN_DAY,
+    "seven_day_opus": Limit.SEVEN_DAY_OPUS,
+    "seven_day_sonnet": Limit.SEVEN_DAY_SONNET,
+    "seven_day_overage_included": Limit.MODEL,
+    "overage": Limit.OVERAGE,
+}
+
+
+class _Record(Struct, rename="camel"):
+    type: Any = None
+    uuid: Any = None
+    timestamp: Any = None
+    is_sidechain: Any = None
+    is_meta: Any = None
+    is_api_error_message: Any = None
+    error: Any = None
+    api_error: Any = None
+    api_error_status: Any = None
+    quota_limits: Any = None
+    tool_use_result: Any = None
+    message: Any = None
+    account_uuid: Any = None
+
+
+def read_panes(claude_dir: Path, panes: Mapping[str, int]) -> dict[str, tuple[Client, Reading | None]]:
+    """For each pane (id and process id) with a client: the client, and what its newest record says, if anything."""
+    owners = clients_of(panes.values(), find_clients(claude_dir))
+    return {
+        pane_id: (client, read_tail(claude_dir, client))
+        for pane_id, pid in panes.items()
+        if (client := owners.get(pid)) is not None
+    }
+
+
+def read_tail(claude_dir: Path, client: Client) -> Reading | None:
+    """What the newest telling record in the last 64 KiB of the client's conversation says; None when nothing does."""
+    path = f"{claude_dir}/projects/{project_folder(client.cwd)}/{client.session_id}.jsonl"
+    data = read_end(path, TAIL) if SESSION_ID.fullmatch(client.session_id) else None
+    reading = _newest(data.split(b"\n")) if data else None
+    return replace(reading, busy=client.busy) if reading else None
+
+
+def project_folder(cwd: str) -> str:
+    """The name of the folder of a working folder's conversations, as the client forms it (in JavaScript: UTF-16)."""
+    raw = cwd.encode("utf-16-le", "surrogatepass")
+    units = [int.from_bytes(raw[i : i + 2], "little") for i in range(0, len(raw), 2)]
+    name = "".join(chr(u) if u < 128 and chr(u).isalnum() else "-" for u in units)
+    if len(name) <= _LONGEST_FOLDER:
+        return name
+    code = 0
+    for unit in units:
+        code = (code * 31 + unit) & 0xFFFFFFFF
+    return f"{name[:_LONGEST_FOLDER]}-{_base36(min(code, 2**32 - code))}"
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[digit] + digits
+    return digits or "0"
+
+
+def _newest(lines: Iterable[bytes]) -> Reading | None:
+    """By the records' own times: the client writes a conversation's first records in another order."""
+    decoder = msgspec.json.Decoder(_Record)
+    newest: Reading | None = None
+    at: datetime | None = None
+    owner: str | None = None
+    for line in lines:
+        try:
+            record = decoder.decode(line)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            continue  # half written, or none of ours
+        if record.type == "session-owner":
+            owner = record.account_uuid if isinstance(record.account_uuid, str) else None
+        if record.is_sidechain is True or not _tells(record):
+            continue
+        time = _time(record.timestamp)
+        if at is None or time is None or time >= at:
+            newest, at = _reading(record, owner), time or at
+    return newest
+
+
+def _tells(record: _Record) -> bool:
+    """Whether a record says how the session is: a prompt, an answer, an error."""
+    message = record.message if isinstance(record.message, dict) else {}
+    if record.type == "assistant":
+        # what the client writes in the assistant's name without an error fills a gap: "No response requested."
+        return record.is_api_error_message is True or message.get("model") != "<synthetic>"
+    if record.type != "user" or record.is_meta is True or record.tool_use_result is not None:
+        return False
+    content = message.get("content")
+    if isinstance(content, list) and any(isinstance(b, dict) and b.get("type") == "tool_result" for b in content):
+        return False
+    return bool(content) and isinstance(content, str | list) and not _text(content).startswith(_NO_PROMPT)
+
+
+def _reading(record: _Record, owner: str | None) -> Reading | None:
+    """What a telling record says; None where only the screen can tell."""
+    if record.is_api_error_message is not True:
+        return Reading(kind=Kind.OK, evidence=Evidence.TRANSCRIPT, moved_on=True, printed_at=_time(record.timestamp))
+    text = _text(record.message.get("content")) if isinstance(record.message, dict) else ""
+    limits = record.quota_limits if isinstance(record.quota_limits, dict) else {}
+    kind, rule = _classify(record, text, limits)
+    if kind is None or kind is Kind.WARNING:
+        return None
+    # Imported here: a healthy fleet's check needs neither.
+    from failover_oneshot.detection import resets
+    from failover_oneshot.lib.redact import redact
+
+    is_quota = kind is Kind.QUOTA
+    return Reading(
+        kind=kind,
+        evidence=Evidence.TRANSCRIPT,
+        limit=_limit(limits, text) if is_quota else None,
+        rule=f"transcript.{rule}",
+        pattern=rule,
+        snippet=redact(text[:1000])[:_SNIPPET] or None,
+        reset_text=resets.extract(text) if is_quota else None,
+        resets_at=_epoch(limits.get("resetsAt")) if is_quota else None,
+        identity=f"transcript:{_identifier(record)}",
+        printed_at=_time(record.timestamp),
+        account_uuid=owner,
+    )
+
+
+def _classify(record: _Record, text: str, limits: dict[str, Any]) -> tuple[Kind | None, str]:
+    """The kind and the rule: by the exact fields, then the words (the client's own here), then the status."""
+    if record.api_error == "usage_limit_reached" or limits.get("status") == "rejected":
+        return Kind.QUOTA, "usage_limit_reached"
+    if found := match(normalise(text)):
+        return found[0].kind, found[0].name
+    status = record.api_error_status if isinstance(record.api_error_status, int) else 0
+    if record.error == "billing_error":
+        return Kind.BILLING, "billing_error"
+    if record.error == "authentication_failed" or status in {401, 403}:
+        return Kind.AUTH, "authentication_failed"
+    if record.error == "server_error" or status >= 500:
+        return Kind.SERVER_ERROR, "server_error"
+    if record.error == "invalid_request":
+        return Kind.OK, "invalid_request"
+    return None, ""
+
+
+def _limit(limits: dict[str, Any], text: str) -> Limit:
+    """The client's exact name of it, but that it also blames a window for a spend limit that stands in its way."""
+    by_words = limit_of(normalise(text))
+    name = limits.get("rateLimitType")
+    exact = _LIMITS.get(name) if isinstance(name, str) else None
+    return by_words if by_words is Limit.SPEND or exact is None else exact
+
+
+def _text(content: object) -> str:
+    """A message's words on one line."""
+    blocks = content if isinstance(content, list) else [{"text": content}]
+    texts = [block.get("text") for block in blocks if isinstance(block, dict)]
+    return " ".join(" ".join(text for text in texts if isinstance(text, str)).split())
+
+
+def _identifier(record: _Record) -> str:
+    """What tells this hit from another with the same words."""
+    value = record.uuid if isinstance(record.uuid, str) and SESSION_ID.fullmatch(record.uuid) else None
+    return value or (time.isoformat() if (time := _time(record.timestamp)) else "unknown")
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return time.astimezone(UTC) if time and time.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _epoch(value: object) -> datetime | None:
+    """Of this century, in seconds; anything else is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 946684800 <= value < 4102444800:
+        return None
+    return datetime.fromtimestamp(value, UTC)

@@ -1,0 +1,1 @@
+"""Explaining, recording, replaying and simulating checks."""

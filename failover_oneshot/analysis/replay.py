@@ -1,0 +1,109 @@
+"""Recorded observations through the decision: what a config would have decided when. Pure.
+
+Each record is decided on the state that the decisions before it left behind, as a row of checks would have.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from failover_oneshot.config.model import AfterSwap, Config
+from failover_oneshot.decision.rules import Decision, before_looking, decide
+from failover_oneshot.detection.classify import classify
+from failover_oneshot.detection.findings import detect
+from failover_oneshot.model import Finding, Observation, Outcome, Reading, Restart, Role, Session
+from failover_oneshot.state.model import LastCheck, State, Step, seconds, settle
+from failover_oneshot.swap.journal import finished, intend
+
+VERSION: Final = 1
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """What one check saw, and how it ended. Screens are without secrets (`scrub`)."""
+
+    version: int
+    at: datetime
+    zone: str  # the machine's time zone
+    server_running: bool
+    sessions: tuple[Session, ...]
+    records: dict[str, Reading] = {}  # what the clients' own records say, by pane id
+    unusable: dict[str, str] = {}  # account to why it could not be swapped to
+    state: State = State()  # as it was before
+    outcome: Outcome = Outcome.OK  # of the real check
+    active_account: str | None = None  # after the real check
+
+
+class Checked(Struct, frozen=True, kw_only=True):
+    """What a check with the config would have decided."""
+
+    at: datetime
+    decision: Decision
+    findings: tuple[Finding, ...]
+    state: State  # after it, when all that was decided succeeds
+
+
+Watched = Callable[[str], tuple[Role, int | None] | None]
+"""The role and index of a session's name by the config, None for one that is not watched."""
+
+
+_read = lru_cache(maxsize=4096)(classify)  # a pane shows the same for many checks
+
+
+def check(config: Config, state: State, record: Record, watched: Watched) -> Checked:
+    """One record, decided on that state."""
+    sessions = tuple(
+        replace(session, role=found[0], index=found[1])
+        for session in record.sessions
+        if (found := watched(session.name)) is not None
+    )
+    readings: dict[str, Reading] = {
+        pane.pane_id: record.records.get(pane.pane_id) or _read(pane.text, pane.title, config.quota)
+        for session in sessions
+        for pane in session.panes
+        if pane.text is not None
+    }
+    observation = Observation(
+        at=record.at, server_running=record.server_running, sessions=sessions, unusable=record.unusable
+    )
+    return step(config, state, observation, readings, record.zone)
+
+
+def step(config: Config, state: State, observation: Observation, readings: Mapping[str, Reading], zone: str) -> Checked:
+    """One check at the observation's instant, everything that it decides having succeeded at once."""
+    now = observation.at
+    state, _ = settle(state, now)
+    findings: tuple[Finding, ...] = ()
+    decision = before_looking(config, state, now)
+    if decision is None:
+        findings = detect(config, state, observation, readings, zone)
+        decision = decide(config, state, observation, findings, now)
+    state = intend(config, state, decision, findings, now)
+    journal = state.swap_in_progress
+    if journal is not None:
+        done = _restarts(config, observation, frozenset(journal.acted_on), resume=journal.kind == "resume")
+        journal = replace(journal, step=Step.RECORD, restarts=done, runs=1)
+        state, _ = finished(replace(state, swap_in_progress=journal), now, config.state.history)
+    last = LastCheck(
+        at=seconds(now),
+        outcome=decision.outcome,
+        blocked_pool=decision.blocked_pool,
+        blocked_dedicated=decision.blocked_dedicated,
+    )
+    return Checked(at=now, decision=decision, findings=findings, state=replace(state, last_check=last))
+
+
+def _restarts(
+    config: Config, observation: Observation, blocked: frozenset[str], *, resume: bool
+) -> tuple[Restart, ...]:
+    done = []
+    for session in observation.sessions:
+        settings = config.pool.autonomous if session.role is Role.POOL else config.dedicated(session.name)
+        how = settings.after_swap if settings else AfterSwap.NONE
+        left_alone = session.name not in blocked and (resume or how is AfterSwap.NUDGE)
+        if how is not AfterSwap.NONE and not left_alone:
+            done.append(Restart(session=session.name, action=str(how), status="done"))
+    return tuple(done)

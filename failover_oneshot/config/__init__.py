@@ -1,0 +1,1 @@
+"""The configuration: its definition, the reader of YAML and the list of every problem."""

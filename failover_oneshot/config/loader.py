@@ -1,0 +1,98 @@
+"""The configuration file: found, read, and either a `Config` or every problem at once with its line and column."""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from failover_oneshot.config import convert as config_values
+from failover_oneshot.config import paths as config_paths
+from failover_oneshot.config import yaml_source as config_tree
+from failover_oneshot.config.model import Config
+
+MAX_BYTES = 1 << 20
+
+
+class ConfigError(Exception):
+    """The configuration is missing or wrong. ``problems``: one line each, in the order of the file."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def find(explicit: str | None, environ: Mapping[str, str]) -> Path:
+    """The file to load (SPEC section 2). One that was named is the one, whether it exists or not.
+
+    Raises ConfigError when none was named and none exists.
+    """
+    if explicit is not None:
+        if not explicit:
+            raise ConfigError(("--config is empty: name a file",))
+        return Path(explicit)
+    if named := environ.get("FAILOVER_CONFIG"):
+        return Path(named)
+    home = environ.get("XDG_CONFIG_HOME", "")
+    # The XDG specification: a relative folder there is invalid and to be ignored.
+    folder = Path(home if home.startswith("/") else config_paths.expand("~/.config", environ, "/"))
+    places = (folder / "failover/failover.yaml", Path("/etc/failover/failover.yaml"))
+    for place in places:
+        if os.path.lexists(place):
+            return place
+    looked = " nor ".join(map(str, places))
+    raise ConfigError(
+        (f"no config: there is neither {looked}; begin with `failoverctl init`, or name one with --config",)
+    )
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Config:
+    """The file as a `Config`: durations in seconds, paths expanded and absolute.
+
+    Raises ConfigError with all problems, each `FILE:LINE:COLUMN: key.path: what is wrong`. What is wrong with the file
+    as a whole is one line, `FILE: what is wrong`.
+    """
+    text = _read(path)
+    try:
+        tree = config_tree.parse(text)
+    except config_tree.UnreadableError as error:
+        raise ConfigError((f"{path}:{error.spot[0]}:{error.spot[1]}: {error.text}",)) from None
+    if tree.data is None and not tree.problems:
+        raise ConfigError((f"{path}: holds no settings: was it cut off? (`{{}}` stands for all defaults)",))
+    folder = str(path.absolute().parent)
+    if not tree.problems:
+        try:
+            config = config_values.convert(tree.data)
+        except msgspec.ValidationError:
+            pass  # it knows the first problem only; config_errors finds them all
+        else:
+            config, problems = config_values.complete(config, folder, environ)
+            if not problems:
+                return config
+    from failover_oneshot.config import errors as config_errors
+
+    raise ConfigError(config_errors.explain(str(path), tree, folder, environ))
+
+
+def _read(path: Path) -> str:
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # a pipe or a device could block for ever
+            raise ConfigError((f"{path}: is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}",))
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError((f"{path}: there is no such file",)) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError((f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}",)) from None
+    if len(content) > MAX_BYTES:
+        raise ConfigError((f"{path}: is larger than {MAX_BYTES >> 20} MiB: no config of this program",))
+    try:
+        return content.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1
+        line = before.count(b"\n") + 1
+        what = f"is not UTF-8 text: byte 0x{content[error.start]:02x}"
+        raise ConfigError((f"{path}:{line}:{column}: {what}",)) from None

@@ -1,0 +1,102 @@
+"""`failoverctl doctor`: the installation examined, line by line, with the command that mends each. Changes nothing."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import msgspec
+
+from failover_oneshot.check import state_path
+from failover_oneshot.config import loader as config
+from failover_oneshot.config.model import Config
+from failover_oneshot.ctl.commands.install import seen_from_here
+from failover_oneshot.ctl.doctor import files as doctor_files
+from failover_oneshot.ctl.doctor import machine as doctor_machine
+from failover_oneshot.ctl.doctor.rules import Level, Line, View, error, exit_code, ok
+from failover_oneshot.ctl.lib import options as installation
+from failover_oneshot.ctl.lib.terminal import Terminal
+from failover_oneshot.lib.redact import redact
+
+STYLES = {Level.OK: "good", Level.WARNING: "bold", Level.ERROR: "bad"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    installation.arguments(parser)
+    parser.epilog = (
+        "Reads only: no file, session or unit is changed.\n\n"
+        "examples:\n"
+        "  failoverctl doctor\n"
+        "  failoverctl doctor --json | jq '.lines[] | select(.level != \"ok\")'\n\n"
+        "exit codes: 0 all is ok, 1 there are warnings, 2 there are errors"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Examine everything; the exit code says how bad it is."""
+    lines = list(examine(options))
+    code = exit_code(lines)
+    if options.json:
+        facts = {"version": 1, "exit_code": code, "ok": code == 0, "lines": lines}
+        sys.stdout.write(msgspec.json.encode(facts).decode() + "\n")
+        return code
+    paper = Terminal(sys.stdout, os.environ)
+    width = max(len(line.topic) for line in lines)
+    for line in lines:
+        head = paper.style(f"{line.level:<8}", STYLES[line.level])
+        label, indent = f" {line.topic:<{width}}  ", " " * (8 + width + 3)
+        paper.paragraph(line.text, first=" " * 8 + label, rest=indent, head=head)
+        if line.mend:
+            paper.paragraph(f"→ {line.mend}", first=indent, rest=indent + "  ")
+    counts = [sum(line.level is level for line in lines) for level in (Level.ERROR, Level.WARNING)]
+    paper.say()
+    paper.say("All is well." if not any(counts) else f"{_count(counts[0], 'error')}, {_count(counts[1], 'warning')}.")
+    return code
+
+
+def examine(options: argparse.Namespace) -> Iterator[Line]:
+    """All lines, in the order in which one would look."""
+    now = datetime.now(UTC)
+    settings: Config | None = None
+    try:
+        file = config.find(options.config, os.environ)
+        settings = config.load(file, os.environ)
+    except config.ConfigError as problem:
+        missing = "no config:" in str(problem) or "no such file" in str(problem)
+        for text in problem.problems:
+            yield error("config", text, "failoverctl init" if missing else "correct it, then: failover-check --dry-run")
+    else:
+        yield ok("config", f"{file}: {_count(len(settings.accounts), 'account')}, method {settings.swap.method}")
+        yield from guarded("config", lambda: doctor_files.config_mode(file, settings))
+    if settings is None:
+        yield from guarded("tmux", lambda: doctor_machine.tmux(Config().tmux))
+        yield from guarded("clock", lambda: doctor_machine.clock(None, now))
+        yield from guarded("timer", lambda: doctor_machine.units_and_cadence(None, View(), None, now))
+        return
+    path = state_path(options.state, settings, os.environ)
+    view = seen_from_here(settings, file.absolute(), options.state, os.environ)
+    state, lines = doctor_files.state(settings, path, now)
+    yield from guarded("tmux", lambda: doctor_machine.tmux(settings.tmux))
+    yield from guarded("range", lambda: doctor_machine.sessions(settings))
+    yield from guarded("accounts", lambda: doctor_files.accounts_lines(settings, path, state))
+    yield from guarded("files", lambda: doctor_files.permissions(settings, path))
+    yield from guarded("told", lambda: doctor_files.told(settings))
+    yield from lines
+    yield from guarded("lock", lambda: doctor_files.lock(path, settings.state.lock_timeout))
+    yield from guarded("clock", lambda: doctor_machine.clock(state, now))
+    yield from guarded("timer", lambda: doctor_machine.units_and_cadence(settings, view, state, now))
+
+
+def guarded(topic: str, work: Callable[[], Iterator[Line]]) -> Iterator[Line]:
+    """The lines; what can not be examined is a line too, and the rest is examined all the same."""
+    try:
+        yield from work()
+    except Exception as problem:
+        yield error(topic, f"can not be examined: {type(problem).__name__}: {redact(str(problem))}",
+                    "mend what it names, or report it")  # fmt: skip
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

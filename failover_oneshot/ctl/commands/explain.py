@@ -1,0 +1,266 @@
+"""`failoverctl explain`: a text block by block, which rule fired on which line, and what a check would make of it."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from failover_oneshot.analysis.explain import CHROME, MENU, Explanation, Line, consequence, explain, in_words
+from failover_oneshot.ctl.lib import options as installation
+from failover_oneshot.ctl.lib.options import EXIT_REFUSED, EXIT_USAGE, Installation, log
+from failover_oneshot.ctl.lib.snapshot import Glance, glance
+from failover_oneshot.ctl.lib.status import next_of, would
+from failover_oneshot.ctl.lib.terminal import Terminal, elided, printable
+from failover_oneshot.ctl.lib.times import span
+from failover_oneshot.detection.classify import classify
+from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib.scrub import scrub
+from failover_oneshot.model import Evidence, Finding, Kind, Reading
+from failover_oneshot.observe import machine_zone
+from failover_oneshot.state.model import stamp
+from failover_oneshot.state.store import StoreError
+
+LIMIT = 4 * 1024 * 1024  # bytes of a text: some thousand screens
+STYLES = {Kind.OK: "good", Kind.WARNING: "warn", Kind.SERVER_ERROR: "warn"}
+
+
+class Text(Struct, frozen=True):
+    """What is explained: its name, the text, the pane's title, and what the pane's client recorded, if anything."""
+
+    name: str
+    text: str
+    title: str = ""
+    record: Reading | None = None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument("what", metavar="FILE|SESSION|-", nargs="?", help="a text file, a watched session, or stdin")
+    installation.arguments(parser)
+    parser.add_argument("--title", default="", help="for a text: the title of its pane (a spinner in it means busy)")
+    parser.add_argument("--at", metavar="TIME", help="for a text: when it was seen, such as 2026-11-23T10:23Z")
+    parser.add_argument("--save", metavar="DIR", help="keep the text there as a recording, without secrets")
+    installation.explained(
+        parser,
+        """
+        failoverctl explain ccl-auto-11
+        failoverctl explain tests/panes/quota/hit-5h-2h-80x24.txt
+        tmux capture-pane -pJ -t =ccl-auto-11: | failoverctl explain
+        failoverctl explain ccl-auto-11 --save tests/panes/quota
+        """,
+        "Grey is what is not looked at: chrome, earlier turns, blocks above the tail. Texts are explained without a "
+        "config too, by the built-in rules. A session is compared with what its client recorded and with what the "
+        "state remembers of it.",
+        "exit codes: 0; 1 no such file or session; 2 usage; 74 the state can not be read",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Explain it."""
+    site, _ = installation.find_or_default(options, os.environ)
+    installation.quiet()
+    what = options.what or ("" if sys.stdin.isatty() else "-")
+    if not what:
+        log.error("name a file or a session, or pipe a text in: failoverctl explain --help")
+        return EXIT_USAGE
+    try:
+        now = datetime.fromisoformat(options.at).astimezone(UTC) if options.at else installation.now()
+    except (ValueError, OverflowError):
+        log.error("--at: %r is no time: write it like 2026-11-23T10:23Z", options.at)
+        return EXIT_USAGE
+    if what != "-" and not os.path.lexists(what):
+        return _session(site, what, options)
+    try:
+        data = sys.stdin.buffer.read(LIMIT) if what == "-" else safefile.read_bounded(what, LIMIT)
+    except (OSError, ValueError) as error:
+        log.error("cannot read %s: %s", "stdin" if what == "-" else what, getattr(error, "strerror", None) or error)
+        return EXIT_REFUSED
+    text = Text("stdin" if what == "-" else what, data.decode(errors="replace").replace("\r\n", "\n"), options.title)
+    return _text(site, text, now, options)
+
+
+# --- a text ----------------------------------------------------------------------------------------------------------
+
+
+def _text(site: Installation, text: Text, now: datetime, options: argparse.Namespace) -> int:
+    told = explain(text.text, text.title, site.config.quota)
+    what = consequence(site.config, told.reading, now, machine_zone(os.environ))
+    if options.json:
+        facts = {"finding": what.finding, "needed": what.needed, "decision": what.decision, "confirmed": what.confirmed}
+        _json([(text, told)], facts)
+    else:
+        out = installation.paper()
+        _print(text, told, out)
+        _reading(told.reading, what.finding, now, out)
+        out.fact("Consequence", in_words(what))
+    return _save([text], options, site)
+
+
+# --- a session -------------------------------------------------------------------------------------------------------
+
+
+def _session(site: Installation, name: str, options: argparse.Namespace) -> int:
+    now = installation.now()
+    try:
+        seen = glance(site, now)
+    except StoreError as error:  # the screen can be explained all the same
+        log.error("%s", error)
+        return 74
+    session = None if seen.sight is None else next((s for s in seen.sight.observation.sessions if s.name == name), None)
+    if session is None or seen.sight is None or seen.findings is None:
+        return _nobody(name, seen)
+    finding = next(f for f in seen.findings if f.name == name)
+    told = []
+    for pane in session.panes:
+        if pane.text is None:
+            continue
+        reading = seen.sight.readings.get(pane.pane_id)
+        recorded = reading if reading is not None and reading.evidence is Evidence.TRANSCRIPT else None
+        text = Text(f"{name} {pane.pane_id}", pane.text, pane.title, recorded)
+        told.append((text, explain(pane.text, pane.title, site.config.quota)))
+    decision = seen.decision
+    if options.json:
+        _json(told, {"finding": finding, "decision": decision})
+    else:
+        out = installation.paper()
+        for text, pane_told in told:
+            _print(text, pane_told, out)
+            _reading(pane_told.reading, finding, now, out)
+            if text.record:
+                out.fact("Its records", f"say {text.record.kind}, and decide: {_rule(text.record)}")
+        if finding.error:
+            out.fact("Unreadable", finding.error, "warn")
+        _memory(finding, out)
+        if decision:
+            out.fact("A check now", would(next_of(seen.state, decision)))
+    return _save([text for text, _ in told], options, site)
+
+
+def _nobody(name: str, seen: Glance) -> int:
+    if seen.sight is None:
+        log.error("%s is no file, and %s", name, seen.notes[-1])
+        return EXIT_REFUSED
+    sessions = [s.name for s in seen.sight.observation.sessions]
+    known = ", ".join(sessions[:10]) + (f" and {len(sessions) - 10} more" if len(sessions) > 10 else "")
+    log.error("%s is neither a file nor a watched session that runs (there are: %s)", name, known or "none")
+    return EXIT_REFUSED
+
+
+def _memory(finding: Finding, out: Terminal) -> None:
+    """What the state adds: whether the hit counts."""
+    if not finding.blocked:
+        return
+    since = f"first seen {stamp(finding.first_seen)}" if finding.first_seen else ""
+    whose = f"a hit of {finding.account}" if finding.account else ""
+    verdict = "counts" if finding.counted else f"does not count: it {finding.why_not}"
+    out.fact("This session", "; ".join(filter(None, (verdict, whose, since))), "bad" if finding.counted else "warn")
+
+
+# --- printed ---------------------------------------------------------------------------------------------------------
+
+
+def _print(text: Text, told: Explanation, out: Terminal) -> None:
+    kind = "a client's screen" if told.structured else "plain text: each line is a block"
+    out.say(out.style(printable(f"{text.name}: {kind}{', busy' if told.busy else ''}"), "bold"))
+    width = out.width if out.interactive else 0
+    digits = len(str(len(told.lines)))
+    for line in told.lines:
+        label = "" if line.part == CHROME else line.part if line.first or line.part == MENU else ""
+        head = f"{line.number:>{digits}} {label:<8}│ "
+        body = printable(line.text)
+        body = elided(body, max(1, width - len(head))) if width else body
+        _line(line, head, body, digits, out)
+
+
+def _line(line: Line, head: str, body: str, digits: int, out: Terminal) -> None:
+    if line.fired:
+        out.say(out.style(head, "bold") + out.style(body, "bad"))
+    elif line.examined:
+        out.say(out.style(head, "dim") + body)
+    else:
+        out.say(out.style((head + body).rstrip(), "dim"))
+    if line.why and (line.examined or line.fired or line.part == "prompt"):
+        pointer = " " * digits + " " * 9 + "└ "
+        out.say(out.style(f"{pointer}{line.why}{'  ◂ decides' if line.fired else ''}", "bad" if line.fired else "dim"))
+
+
+def _rule(reading: Reading) -> str:
+    parts = [reading.rule, str(reading.limit or ""), f"“{reading.snippet}”" if reading.snippet else ""]
+    return ", ".join(filter(None, parts)) or "nothing stands against it"
+
+
+def _reading(reading: Reading, finding: Finding, now: datetime, out: Terminal) -> None:
+    out.say()
+    style = STYLES.get(reading.kind, "bad")
+    limit = f", limit {reading.limit}" if reading.limit else ""
+    out.fact("Kind", f"{reading.kind}{limit} (by {reading.evidence}{', busy' if reading.busy else ''})", style)
+    if reading.rule:
+        words = f", on “{reading.pattern}”" if reading.pattern else ""
+        out.fact("Rule", f"{reading.rule}{words}")
+    if reading.snippet:
+        out.fact("Message", reading.snippet)
+    if reading.reset_text:
+        at = finding.resets_at
+        left = (at - now).total_seconds() if at else 0.0
+        when = f"{stamp(at)}, {f'in {span(left)}' if left > 0 else f'{span(-left)} ago'}" if at else "no instant"
+        out.fact("Reset", f"“{reading.reset_text}”: {when}", "" if at else "warn")
+    elif reading.kind in {Kind.QUOTA, Kind.BILLING}:
+        out.fact("Reset", "none is given: such a hit has to be seen by two checks in a row")
+
+
+def _json(panes: list[tuple[Text, Explanation]], facts: Mapping[str, Any]) -> None:
+    rows = [
+        {
+            "source": text.name,
+            "structured": told.structured,
+            "busy": told.busy,
+            "prompt": told.prompt,
+            "draft": told.draft,
+            "reading": told.reading,
+            "record": text.record,
+            "lines": told.lines,
+        }
+        for text, told in panes
+    ]
+    installation.paper().say(msgspec.json.encode({"version": 1, "panes": rows, **facts}).decode())
+
+
+# --- kept as a recording ---------------------------------------------------------------------------------------------
+
+
+def _save(texts: list[Text], options: argparse.Namespace, site: Installation) -> int:
+    """Each text as a file of its own; one that is there already is never replaced."""
+    if options.save is None:
+        return 0
+    folder = Path(options.save)
+    home = os.environ.get("HOME", "")
+    for text in texts:
+        clean = scrub(text.text.rstrip("\n"), [home])
+        lines = clean.split("\n")
+        size = f"{max(map(len, lines))}x{len(lines)}"
+        stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(text.name).stem).strip("-") or "screen"
+        path = folder / f"{stem}-{size}.txt"
+        number = 1
+        while os.path.lexists(path):
+            number += 1
+            path = folder / f"{stem}-{size}-{number}.txt"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            safefile.write_atomic(path, f"{clean}\n".encode())
+        except (OSError, ValueError) as error:
+            log.error("cannot write %s: %s", path, getattr(error, "strerror", None) or error)
+            return EXIT_REFUSED
+        before, after = (classify(t, text.title, site.config.quota) for t in (text.text, clean))
+        if (before.kind, before.rule) != (after.kind, after.rule):
+            log.warning("without its secrets the text is read as %s, not as %s", after.kind, before.kind)
+        if not options.json:
+            out = installation.paper()
+            out.say()
+            out.fact("Kept as", f"{path}: look through it for what is private before it is shared")
+    return 0

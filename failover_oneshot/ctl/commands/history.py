@@ -1,0 +1,115 @@
+"""`failoverctl history`: what was swapped when, and on what evidence."""
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from failover_oneshot.ctl.lib import options as installation
+from failover_oneshot.ctl.lib.options import EXIT_USAGE, told
+from failover_oneshot.ctl.lib.terminal import Terminal
+from failover_oneshot.ctl.lib.times import ago, instant
+from failover_oneshot.model import Outcome
+
+FEW = 20
+STYLES = {Outcome.SWAPPED: "good", Outcome.RESUMED: "good", Outcome.FAILED: "bad", Outcome.WAITING: "warn"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    installation.arguments(parser)
+    parser.add_argument("--since", metavar="TIME", help="from then on: 2h, 3d, today, 2026-11-24, 2026-11-24T10:00Z")
+    parser.add_argument("-n", "--last", metavar="N", type=int, help=f"so many of the newest (default {FEW}; 0: all)")
+    installation.explained(
+        parser,
+        """
+        failoverctl history                 the last 20 events, the newest at the end
+        failoverctl history --since today
+        failoverctl history --json | jq '.entries[] | select(.outcome == "failed")'
+        """,
+        "The state keeps state.history events: swaps, restarts on the account that became free, failed attempts, and "
+        "how long no account was free. With --since, and with --json, all that fit are printed.",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print it."""
+    site = installation.find(options, os.environ)
+    now = installation.now()
+    out = installation.paper()
+    try:
+        since = instant(options.since, now) if options.since else None
+    except ValueError as error:
+        installation.log.error("--since: %s", error)
+        return EXIT_USAGE
+    state, notes, code = told(site.peek(now))
+    entries = [e for e in state.history if since is None or ((at := _at(e)) is not None and at >= since)]
+    wanted = options.last if options.last is not None else 0 if since or options.json else FEW
+    shown = entries[-wanted:] if wanted > 0 else entries
+    if options.json:
+        out.say(msgspec.json.encode({"version": 1, "total": len(state.history), "entries": shown}).decode())
+        return code
+    for note in notes:
+        out.fact("Note", note, "warn")
+    if len(shown) < len(entries):
+        out.say(out.style(f"… {len(entries) - len(shown)} older ones: -n 0 prints all", "dim"))
+    for entry in shown:
+        _print(entry, now, out)
+    if not shown:
+        out.say("nothing was swapped yet" if not state.history else "nothing was swapped in that time")
+    return code
+
+
+def _at(entry: Mapping[str, Any]) -> datetime | None:
+    """When that was; None where somebody else wrote something else."""
+    try:
+        at = datetime.fromisoformat(str(entry.get("at")))
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _print(entry: Mapping[str, Any], now: datetime, out: Terminal) -> None:
+    at = _at(entry)
+    when = f"{at:%Y-%m-%d %H:%MZ} ({ago(at, now)})" if at else str(entry.get("at") or "at an unknown time")
+    outcome = str(entry.get("outcome") or "unknown")
+    style = STYLES.get(Outcome(outcome), "") if outcome in set(Outcome) else ""
+    out.say(f"{when}  {out.style(outcome, style)}{_move(entry)}")
+    for text in _details(entry):
+        out.paragraph(text, first="  ", rest="  ")
+
+
+def _move(entry: Mapping[str, Any]) -> str:
+    before, after = entry.get("from"), entry.get("to")
+    if entry.get("outcome") == Outcome.RESUMED:
+        return f"  on {after}"
+    return f"  {before or 'no account'} → {after}" if after else f"  {before or ''}".rstrip()
+
+
+def _details(entry: Mapping[str, Any]) -> Iterator[str]:
+    if entry.get("reason"):
+        yield str(entry["reason"])
+    hits, sessions, rejected = entry.get("hits"), entry.get("sessions"), entry.get("rejected")
+    if isinstance(hits, list):
+        by_words: dict[str, list[str]] = {}
+        for hit in hits:
+            if isinstance(hit, Mapping) and hit.get("snippet"):
+                by_words.setdefault(str(hit["snippet"]), []).append(str(hit.get("session")))
+        for words, names in by_words.items():
+            yield f"“{words}” on {_few(names)}"
+    if isinstance(sessions, Mapping):
+        by_what: dict[str, list[str]] = {}
+        for name, what in sessions.items():
+            by_what.setdefault(str(what), []).append(str(name))
+        for what, names in by_what.items():
+            yield f"{what}: {_few(names)}"
+    if isinstance(rejected, Mapping):
+        for name, why in rejected.items():
+            yield f"{name} was rejected: {why}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

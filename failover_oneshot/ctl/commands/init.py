@@ -1,0 +1,218 @@
+"""`failoverctl init`: a configuration from the sessions and the login that are here; nothing else is changed."""
+
+import argparse
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from failover_oneshot.accounts import credentials
+from failover_oneshot.accounts import json_document as jsontext
+from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE
+from failover_oneshot.agents.claude import processes as clients
+from failover_oneshot.config import loader as config
+from failover_oneshot.config import schema
+from failover_oneshot.config.model import Tmux as TmuxSettings
+from failover_oneshot.ctl.lib import proposal
+from failover_oneshot.ctl.lib.proposal import AmbiguousError, Facts, Proposal, Running
+from failover_oneshot.ctl.lib.terminal import Terminal
+from failover_oneshot.ctl.systemd.units import BASE_PATH
+from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.tmux.client import Tmux, TmuxError
+from failover_oneshot.tmux.formats import Row, is_shell
+
+EXIT_NOT_DONE = 1
+ACCOUNTS = "~/.claude-accounts"
+_NAME = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9._@+-]{0,63}")
+_LIMIT = 8 << 20  # bytes: the client's settings grow
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument(
+        "--config", metavar="PATH", help="the file to write (default: ~/.config/failover/failover.yaml)"
+    )
+    parser.add_argument("--prefix", help="the names of the pool's sessions up to their number, such as ccl-auto-")
+    parser.add_argument("--accounts", metavar="NAMES", help="names for the accounts, in order: main,backup")
+    parser.add_argument("--socket-path", metavar="PATH", help="the tmux server's socket (default: as tmux finds it)")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be written where, and write nothing")
+    parser.add_argument("--stdout", action="store_true", help="print the configuration alone, and write nothing")
+    parser.epilog = (
+        "Looks at the sessions of the tmux server (their names and programs, not their\n"
+        "screens) and at the client's login (whose it is). A file that exists is never\n"
+        "written over.\n\n"
+        "examples:\n"
+        "  failoverctl init --dry-run\n"
+        "  failoverctl init --prefix agent- --accounts work,private\n\n"
+        "exit codes: 0 done, 1 nothing was written (the file exists, or it is not clear\n"
+        "which sessions are the pool), 69 tmux is not installed"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it."""
+    paper = Terminal(sys.stderr if options.stdout else sys.stdout, os.environ)
+    target = _target(options.config, os.environ)
+    try:
+        facts, notes = _facts(options, os.environ)
+    except AmbiguousError as error:
+        paper.paragraph(f"nothing written: {error}", first="", rest="")
+        return EXIT_NOT_DONE
+    text = proposal.render(facts, schema.sentences())
+    code = 0
+    if options.stdout:
+        sys.stdout.write(text)
+    elif os.path.lexists(target):
+        paper.paragraph(f"nothing written: {target} exists, and is never written over. See what init would "
+                        "write: failoverctl init --stdout", first="", rest="")  # fmt: skip
+        return EXIT_NOT_DONE
+    elif options.dry_run:
+        paper.say(f"would write {target}:\n")
+        paper.say(text)
+    elif problem := publish(target, text):
+        paper.say(f"nothing written: {problem}")
+        code = EXIT_NOT_DONE
+    else:
+        paper.say(f"wrote {target}")
+    for note in notes:
+        paper.paragraph(note, first="", rest="  ")
+    return code
+
+
+def _target(explicit: str | None, environ: Mapping[str, str]) -> Path:
+    """The file to write: where the search of `config.find` begins."""
+    if named := explicit or environ.get("FAILOVER_CONFIG"):
+        return Path(named).absolute()
+    xdg = environ.get("XDG_CONFIG_HOME", "")
+    folder = Path(xdg) if xdg.startswith("/") else Path(environ.get("HOME", "/"), ".config")
+    return folder / "failover/failover.yaml"
+
+
+def publish(target: Path, text: str) -> str | None:
+    """Write a file that does not exist, whole or not at all, once it has passed the check; why not, if not."""
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = safefile.write_temporary(target, text.encode())
+        try:
+            config.load(temporary, os.environ)
+            os.link(temporary, target)  # unlike a rename it refuses a name that is taken meanwhile
+            safefile.sync_folder(target.parent)
+        finally:
+            safefile.remove(temporary)
+    except config.ConfigError as error:
+        return f"what it would say is refused: {error}".replace(str(temporary), str(target))
+    except OSError as error:
+        return f"{target}: {error.strerror}"
+    return None
+
+
+def _facts(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Facts, list[str]]:
+    """What is here, and what to tell the operator. Raises AmbiguousError and TmuxError."""
+    home = environ.get("HOME", "/")
+    tmux = _tmux(options.socket_path, environ)
+    settings = TmuxSettings(socket_path=tmux.get("socket_path"))
+    rows = Tmux(settings, environ).rows()
+    folder = Path(environ.get("CLAUDE_CONFIG_DIR") or f"{home}/.claude")
+    found = proposal.propose(list(_running(rows or (), folder)), options.prefix)
+    swap = {}
+    if folder != Path(home, ".claude"):
+        swap = {"claude_dir": _homed(folder, home), "claude_json": _homed(folder / ".claude.json", home)}
+    live = _identity(folder / ".claude.json" if swap else Path(home, ".claude.json"), credentials.IDENTITY)
+    logged_in = (document := _document(folder / CREDENTIALS)) and credentials.tokens_of(document) is not None
+    accounts, stored = _accounts(options.accounts, live, Path(home))
+    facts = Facts(
+        proposal=found,
+        accounts=tuple((name, f"{ACCOUNTS}/{name}", remark) for name, remark in accounts),
+        swap=swap,
+        tmux={key: value if key == "binary" else _homed(Path(value), home) for key, value in tmux.items()},
+    )
+    notes = [_pool_note(found, server=rows is not None), *found.notes]
+    notes += [f"dedicated, watched and never touched: {', '.join(found.dedicated)}"] if found.dedicated else []
+    if not stored:
+        first, *others = (name for name, _ in accounts)
+        if logged_in:
+            whose = f" (that of {live.email})" if live and live.email else ""
+            notes.append(f"next: failoverctl accounts add {first}    # captures the login that is live now{whose}")
+        else:
+            notes.append(f"next: log in with the client, then: failoverctl accounts add {first}")
+        notes += [f"then log in as the other account, and: failoverctl accounts add {name}" for name in others]
+    notes.append("then: failover-check --dry-run, failoverctl install")
+    return facts, notes
+
+
+def _pool_note(found: Proposal, *, server: bool) -> str:
+    if not found.indices:
+        why = "no session of a pool was found" if server else "no tmux server is running"
+        return f"{why}: prefix, start_index and max are examples, change them to yours"
+    first, last = found.indices[0], found.indices[-1]
+    return f"pool: {found.prefix}{first} … {found.prefix}{last} ({len(found.indices)} sessions)"
+
+
+def _tmux(socket_path: str | None, environ: Mapping[str, str]) -> dict[str, str]:
+    """What of the section the timer could not know: a socket that is not tmux's default one, a program not in $PATH."""
+    found = {}
+    here = socket_path or environ.get("TMUX", "").rpartition(",")[0].rpartition(",")[0]
+    if not here and (tmpdir := environ.get("TMUX_TMPDIR")):
+        here = f"{tmpdir}/tmux-{os.getuid()}/default"
+    if here and os.path.realpath(here) != os.path.realpath(f"/tmp/tmux-{os.getuid()}/default"):  # noqa: S108 - tmux's own
+        found["socket_path"] = os.path.abspath(here)  # noqa: PTH100
+    program = shutil.which("tmux", path=environ.get("PATH"))
+    if program is None:
+        raise TmuxError("tmux is not installed: apt install tmux")
+    folders = [folder.replace("%h", environ.get("HOME", "/")) for folder in BASE_PATH]
+    if not any(os.access(f"{folder}/tmux", os.X_OK) for folder in folders):
+        found["binary"] = program
+    return found
+
+
+def _running(rows: Iterable[Row], claude_dir: Path) -> Iterable[Running]:
+    """The sessions, each with the pane that an agent runs in, if one does."""
+    by_name: dict[str, list[Row]] = {}
+    for row in rows:
+        by_name.setdefault(row.session_name, []).append(row)
+    owners = clients.clients_of(
+        (row.pane.pid for found in by_name.values() for row in found), clients.find_clients(claude_dir)
+    )
+    for name, found in sorted(by_name.items()):
+        panes = [row.pane for row in found if not row.pane.dead]
+        agents = [p for p in panes if p.pid in owners or proposal.is_agent(p.command, p.title)]
+        pane = min(agents or panes, key=lambda p: (is_shell(p.command), not p.active), default=None)
+        known = pane is not None and proposal.restartable(pane.start_command)
+        yield Running(name=name, agent=bool(agents), start_known=known)
+
+
+def _accounts(names: str | None, live: credentials.Identity | None, home: Path) -> tuple[list[tuple[str, str]], bool]:
+    """Each account's name and remark, the live one first; whether their stores are there already."""
+    stores = {}
+    try:
+        folders = sorted((home / ACCOUNTS.removeprefix("~/")).iterdir())
+    except OSError:
+        folders = []
+    for folder in folders:
+        if _NAME.fullmatch(folder.name) and (folder / CREDENTIALS).is_file():
+            stores[folder.name] = _identity(folder / IDENTITY_FILE, None)
+    if stores and not names:
+        mine = [name for name, who in stores.items() if who and live and who.same(live)]
+        order = [*mine, *(name for name in stores if name not in mine)]
+        return [(name, who.email if (who := stores[name]) else "") for name in order], True
+    chosen = [name for name in (names or "").split(",") if name] or ["main", "backup"]
+    return [(name, live.email if live and i == 0 else "") for i, name in enumerate(chosen)], False
+
+
+def _identity(path: Path, key: str | None) -> credentials.Identity | None:
+    document = _document(path)
+    block = document.get(key) if document and key else document
+    return credentials.identity_of(block) if isinstance(block, dict) else None
+
+
+def _document(path: Path) -> dict[str, object] | None:
+    try:
+        return dict(jsontext.parse(safefile.read_bounded(path, _LIMIT)).values)
+    except (OSError, ValueError):
+        return None
+
+
+def _homed(path: Path, home: str) -> str:
+    return f"~/{path.relative_to(home)}" if home != "/" and path.is_relative_to(home) else str(path)

@@ -1,0 +1,171 @@
+"""`failoverctl simulate`: strategies, thresholds and cooldowns compared over a simulated month."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from itertools import product
+from typing import TypeVar
+
+from failover_oneshot.analysis.simulate import Load, Policy, Result, encode, simulate, work
+from failover_oneshot.config.model import Config, Strategy
+from failover_oneshot.ctl.lib import options as installation
+from failover_oneshot.ctl.lib.terminal import Cell, Terminal
+from failover_oneshot.ctl.lib.times import duration, span
+
+T = TypeVar("T")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    usual = Load()
+    parser.add_argument("--strategy", metavar="LIST", type=_several(Strategy), help="default: all four")
+    parser.add_argument("--threshold", metavar="LIST", type=_several(_count), help="pool_threshold (default: config's)")
+    parser.add_argument("--cooldown", metavar="LIST", type=_several(duration), help="default: the config's")
+    parser.add_argument("--accounts", metavar="N", type=_count, help="default: the config's, else 3")
+    parser.add_argument("--sessions", metavar="N", type=_count, help="default: pool.autonomous.max")
+    parser.add_argument("--load", metavar="SHARE", type=_share, default=usual.busy, help="of its time a session works")
+    parser.add_argument("--five-hour", metavar="HOURS", type=_hours, default=usual.five_hour,
+                        help=f"session-hours in a 5-hour window (default {usual.five_hour:g})")  # fmt: skip
+    parser.add_argument("--weekly", metavar="HOURS", type=_hours, default=usual.weekly,
+                        help=f"session-hours in a week (default {usual.weekly:g})")  # fmt: skip
+    parser.add_argument("--unknown", metavar="SHARE", type=_zero_to_one, default=usual.unknown,
+                        help="of the hits that tell no reset time (default 0)")  # fmt: skip
+    parser.add_argument("--days", metavar="N", type=_hours, default=usual.days, help="default 30")
+    parser.add_argument("--seed", metavar="N", type=int, default=usual.seed, help="another month (default 1)")
+    installation.arguments(parser)
+    installation.explained(
+        parser,
+        """
+        failoverctl simulate
+        failoverctl simulate --strategy ordered --threshold 1,2,4 --cooldown 1m,30m
+        failoverctl simulate --accounts 2 --sessions 10 --load 0.3 --unknown 0.2
+        """,
+        "Each check is decided by the code that decides the real ones. A session-hour is an hour of one session at "
+        "work; how many an account holds is for you to measure. Everything follows from the seed: the same command "
+        "prints the same table, and every row met the same work.",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Simulate each combination, and print the best first."""
+    site, _ = installation.find_or_default(options, os.environ)
+    config = site.config
+    load = Load(
+        accounts=options.accounts or len([a for a in config.accounts if a.enabled]) or Load().accounts,
+        sessions=options.sessions or min(config.pool.autonomous.max, 200),
+        busy=options.load,
+        five_hour=options.five_hour,
+        weekly=options.weekly,
+        unknown=options.unknown,
+        days=options.days,
+        seed=options.seed,
+    )
+    results = _results(config, load, options)
+    out = installation.paper()
+    if options.json:
+        out.say(encode(load, results))
+    else:
+        _print(load, results, out)
+    return 0
+
+
+def _results(config: Config, load: Load, options: argparse.Namespace) -> list[Result]:
+    policies = [
+        Policy(strategy=strategy, threshold=threshold, cooldown=cooldown)
+        for strategy, threshold, cooldown in product(
+            options.strategy or list(Strategy),
+            options.threshold or [config.quota.pool_threshold],
+            options.cooldown or [float(config.quota.reactivate_cooldown)],
+        )
+    ]
+    masks = work(load, float(config.quota.poll_interval))
+    results = []
+    for number, policy in enumerate(policies, start=1):
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{number} of {len(policies)} …\x1b[K")
+            sys.stderr.flush()
+        results.append(simulate(config, load, policy, masks))
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+    return sorted(results, key=lambda r: (r.stalled + r.restarting, r.swaps))
+
+
+def _print(load: Load, results: list[Result], out: Terminal) -> None:
+    wanted = results[0].wanted
+    out.paragraph(
+        f"accounts: {load.accounts}, each of {load.five_hour:g} session-hours in 5 h and {load.weekly:g} in a week; "
+        f"sessions: {load.sessions}, at work {load.busy:.0%} of the time, which is {wanted:g} session-hours in "
+        f"{load.days:g} days",
+        first="",
+        rest="",
+    )
+    out.say()
+    head = ("STRATEGY", "THRESHOLD", "COOLDOWN", "STALLED", "SHARE", "POOL", "WAITED", "SWAPS")
+    rows: list[tuple[Cell, ...]] = [head]
+    for number, result in enumerate(results):
+        lost = result.stalled + result.restarting
+        style = "good" if number == 0 and len(results) > 1 else ""
+        rows.append(
+            (
+                (str(result.policy.strategy), style),
+                str(result.policy.threshold),
+                span(result.policy.cooldown),
+                (f"{lost:.1f}h", style),
+                (f"{lost / max(wanted, 0.1):.1%}", style),
+                f"{result.pool_stalled:.1f}h",
+                f"{result.waited:.1f}h",
+                str(result.swaps),
+            )
+        )
+    out.table(rows, indent="", cut=False)
+    out.say()
+    out.paragraph(
+        "stalled: session-hours of work that were wanted and not done, blocked or restarting; pool: hours in "
+        "which all that wanted to work were blocked; waited: hours in which no account was free.",
+        first="",
+        rest="",
+        style="dim",
+    )
+
+
+def _several(convert: Callable[[str], T]) -> Callable[[str], list[T]]:
+    """For argparse: a list, parted by commas."""
+
+    def several(text: str) -> list[T]:
+        try:
+            return [convert(part.strip()) for part in text.split(",")]
+        except ValueError:
+            known = f"; there are: {', '.join(Strategy)}" if convert is Strategy else ""
+            raise argparse.ArgumentTypeError(f"{text!r} is no such list{known}") from None
+
+    return several
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1000:
+        raise argparse.ArgumentTypeError("it has to be between 1 and 1000")
+    return number
+
+
+def _hours(text: str) -> float:
+    return _between(text, 0.01, 100_000)
+
+
+def _share(text: str) -> float:
+    return _between(text, 0.01, 1)
+
+
+def _zero_to_one(text: str) -> float:
+    return _between(text, 0, 1)
+
+
+def _between(text: str, least: float, most: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} has to be a number from {least:g} to {most:g}")
+    return number

@@ -1,0 +1,60 @@
+"""`failoverctl swap`: a check in which the operator decides. Look, lock, journal and steps are those of a check."""
+
+import argparse
+import logging
+import os
+
+from failover_oneshot.check import check
+from failover_oneshot.ctl.lib import options as installation
+from failover_oneshot.ctl.lib.options import EXIT_REFUSED
+from failover_oneshot.decision.manual import NothingDoneError, Order
+from failover_oneshot.model import Outcome
+from failover_oneshot.report import Report, to_json, to_sentence
+from failover_oneshot.state.model import seconds
+
+log = logging.getLogger("failover")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    installation.arguments(parser)
+    parser.add_argument("--to", metavar="NAME", help="the account (default: the one that the strategy picks)")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="say what would be done, and change nothing")
+    parser.add_argument(
+        "--force", action="store_true", help="also to an exhausted or disabled account, and beyond swap.max_per_hour"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="log every session and step")
+    installation.explained(
+        parser,
+        """
+        failoverctl swap --dry-run       which account is next, which sessions restart
+        failoverctl swap --to backup     also while paused or in a cooldown
+        """,
+        "The sessions are restarted as after any swap. A swap that an earlier run left unfinished is finished first.",
+        "exit codes: 0 swapped, or already there; 1 refused or failed; 2 no such account; else those of failover-check",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it."""
+    if not options.verbose:
+        log.setLevel(logging.WARNING)
+    site = installation.find(options, os.environ)
+    order = Order(to=options.to, force=options.force)
+    try:
+        report = check(site.config, site.state_file, dry_run=options.dry_run, environ=os.environ, order=order)
+    except NothingDoneError as nothing:
+        if nothing.exit_code:
+            log.error("%s", nothing)
+        else:
+            now = seconds(installation.now())
+            still = Report(
+                outcome=Outcome.OK, reason=str(nothing), dry_run=options.dry_run, at=now, active_account=options.to
+            )
+            installation.paper().say(to_json(still) if options.json else str(nothing))
+        return nothing.exit_code
+    installation.paper().say(to_json(report) if options.json else to_sentence(report))
+    if options.to and report.swap and report.active_account != options.to and not report.exit_code:
+        log.error("an earlier swap was finished first: run this again for the swap to %s", options.to)
+        return EXIT_REFUSED
+    return report.exit_code

@@ -1,0 +1,203 @@
+"""`failoverctl task`: add, list, show, cancel and retry tasks. It needs no lock: see `spool`."""
+
+import argparse
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from failover_oneshot.config import loader as config
+from failover_oneshot.config.loader import ConfigError
+from failover_oneshot.ctl.lib import options as installation
+from failover_oneshot.state.model import seconds
+from failover_oneshot.tasks import task as tasks
+from failover_oneshot.tasks import text as tasktext
+from failover_oneshot.tasks.spool import DONE, FAILED, FOLDERS, MAX_TEXT, QUEUE, RUNNING, Gone, Spool, SpoolError
+from failover_oneshot.tasks.task import Record
+from failover_oneshot.tasks.text import printable
+
+EXAMPLES = """
+    failoverctl task add prompt.md          a file's text as a task
+    echo 'fix it' | failoverctl task add --dir ~/src/parser --priority 5
+    failoverctl task list                   what waits, runs and has failed
+    failoverctl task retry 20261125T1040    by the beginning of its name
+"""
+
+
+WORDS = {
+    "add": "put a task into the queue",
+    "list": "list the tasks that run, wait or have failed",
+    "show": "show a task's record and its text",
+    "cancel": "take a task back: it goes to failed/",
+    "retry": "put a task that has failed, or is done, into the queue again",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    installation.explained(parser, EXAMPLES, "Dropping a file into the spool's queue/ does as well: docs/dispatch.md.")
+    words = parser.add_subparsers(dest="what", metavar=" | ".join(WORDS), required=True)
+    add, listing, show, cancel, retry = (
+        words.add_parser(word, help=text, description=f"{text[0].upper()}{text[1:]}.") for word, text in WORDS.items()
+    )
+    add.add_argument("file", metavar="FILE", nargs="?", default="-", help="the prompt; - (the default): standard input")
+    add.add_argument("--dir", metavar="WORKDIR", help="only for a session that works in this folder")
+    add.add_argument("--priority", metavar="N", type=int, default=0, help="higher first (default 0)")
+    listing.add_argument("--all", action="store_true", help="those that are done, too")
+    for named in (show, cancel, retry):
+        named.add_argument("task", metavar="TASK", help="its name, or the beginning of it")
+    installation.arguments(parser)
+    for each in (add, listing, show, cancel, retry):  # before the word and after it
+        installation.arguments(each)
+        for action in each._actions:
+            if action.dest in {"config", "state", "json"}:
+                action.default = argparse.SUPPRESS
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; 1 when it can not be done, 2 for a task that does not exist, 78 without a spool in the config."""
+    where = config.find(options.config, os.environ)
+    settings = config.load(where, os.environ)
+    if settings.dispatch.spool is None:
+        raise ConfigError((f"{where}: dispatch.spool is not set: name a folder for the tasks",))
+    spool = Spool(settings.dispatch.spool)
+    try:
+        if options.what == "add":
+            spool.prepare()
+            return _add(spool, options)
+        spool.verify()
+        if options.what == "list":
+            return _list(spool, options)
+        return _COMMANDS[options.what](spool, options, *_find(spool, options))
+    except (SpoolError, ValueError) as error:
+        return _failed(options, str(error))
+    except LookupError as error:
+        return _failed(options, str(error.args[0]), 2)
+    except Gone:
+        return _failed(options, "a check has just moved it: see `failoverctl task list`")
+    except OSError as error:
+        return _failed(options, f"{error.filename or settings.dispatch.spool}: {error.strerror}")
+
+
+def _failed(options: argparse.Namespace, why: str, code: int = 1) -> int:
+    print(f"task {options.what}: {why}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _add(spool: Spool, options: argparse.Namespace) -> int:
+    if options.file == "-":
+        data = sys.stdin.buffer.read(MAX_TEXT + 1)
+    else:
+        with Path(options.file).open("rb") as file:
+            data = file.read(MAX_TEXT + 1)
+    if len(data) > MAX_TEXT:
+        raise ValueError(f"it is larger than {MAX_TEXT >> 20} MiB")
+    tasktext.decode(data)
+    folder = os.path.realpath(Path(options.dir).expanduser()) if options.dir else None
+    if folder and not Path(folder).is_dir():
+        raise ValueError(f"{folder} is not a folder")
+    now = datetime.now(UTC)
+    name = f"{now:%Y%m%dT%H%M%S}-{os.urandom(4).hex()}"
+    spool.add(name, data, Record(submitted_at=now, priority=options.priority, dir=folder))
+    _print(options, {"task": name, "state": QUEUE}, name)
+    return 0
+
+
+def _list(spool: Spool, options: argparse.Namespace) -> int:
+    rows = []
+    for state in (RUNNING, QUEUE, FAILED, *([DONE] if options.all else [])):
+        names = spool.names(state)
+        if state == QUEUE:
+            names = [task.name for task in sorted(spool.queued(datetime.now(UTC)), key=lambda task: task.rank)]
+        rows += [_facts(spool, state, name) for name in names]
+    if options.json:
+        print(msgspec.json.encode({"version": 1, "tasks": rows}).decode())  # noqa: T201
+        return 0
+    now = datetime.now(UTC)
+    for row in rows:
+        about = [row["session"] or "", f"priority {row['priority']}" if row["priority"] else "", row["why"]]
+        facts = ", ".join(fact for fact in about if fact)
+        print(f"{row['state']:8}{row['task']}  {_age(row, now):>5}  {row['text']}{f'  ({facts})' if facts else ''}")  # noqa: T201
+    if not rows:
+        print("no tasks")  # noqa: T201
+    return 0
+
+
+def _age(row: dict[str, Any], now: datetime) -> str:
+    at = row["finished_at"] or row["handed_out_at"] or row["submitted_at"]
+    passed = max(0, int((now - at).total_seconds())) if at else 0
+    size, unit = next(((s, u) for s, u in ((86400, "d"), (3600, "h"), (60, "m")) if passed >= s), (1, "s"))
+    return f"{passed // size}{unit}" if at else ""
+
+
+def _facts(spool: Spool, state: str, name: str) -> dict[str, Any]:
+    record = spool.record(state, name)
+    try:
+        text = " ".join(spool.text(state, name)[:400].split())
+    except (ValueError, OSError, Gone) as error:
+        text = "" if isinstance(error, Gone) else f"[{error}]"
+    facts: dict[str, Any] = msgspec.structs.asdict(record)
+    return {"task": printable(name), "state": state, "text": printable(text[:60]), **facts}
+
+
+def _show(spool: Spool, options: argparse.Namespace, state: str, name: str) -> int:
+    facts = _facts(spool, state, name)
+    try:
+        facts["text"] = spool.text(state, name)
+    except ValueError as error:
+        facts["text"] = None
+        facts["problem"] = str(error)
+    if options.json:
+        print(msgspec.json.encode({"version": 1, **facts}).decode())  # noqa: T201
+        return 0
+    text = facts.pop("text")
+    print(msgspec.json.format(msgspec.json.encode(facts), indent=2).decode())  # noqa: T201
+    print(text if text is not None else f"[{facts['problem']}]")  # noqa: T201
+    return 0
+
+
+def _cancel(spool: Spool, options: argparse.Namespace, state: str, name: str) -> int:
+    if state not in {QUEUE, RUNNING}:
+        raise ValueError(f"{printable(name)} is in {state}/ already")
+    record, now = spool.record(state, name), seconds(datetime.now(UTC))
+    said = "cancelled by the operator"
+    if state == RUNNING:
+        said += f"; {record.session or 'its session'} may go on with it: nothing is typed there"
+    new = spool.move(name, state, FAILED, tasks.ended(record, "cancelled", said, now))
+    _print(options, {"task": printable(new), "state": FAILED, "why": said}, f"{printable(new)}: {said}")
+    return 0
+
+
+def _retry(spool: Spool, options: argparse.Namespace, state: str, name: str) -> int:
+    if state not in {FAILED, DONE}:
+        raise ValueError(f"{printable(name)} is in {state}/: only what has failed or is done can be tried again")
+    spool.text(state, name)  # what can't be a task stays where it is
+    new = spool.move(name, state, QUEUE, tasks.anew(spool.record(state, name), seconds(datetime.now(UTC))))
+    _print(options, {"task": printable(new), "state": QUEUE}, f"{printable(new)} is in the queue again")
+    return 0
+
+
+_COMMANDS = {"show": _show, "cancel": _cancel, "retry": _retry}
+
+
+def _find(spool: Spool, options: argparse.Namespace) -> tuple[str, str]:
+    """The state and the name of the task that is meant. Raises LookupError when there is none, or several."""
+    everywhere = [(state, name) for state in FOLDERS for name in spool.names(state)]
+    exact = [found for found in everywhere if found[1] == options.task]
+    found = exact or [found for found in everywhere if found[1].startswith(options.task)]
+    if not found:
+        raise LookupError(f"there is no task {printable(options.task)}")
+    if len(found) > 1 and options.what != "show":  # the same name may be done, and wait anew
+        fitting = {"cancel": (QUEUE, RUNNING), "retry": (FAILED, DONE)}[options.what]
+        found = [one for one in found if one[0] in fitting] or found
+    if len(found) > 1:
+        listed = ", ".join(f"{state}/{printable(name)}" for state, name in found[:5])
+        raise LookupError(f"{printable(options.task)} may be {listed}: say more of its name")
+    return found[0]
+
+
+def _print(options: argparse.Namespace, facts: dict[str, Any], line: str) -> None:
+    print(msgspec.json.encode({"version": 1, **facts}).decode() if options.json else line)  # noqa: T201

@@ -1,0 +1,64 @@
+"""`failoverctl uninstall`: the timer stopped, its units taken away; configuration, state and logins stay."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from failover_oneshot.cli import EXIT_UNAVAILABLE
+from failover_oneshot.ctl.systemd import programs, steps, units
+from failover_oneshot.ctl.systemd.steps import Step
+from failover_oneshot.ctl.systemd.units import TIMER
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and change nothing")
+    parser.add_argument("--json", action="store_true", help="print the steps as one JSON object")
+    parser.epilog = (
+        "Sessions, configuration, state, stores and drop-ins stay as they are. A unit\n"
+        "that install did not write is left alone. May be repeated.\n\n"
+        "example:\n"
+        "  failoverctl uninstall && pipx uninstall failover-oneshot\n\n"
+        "exit codes: 0 done, 1 a step failed, 69 there is no systemd user manager"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it."""
+    folder = steps.unit_folder(os.environ)
+    found = [name for name in programs.UNITS if os.path.lexists(folder / name)]
+    if found and (why := programs.no_manager()):
+        sys.stderr.write(f"no systemd user manager answers here ({why}): log in as the user, and try again\n")
+        return EXIT_UNAVAILABLE
+    try:
+        todo = plan(folder)
+    except OSError as error:
+        sys.stderr.write(f"the units can not be read: {error}\n")
+        return steps.EXIT_FAILED
+    kept = [name for name in programs.UNITS if (folder / f"{name}.d").is_dir()]
+    notes = [f"Your drop-ins for {' and '.join(kept)} in {folder} stay."] if kept else []
+    notes += ["Configuration, state, stores and sessions stay as they are."]
+    return steps.perform(todo, notes, dry_run=options.dry_run, as_json=options.json)
+
+
+def plan(folder: Path) -> list[Step]:
+    """The steps from what is there to nothing. OSError when a unit can not be read."""
+    todo, removals = [], []
+    for name in programs.UNITS:
+        path = folder / name
+        if not os.path.lexists(path):
+            removals.append(Step(already=f"there is no {path}"))
+        elif path.is_symlink() or not units.is_ours(steps.read(path) or "", programs.template(name)):
+            removals.append(Step(already=f"{path} was not written by install: left alone"))
+        else:
+            removals.append(Step(remove=path))
+    known = programs.properties(TIMER, "UnitFileState", "ActiveState")
+    if known.get("ActiveState") == "active" or known.get("UnitFileState") == "enabled":
+        todo.append(Step(run=("systemctl", "--user", "disable", "--now", TIMER)))
+    else:
+        todo.append(Step(already=f"{TIMER} is neither enabled nor running"))
+    todo += removals
+    if any(step.remove for step in removals):
+        todo.append(Step(run=("systemctl", "--user", "daemon-reload")))
+    return todo

@@ -1,0 +1,1 @@
+"""`failoverctl demo`: a throwaway installation and what it must show."""

@@ -1,0 +1,1 @@
+"""`failoverctl doctor`: what it collects, and what it makes of that."""

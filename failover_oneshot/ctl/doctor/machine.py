@@ -1,0 +1,175 @@
+"""The doctor's look at the machine: tmux, what runs, the client, the clock, the units. Reads only."""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from failover_oneshot.agents.claude.own_login import own_login
+from failover_oneshot.config import model as settings
+from failover_oneshot.config.model import Config, Method
+from failover_oneshot.ctl.doctor import rules as diagnosis
+from failover_oneshot.ctl.doctor.rules import Line, Watched, error, ok, warning
+from failover_oneshot.ctl.lib import proposal
+from failover_oneshot.ctl.systemd import programs, units
+from failover_oneshot.detection.classify import classify
+from failover_oneshot.model import Evidence, Session
+from failover_oneshot.state.model import State
+from failover_oneshot.tmux.client import Tmux, TmuxError, TmuxMissingError, TmuxTimeoutError, index_in_range
+from failover_oneshot.tmux.formats import Row, is_shell
+
+_HEADER = re.compile(r"Claude Code v(\d+\.\d+\.\d+)")
+
+
+def tmux(config: settings.Tmux) -> Iterator[Line]:
+    """The program, its version, and the server."""
+    try:
+        server = Tmux(config, os.environ)
+        yield diagnosis.tmux_version(programs.ask(config.binary, "-V").out)
+        rows = server.rows()
+    except TmuxMissingError as problem:
+        yield error("tmux", str(problem), "apt install tmux, or name the program in tmux.binary")
+        return
+    except TmuxTimeoutError as problem:
+        yield error("tmux", str(problem), "is the server stopped? `pgrep -a tmux`; tmux.timeout")
+        return
+    except TmuxError as problem:
+        yield error("tmux", str(problem), f"ls -l {socket(config)}")
+        return
+    where = socket(config)
+    if rows is None:
+        mend = (
+            "start your sessions; in one of them, `tmux display -p '#{socket_path}'` says what tmux.socket_path must be"
+        )
+        yield warning("tmux", f"no server runs on {where}", mend)
+    else:
+        yield ok("tmux", f"{len({row.session_name for row in rows})} sessions on {where}")
+    own = os.environ.get("TMUX", "").rpartition(",")[0].rpartition(",")[0]
+    if own and os.path.realpath(own) != os.path.realpath(where):
+        yield warning(
+            "tmux", f"you are in a session of another server, {own}", "set tmux.socket_path, if it is that one"
+        )
+
+
+def socket(config: settings.Tmux) -> str:
+    """The server's socket, as tmux finds it."""
+    if config.socket_path:
+        return config.socket_path
+    folder = os.environ.get("TMUX_TMPDIR") or "/tmp"  # noqa: S108 - tmux's own default
+    return f"{folder}/tmux-{os.getuid()}/{config.socket_name or 'default'}"
+
+
+def sessions(config: Config) -> Iterator[Line]:
+    """The range against what runs; the client's version; whether its screens are understood."""
+    try:
+        server = Tmux(config.tmux, os.environ)
+        rows = server.rows() or ()
+        seen = server.observe(config.pool, capture=True).sessions if rows else ()
+    except TmuxError:
+        return  # said already
+    yield from diagnosis.pool_range(config, list(_watched(config, rows)))
+    texts: list[str] = []
+    understood: dict[str, bool] = {}
+    for session in seen:
+        for pane in session.panes:
+            if pane.text is not None and proposal.is_agent(pane.command, pane.title):
+                texts.append(pane.text)
+                fine = classify(pane.text, pane.title, config.quota).evidence is not Evidence.TEXT
+                understood[session.name] = fine and understood.get(session.name, True)
+    if config.swap.method is Method.CLAUDE:
+        yield diagnosis.client_version(_version(texts))
+        yield from _own_logins(seen)
+    yield diagnosis.screens(understood)
+
+
+def _watched(config: Config, rows: Sequence[Row]) -> Iterator[Watched]:
+    by_name: dict[str, list[Row]] = {}
+    for row in rows:
+        by_name.setdefault(row.session_name, []).append(row)
+    for name, found in by_name.items():
+        pane = min((row.pane for row in found), key=lambda p: (p.dead, is_shell(p.command), not p.active))
+        index = index_in_range(config.pool.autonomous, name)
+        yield Watched(name=name, index=index, restartable=proposal.restartable(pane.start_command))
+
+
+def _own_logins(seen: Sequence[Session]) -> Iterator[Line]:
+    for session in seen:
+        if name := own_login(pane.pid for pane in session.panes):
+            text = f"{session.name} sets {name}: a swap of the login's files does not reach it"
+            yield warning("client", text, "start it without that variable, or use swap.method env")
+
+
+def _version(texts: Sequence[str]) -> str | None:
+    """The client's version: as a screen says, else as its installation says. The client itself is not run."""
+    if found := next((match[1] for text in texts if (match := _HEADER.search(text))), None):
+        return found
+    program = shutil.which("claude")
+    if program is None:
+        return None
+    real = Path(os.path.realpath(program))
+    if match := re.search(r"/(\d+\.\d+\.\d+)(?:/|$)", str(real)):  # …/claude/versions/2.1.330
+        return match[1]
+    for folder in list(real.parents)[:3]:
+        try:
+            value = msgspec.json.decode((folder / "package.json").read_bytes())
+            return str(value["version"]) if value["name"] == "@anthropic-ai/claude-code" else None
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def clock(state: State | None, now: datetime) -> Iterator[Line]:
+    """Whether the machine's clock is kept right."""
+    said = programs.ask("timedatectl", "show", "--property=NTPSynchronized", "--value")
+    known = {"yes": True, "no": False}.get(said.out) if said.ok else None
+    yield from diagnosis.clock(known, state, now)
+
+
+def units_and_cadence(
+    config: Config | None, view: diagnosis.View, state: State | None, now: datetime
+) -> Iterator[Line]:
+    """The timer and its service, lingering, and whether checks come as often as they ought to."""
+    if why := programs.no_manager():
+        yield warning(
+            "timer", f"no systemd user manager answers here ({why})", "failoverctl install says what else there is"
+        )
+        if config:
+            yield from diagnosis.last_check(config, state, now, None)
+        return
+    wanted = ("LoadState", "UnitFileState", "ActiveState", "NeedDaemonReload", "TimersMonotonic")
+    timer = programs.properties(units.TIMER, *wanted, "ActiveEnterTimestampMonotonic")
+    service = programs.properties(units.SERVICE, "ExecStart", "Environment", "Result", "ExecMainStatus")
+    path = diagnosis.exec_path(service)
+    runnable = bool(path and os.access(path, os.X_OK))
+    lines = [
+        *diagnosis.timer(timer),
+        *diagnosis.service(service, runnable, programs.check_program(os.environ.get("PATH"))),
+        *(diagnosis.same_view(diagnosis.timers_view(service), view) if config and path else ()),
+    ]
+    yield from lines or [ok("timer", f"enabled and active; it runs {path}")]
+    if timer.get("LoadState") != "loaded":
+        return
+    match programs.linger():
+        case True:
+            yield ok("linger", "on: the timer runs while you are not logged in")
+        case False:
+            yield warning("linger", "off: the timer stops when your last login ends", "loginctl enable-linger")
+        case None:
+            yield ok("linger", "can not be told here; `loginctl enable-linger` sees to it")
+    if config:
+        active = None
+        if timer.get("ActiveState") == "active":  # since when, by the clock that systemd counts by
+            active = time.monotonic() - int(timer.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+        yield diagnosis.cadence(config, interval(timer.get("TimersMonotonic", "")))
+        yield from diagnosis.last_check(config, state, now, active)
+
+
+def interval(printed: str) -> float | None:
+    """Seconds between two checks, from the timer's property TimersMonotonic."""
+    match = re.search(r"OnUnit(?:Inactive|Active)USec=([^;}]*)", printed)
+    return units.seconds(match[1].strip()) if match else None

@@ -1,0 +1,112 @@
+"""The man pages, from the same text as `--help`: `python -m failover_oneshot.ctl.lib.manpages man` writes them.
+
+They are kept in the project's `man/` so that a package has them; a test holds them to the text.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from failover_oneshot.ctl.commands.completion import PROGRAMS, described
+
+SHORT = {
+    "failoverctl": "see and steer the account failover of coding agents in tmux",
+    "failover-check": "look once at coding agents in tmux, and swap the account if its quota is used up",
+}
+FILES = (
+    ("~/.config/failover/failover.yaml", "the configuration; else /etc/failover/failover.yaml"),
+    ("~/.local/state/failover/state.json", "what is remembered between checks, meant to be read"),
+    ("~/.config/systemd/user/failover.service, failover.timer", "the units that failoverctl install writes"),
+)
+VARIABLES = (
+    ("FAILOVER_CONFIG", "the configuration, unless --config names one"),
+    ("STATE_DIRECTORY", "the folder of state.json, as systemd sets it"),
+    ("XDG_CONFIG_HOME, XDG_STATE_HOME", "in place of ~/.config and ~/.local/state"),
+    ("TMUX_TMPDIR", "where tmux keeps its sockets"),
+    ("NO_COLOR", "no colours on a terminal either"),
+)
+
+
+def page(program: str) -> str:
+    """The man page of a program, as roff."""
+    other = next(name for name in PROGRAMS if name != program)
+    return "\n".join([*_lines(program, described(program), other), ""])
+
+
+def _lines(program: str, parser: argparse.ArgumentParser, other: str) -> Iterator[str]:
+    commands = next((a for a in parser._actions if isinstance(a, argparse._SubParsersAction)), None)
+    yield f'.TH {program.upper()} 1 "" "failover\\-oneshot" "User Commands"'
+    yield from (".ad l", ".nh")  # ragged, without hyphenation: options and paths stay whole
+    yield from (".SH NAME", f"{_roff(program)} \\- {_roff(SHORT[program])}", ".SH SYNOPSIS")
+    yield f".B {_roff(program)}\n" + (r"\fICOMMAND\fR [\fIoption\fR ...]" if commands else r"[\fIoption\fR ...]")
+    yield from (".SH DESCRIPTION", _roff(parser.description or ""))
+    yield from _options(parser, ".SH OPTIONS")
+    if commands:
+        yield ".SH COMMANDS"
+        for name, inner in commands.choices.items():
+            yield from _command(f"{program} {name}", inner)
+    else:
+        yield from _epilog(parser)
+    yield from _list(".SH FILES", FILES)
+    yield from _list(".SH ENVIRONMENT", VARIABLES)
+    yield from (".SH SEE ALSO", f".BR {_roff(other)} (1),", ".BR tmux (1),", ".BR systemd.timer (5)")
+
+
+def _command(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
+    yield from (f".SS {_roff(name)}", _roff(" ".join((parser.description or "").split())))
+    yield from _options(parser, None)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, inner in action.choices.items():
+                yield from _command(f"{name} {word}", inner)
+    yield from _epilog(parser)
+
+
+def _options(parser: argparse.ArgumentParser, head: str | None) -> Iterator[str]:
+    shown = [a for a in parser._actions if a.help != argparse.SUPPRESS and not isinstance(a, argparse._HelpAction)]
+    shown = [a for a in shown if not isinstance(a, argparse._SubParsersAction)]
+    if shown and head:
+        yield head
+    for action in shown:
+        values = "|".join(map(str, action.choices)) if action.choices else ""
+        value = str(action.metavar or values or action.dest.upper()) if action.nargs != 0 else ""
+        named = ", ".join(rf"\fB{_roff(option)}\fR" for option in action.option_strings)
+        yield from (".TP", f"{named} \\fI{_roff(value)}\\fR" if named and value else named or f"\\fI{_roff(value)}\\fR")
+        text = (action.help or "").replace("%(prog)s", parser.prog)
+        if text or values:
+            yield _roff(text or "one of these")
+
+
+def _epilog(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """As it stands where its lines are laid out by hand, else as a paragraph."""
+    text = parser.epilog or ""
+    if not text:
+        return
+    if "\n" in text:
+        yield from (".PP", ".nf", *(_roff(line) for line in text.splitlines()), ".fi")
+    else:
+        yield from (".PP", _roff(text))
+
+
+def _list(head: str, entries: tuple[tuple[str, str], ...]) -> Iterator[str]:
+    yield head
+    for name, text in entries:
+        yield from (".TP", rf"\fI{_roff(name)}\fR", _roff(text))
+
+
+def _roff(text: str) -> str:
+    """Text that roff takes literally: hyphens stay hyphens, and no line begins a request."""
+    text = text.replace("\\", "\\e").replace("-", "\\-")
+    return re.sub(r"^(?=[.'])", r"\\&", text, flags=re.MULTILINE)
+
+
+def main(folder: str) -> None:
+    """Write the pages into a folder."""
+    for program in PROGRAMS:
+        Path(folder, f"{program}.1").write_text(page(program), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

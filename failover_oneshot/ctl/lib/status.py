@@ -1,0 +1,267 @@
+"""What `failoverctl status` says, as one value: the state, the sessions, what the next check will do. Pure.
+
+Encoded as it stands it is the object of `status --json`; times are UTC, durations seconds.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from failover_oneshot.config.model import Config
+from failover_oneshot.decision.rules import HOUR, Decision
+from failover_oneshot.model import Finding, Kind, Limit, Outcome, Role, TaskTally
+from failover_oneshot.state.model import (
+    Journal,
+    LastCheck,
+    LastSwap,
+    Pause,
+    SessionMemory,
+    State,
+    Trouble,
+    Waiting,
+    seconds,
+)
+
+FREE, EXHAUSTED, UNUSABLE, DISABLED = "free", "exhausted", "unusable", "disabled"
+
+
+class AccountStatus(Struct, frozen=True, kw_only=True):
+    """One account of the config."""
+
+    name: str
+    active: bool
+    state: str  # free | exhausted | unusable | disabled
+    free_at: datetime | None = None  # when it is exhausted
+    free_in: float | None = None
+    reason: str | None = None  # the words of the hit that exhausted it
+    problem: str | None = None  # what is wrong with its store
+    last_hit_at: datetime | None = None
+    last_used_at: datetime | None = None
+    window_resets_at: datetime | None = None
+    last_failure: Trouble | None = None  # the last attempt to swap to it that failed
+
+
+class SessionStatus(Struct, frozen=True, kw_only=True):
+    """One watched session. ``running`` None: tmux could not be asked, and this is what is remembered."""
+
+    name: str
+    role: Role | None
+    running: bool | None
+    kind: Kind | None
+    since: datetime | None = None
+    account: str | None = None
+    blocked: bool = False
+    counted: bool = False
+    stale: bool = False
+    why_not: str | None = None
+    busy: bool = False
+    limit: Limit | None = None
+    resets_at: datetime | None = None
+    resets_in: float | None = None
+    rule: str | None = None
+    snippet: str | None = None
+    error: str | None = None
+    own_login: str | None = None
+    held: Trouble | None = None  # why it gets no task for a while
+
+
+class Cooldown(Struct, frozen=True, kw_only=True):
+    until: datetime
+    left: float
+
+
+class Next(Struct, frozen=True, kw_only=True):
+    """What a check would decide at this instant."""
+
+    outcome: Outcome
+    reason: str
+    to: str | None = None  # the account that would be swapped to
+    at: datetime | None = None  # the earliest instant at which something else is possible
+
+
+class Timer(Struct, frozen=True, kw_only=True):
+    """The systemd user timer, as far as systemctl tells."""
+
+    active: bool
+    next_at: datetime | None = None
+    next_in: float | None = None
+    running: bool = False  # the check runs at this moment
+    note: str | None = None  # what is wrong with it
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """Everything that `status` prints."""
+
+    version: int = 1
+    at: datetime
+    state_file: str
+    active_account: str | None
+    live_account: str | None  # whose login is really live, where that can be said
+    next: Next | None
+    blocked_pool: int
+    blocked_dedicated: int
+    accounts: tuple[AccountStatus, ...]
+    sessions: tuple[SessionStatus, ...]
+    cooldown: Cooldown | None
+    suspected_hit_at: datetime | None
+    paused: Pause | None
+    waiting: Waiting | None
+    swap_in_progress: Journal | None
+    swaps_last_hour: int
+    last_swap: LastSwap | None
+    last_failure: Trouble | None
+    last_check: LastCheck | None
+    tasks: TaskTally | None = None  # None: there is no spool
+    timer: Timer | None = None
+    notes: tuple[str, ...] = ()  # what could not be seen
+
+
+def compose(
+    config: Config,
+    state: State,
+    findings: Sequence[Finding] | None,
+    decision: Decision | None,
+    now: datetime,
+    *,
+    state_file: str,
+    problems: Mapping[str, str] | None = None,
+    live: str | None = None,
+    timer: Timer | None = None,
+    tasks: TaskTally | None = None,
+    notes: Sequence[str] = (),
+) -> Status:
+    """The status at that instant.
+
+    ``findings``: what the sessions show now, None when tmux could not be asked; ``decision``: what a check would
+    decide; ``problems``: account name to what is wrong with its store; ``live``: whose login is live.
+    """
+    if findings is None:
+        sessions = tuple(_remembered(name, memory, None, config, now) for name, memory in state.sessions.items())
+    else:
+        here = {finding.name for finding in findings}
+        gone = ((name, memory) for name, memory in state.sessions.items() if name not in here)
+        sessions = (
+            *(_seen(finding, state.sessions.get(finding.name, SessionMemory()), now) for finding in findings),
+            *(_remembered(name, memory, False, config, now) for name, memory in gone),
+        )
+    return Status(
+        at=seconds(now),
+        state_file=state_file,
+        active_account=state.active_account,
+        live_account=live,
+        next=next_of(state, decision) if decision else None,
+        blocked_pool=decision.blocked_pool if decision else 0,
+        blocked_dedicated=decision.blocked_dedicated if decision else 0,
+        accounts=tuple(_account(config, state, account.name, problems or {}, now) for account in config.accounts),
+        sessions=sessions,
+        cooldown=_cooldown(config, state, now),
+        suspected_hit_at=state.suspected_hit_at,
+        paused=state.paused if state.paused and (state.paused.until is None or now < state.paused.until) else None,
+        waiting=state.waiting,
+        swap_in_progress=state.swap_in_progress,
+        swaps_last_hour=len(state.swaps_since(now - HOUR, now)),
+        last_swap=state.last_swap,
+        last_failure=state.last_failure,
+        last_check=state.last_check,
+        tasks=tasks,
+        timer=timer,
+        notes=tuple(notes),
+    )
+
+
+def next_of(state: State, decision: Decision) -> Next:
+    """What a check would decide, as a value for people and scripts."""
+    owed = state.swap_in_progress.to if state.swap_in_progress else None
+    to = next(iter(decision.candidates), owed)
+    return Next(outcome=decision.outcome, reason=decision.reason, to=to, at=decision.next_possible_at)
+
+
+def would(plan: Next) -> str:
+    """The same as a sentence."""
+    does = {
+        Outcome.SWAPPED: f"would swap to {plan.to}: ",
+        Outcome.RESUMED: "would restart the blocked sessions: ",
+        Outcome.SUSPECTED: "would suspect a hit: ",
+        Outcome.FAILED: "would fail: ",
+        Outcome.STATE_RESET: "would begin a fresh state, and swap nothing: ",
+        Outcome.OK: "nothing to do: ",
+        Outcome.NO_SESSIONS: "nothing to do: ",
+    }.get(plan.outcome, "" if plan.reason.startswith(plan.outcome) else f"{plan.outcome}: ")
+    return does + plan.reason
+
+
+def _account(config: Config, state: State, name: str, problems: Mapping[str, str], now: datetime) -> AccountStatus:
+    account = config.account(name)
+    memory = state.account(name)
+    active = name == state.active_account
+    exhausted = state.exhausted(name, now)
+    # The active account's login is live: what is wrong with its store is mended by the next swap's first step.
+    word = EXHAUSTED if exhausted else UNUSABLE if name in problems and not active else FREE
+    return AccountStatus(
+        name=name,
+        active=active,
+        state=word if account and account.enabled else DISABLED,
+        free_at=memory.exhausted_until if exhausted else None,
+        free_in=(memory.exhausted_until - now).total_seconds() if exhausted and memory.exhausted_until else None,
+        reason=memory.reason if exhausted else None,
+        problem=problems.get(name),
+        last_hit_at=memory.last_hit_at,
+        last_used_at=memory.last_used_at,
+        window_resets_at=memory.window_resets_at if memory.window_resets_at and memory.window_resets_at > now else None,
+        last_failure=memory.unusable,
+    )
+
+
+def _seen(finding: Finding, memory: SessionMemory, now: datetime) -> SessionStatus:
+    since = memory.since if memory.kind is finding.kind else None
+    return SessionStatus(
+        name=finding.name,
+        role=finding.role,
+        running=True,
+        kind=finding.kind,
+        since=finding.first_seen if finding.first_seen and finding.blocked else since,
+        account=finding.account or memory.account,
+        blocked=finding.blocked,
+        counted=finding.counted,
+        stale=finding.stale,
+        why_not=finding.why_not or None,
+        busy=finding.busy,
+        limit=finding.limit,
+        resets_at=finding.resets_at,
+        resets_in=(finding.resets_at - now).total_seconds() if finding.resets_at else None,
+        rule=finding.rule or None,
+        snippet=finding.snippet,
+        error=finding.error,
+        own_login=memory.own_login,
+        held=memory.held,
+    )
+
+
+def _remembered(name: str, memory: SessionMemory, running: bool | None, config: Config, now: datetime) -> SessionStatus:
+    hit = memory.hit
+    kind = memory.kind or (hit.kind if hit else Kind.WARNING if memory.warning else None)
+    shown = hit if hit and kind is hit.kind else memory.warning if kind is Kind.WARNING else None
+    return SessionStatus(
+        name=name,
+        role=Role.DEDICATED if config.dedicated(name) else None,
+        running=running,
+        kind=kind,
+        since=memory.since or (shown.first_seen if shown else None),
+        account=memory.account,
+        limit=shown.limit if shown else None,
+        resets_at=shown.resets_at if shown else None,
+        resets_in=(shown.resets_at - now).total_seconds() if shown and shown.resets_at else None,
+        snippet=shown.snippet if shown else None,
+        own_login=memory.own_login,
+        held=memory.held,
+    )
+
+
+def _cooldown(config: Config, state: State, now: datetime) -> Cooldown | None:
+    attempts = [thing.at for thing in (state.last_swap, state.last_failure) if thing]
+    if not attempts:
+        return None
+    whole = config.quota.reactivate_cooldown
+    left = min(whole - (now - max(attempts)).total_seconds(), whole)
+    return Cooldown(until=seconds(now + timedelta(seconds=left)), left=left) if left > 0 else None

@@ -1,0 +1,133 @@
+"""What is in an account's store: present, parses, modes, whose, until when. Reads only, and never tells a token."""
+
+import os
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from failover_oneshot.accounts import credential_facts as evidence
+from failover_oneshot.accounts import json_document as jsontext
+from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE
+from failover_oneshot.config.model import Account, Config, Method
+from failover_oneshot.lib import atomicfile as safefile
+
+LIMIT = 1024 * 1024  # bytes of one file
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """One file of a store."""
+
+    name: str
+    present: bool
+    mode: str | None = None  # octal, such as "0600"
+    size: int | None = None
+    changed_at: datetime | None = None
+    parses: bool | None = None  # None: not a kind of file that is parsed
+    error: str | None = None
+
+
+class Inspection(Struct, frozen=True, kw_only=True):
+    """One store."""
+
+    mode: str | None  # of the folder
+    files: tuple[Kept, ...]
+    identity: str | None  # an e-mail address, else another name that the files give
+    expires_at: datetime | None  # of the access token; a client renews it by itself
+    exposed: tuple[str, ...]  # what others can read or belongs to another user, with the command that mends it
+
+
+def inspect(config: Config, account: Account) -> Inspection:
+    """Look into the store of that account; whatever is there."""
+    folder, names = _place(config, account)
+    exposed: list[str] = []
+    mode = _exposure(folder, 0o700, exposed) if folder and names and not account.env_file else None
+    kept, contents = [], []
+    for name in names:
+        path = Path(folder or "", name)
+        found, content = _look(path)
+        kept.append(found)
+        if found.present:
+            _exposure(path, 0o600, exposed)
+        contents.append(content)
+    moments = [at for content in contents if (at := evidence.expires(content)) is not None]
+    return Inspection(
+        mode=mode,
+        files=tuple(kept),
+        identity=_identity(contents),
+        expires_at=_instant(max(moments)) if moments else None,
+        exposed=tuple(exposed),
+    )
+
+
+def _place(config: Config, account: Account) -> tuple[Path | None, tuple[str, ...]]:
+    """The folder and the names of its files."""
+    match config.swap.method:
+        case Method.CLAUDE if account.store:
+            return Path(account.store), (CREDENTIALS, IDENTITY_FILE)
+        case Method.FILES if account.store:
+            return Path(account.store), tuple(Path(path).name for path in config.swap.files)
+        case Method.ENV if account.env_file:
+            return Path(account.env_file).parent, (Path(account.env_file).name,)
+    return None, ()
+
+
+def _look(path: Path) -> tuple[Kept, bytes]:
+    try:
+        content = safefile.read_bounded(path, LIMIT)
+        info = path.stat()
+    except FileNotFoundError:
+        return Kept(name=path.name, present=False), b""
+    except (OSError, ValueError) as error:
+        return Kept(name=path.name, present=True, error=getattr(error, "strerror", None) or str(error)), b""
+    parses = None
+    if path.suffix == ".json":
+        try:
+            jsontext.parse(content)
+            parses = True
+        except ValueError:
+            parses = False
+    kept = Kept(
+        name=path.name,
+        present=True,
+        mode=f"{stat.S_IMODE(info.st_mode):04o}",
+        size=info.st_size,
+        changed_at=_instant(info.st_mtime),
+        parses=parses,
+    )
+    return kept, content
+
+
+def _exposure(path: Path, wanted: int, exposed: list[str]) -> str | None:
+    """The mode, octal; what is wrong with it is added to the list."""
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    mode = stat.S_IMODE(info.st_mode)
+    if info.st_uid != os.geteuid():
+        exposed.append(f"{path} belongs to another user: chown it")
+    elif mode & 0o077:
+        exposed.append(f"{path} has mode {mode:04o}: chmod {wanted:o} it")
+    return f"{mode:04o}"
+
+
+def _identity(contents: list[bytes]) -> str | None:
+    """Whose they are, as a person knows it."""
+    for content in contents:
+        try:
+            block = jsontext.parse(content).values
+        except ValueError:
+            continue
+        for key in ("emailAddress", "email"):
+            if isinstance(block.get(key), str) and block[key].strip():
+                return str(block[key]).strip()
+    return next((found for content in contents if (found := evidence.identity(content))), None)
+
+
+def _instant(seconds: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (OverflowError, ValueError, OSError):
+        return None

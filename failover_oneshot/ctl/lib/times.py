@@ -1,0 +1,61 @@
+"""Instants for people, in both directions: `3m ago`, `14:20Z`; and `--since 2h`, `--since 2026-11-24`."""
+
+import argparse
+import re
+from datetime import UTC, datetime, timedelta
+
+from failover_oneshot.lib import durations
+
+LONG = {"d": 24 * 3600, "w": 7 * 24 * 3600}
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """How long ago; a time in the future (the clock went back) is told as it is."""
+    seconds = (now - at).total_seconds()
+    if seconds < 0:
+        return f"in the future, at {clock(at, now)}" if seconds < -2 else "just now"
+    return f"{durations.format(round(seconds))} ago" if seconds >= 1 else "just now"
+
+
+def span(seconds: float) -> str:
+    """A time that is left or has passed: `1h32m`."""
+    return durations.format(max(0, round(seconds)))
+
+
+def clock(at: datetime, now: datetime) -> str:
+    """`14:20Z` within the day, else with its date, and with its year when that is another."""
+    at = at.astimezone(UTC)
+    if abs(at - now) < timedelta(hours=20):
+        return f"{at:%H:%MZ}"
+    return f"{at:%b %-d %H:%MZ}" if at.year == now.year else f"{at:%Y-%m-%d %H:%MZ}"
+
+
+def duration(text: str) -> float:
+    """For argparse: seconds of `90s`, `2h`, `3d`, `1w`; above zero."""
+    found = re.fullmatch(r"(\d{1,5})([dw])", text)
+    try:
+        seconds = float(int(found[1]) * LONG[found[2]]) if found else durations.parse(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration: write it like 30m, 2h, 3d or 1w") from None
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError("it has to be longer than nothing")
+    return seconds
+
+
+def instant(text: str, now: datetime) -> datetime:
+    """A point in time in UTC: a duration before now, a date, a date with a time, `today`, `yesterday`.
+
+    Without a zone it is the machine's. Raises ValueError with a sentence.
+    """
+    try:
+        return now - timedelta(seconds=duration(text))
+    except (argparse.ArgumentTypeError, OverflowError):
+        pass
+    days = {"today": 0, "yesterday": 1}.get(text.strip().lower())
+    try:
+        if days is not None:
+            midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+            return (midnight - timedelta(days=days)).astimezone(UTC)
+        return datetime.fromisoformat(text.strip()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is no time: write 2h, 3d, 2026-11-24, 2026-11-24T10:00Z or today") from None

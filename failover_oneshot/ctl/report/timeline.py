@@ -1,0 +1,229 @@
+"""What a report shows, from the state: who was active and exhausted when, what stalled, swaps, hits. Pure.
+
+The history is read with suspicion: entries of older versions lack keys, and people edit the file.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any, Final
+
+from msgspec import Struct
+
+from failover_oneshot.model import Outcome
+from failover_oneshot.state.model import State
+
+MOVES: Final = (Outcome.SWAPPED, Outcome.RESUMED, Outcome.FAILED)
+
+
+class Span(Struct, frozen=True, kw_only=True, order=True):
+    """A stretch of time; ``open``: it began before what is shown, or has not ended."""
+
+    start: datetime
+    end: datetime
+    open: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return (self.end - self.start).total_seconds()
+
+
+class Hit(Struct, frozen=True, kw_only=True):
+    """A session that showed a limit, when that was first seen."""
+
+    session: str
+    at: datetime
+
+
+class Event(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """A swap, a failed attempt, or a restart on the account that freed."""
+
+    at: datetime
+    outcome: str
+    from_: str = ""
+    to: str = ""
+    reason: str = ""
+    exhausted_until: datetime | None = None
+    hits: tuple[Hit, ...] = ()
+    sessions: Mapping[str, str] = {}
+    rejected: Mapping[str, str] = {}
+
+
+class Lane(Struct, frozen=True, kw_only=True):
+    """One account over time; its spans do not overlap within their kind."""
+
+    account: str
+    active: tuple[Span, ...]
+    exhausted: tuple[Span, ...]
+
+
+class Timeline(Struct, frozen=True, kw_only=True):
+    """Everything that a report shows. Times are UTC; all spans lie within [start, end]."""
+
+    start: datetime
+    end: datetime
+    known_from: datetime | None  # the oldest entry of the history; before it nothing is known
+    lanes: tuple[Lane, ...]
+    waits: tuple[Span, ...]  # every account was exhausted
+    stalls: tuple[Span, ...]  # from the first hit to the swap that answered it, and the waits
+    events: tuple[Event, ...]  # newest first
+    hits: tuple[Hit, ...]  # oldest first
+
+    @property
+    def stalled(self) -> float:
+        """Seconds in which sessions of the pool stood still."""
+        return sum(span.seconds for span in self.stalls)
+
+    @property
+    def waited(self) -> float:
+        """Seconds in which every account was exhausted."""
+        return sum(span.seconds for span in self.waits)
+
+    def count(self, outcome: Outcome) -> int:
+        """How many events ended so."""
+        return sum(event.outcome == outcome for event in self.events)
+
+
+def timeline(state: State, accounts: Sequence[str], start: datetime, now: datetime) -> Timeline:
+    """What the state tells of the time from ``start`` to ``now``; ``accounts``: those of the config, in its order."""
+    entries = [entry for entry in state.history if _time(entry.get("at"))]
+    events = sorted(filter(None, map(_event, entries)), key=lambda event: event.at)
+    window = Span(start=start, end=now)
+    waits = [Span(start=since, end=at) for since, at in _waits(entries)]
+    if state.waiting:
+        waits.append(Span(start=state.waiting.since, end=now, open=True))
+    hits = {(hit.session, hit.at): hit for event in events for hit in event.hits}
+    for name, memory in state.sessions.items():
+        if hit := memory.hit:
+            hits.setdefault((name, hit.first_seen), Hit(session=name, at=hit.first_seen))
+    stalls = [Span(start=min(hit.at for hit in event.hits), end=event.at) for event in events if event.hits]
+    names = dict.fromkeys([*accounts, *_named(events), *state.accounts])
+    times = [event.at for event in events] + [wait.start for wait in waits]
+    return Timeline(
+        start=start,
+        end=now,
+        known_from=min(times, default=None),
+        lanes=tuple(
+            Lane(
+                account=name,
+                active=tuple(_cut(_active(name, events, state, window), window)),
+                exhausted=tuple(_cut(_merged(_exhausted(name, events, state)), window)),
+            )
+            for name in names
+        ),
+        waits=tuple(_cut(_merged(waits), window)),
+        stalls=tuple(_cut(_merged([*stalls, *waits]), window)),
+        events=tuple(event for event in reversed(events) if start <= event.at <= now),
+        hits=tuple(sorted((hit for hit in hits.values() if start <= hit.at <= now), key=lambda hit: hit.at)),
+    )
+
+
+def _event(entry: Mapping[str, Any]) -> Event | None:
+    at, outcome = _time(entry.get("at")), entry.get("outcome")
+    if at is None or outcome not in MOVES:
+        return None
+    return Event(
+        at=at,
+        outcome=str(outcome),
+        from_=_text(entry.get("from")),
+        to=_text(entry.get("to")),
+        reason=_text(entry.get("reason")),
+        exhausted_until=_time(entry.get("exhausted_until")),
+        hits=tuple(_hits(entry.get("hits"))),
+        sessions=_texts(entry.get("sessions")),
+        rejected=_texts(entry.get("rejected")),
+    )
+
+
+def _hits(value: object) -> Iterator[Hit]:
+    for session, text in value.items() if isinstance(value, dict) else ():
+        if at := _time(text):
+            yield Hit(session=str(session), at=at)
+
+
+def _waits(entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[datetime, datetime]]:
+    for entry in entries:
+        since, at = _time(entry.get("since")), _time(entry.get("at"))
+        if entry.get("outcome") == Outcome.WAITING and since and at and since <= at:
+            yield since, at
+
+
+def _named(events: Iterable[Event]) -> Iterator[str]:
+    for event in events:
+        yield from filter(None, (event.from_, event.to))
+
+
+def _active(name: str, events: Sequence[Event], state: State, window: Span) -> Iterator[Span]:
+    """From each swap to the next. Before the oldest swap it was the one swapped from; after the newest, as the state
+    says: the operator may have logged in by hand."""
+    swaps = [event for event in events if event.outcome == Outcome.SWAPPED and event.to]
+    if not swaps:
+        if name == state.active_account:
+            yield Span(start=window.start, end=window.end, open=True)
+        return
+    if swaps[0].from_ == name:
+        yield Span(start=min(window.start, swaps[0].at), end=swaps[0].at, open=True)
+    for swap, following in pairwise(swaps):
+        if swap.to == name:
+            yield Span(start=swap.at, end=following.at)
+    if (state.active_account or swaps[-1].to) == name:
+        yield Span(start=swaps[-1].at, end=max(window.end, swaps[-1].at), open=True)
+
+
+def _exhausted(name: str, events: Sequence[Event], state: State) -> Iterator[Span]:
+    """From the first hit, or the swap away, until the reset."""
+    for event in events:
+        if event.from_ == name and event.exhausted_until:
+            start = min([event.at, *(hit.at for hit in event.hits)])
+            if start < event.exhausted_until:
+                yield Span(start=start, end=event.exhausted_until)
+    memory = state.account(name)
+    if memory.exhausted_until and memory.last_hit_at and memory.last_hit_at < memory.exhausted_until:
+        yield Span(start=memory.last_hit_at, end=memory.exhausted_until)
+
+
+def _merged(spans: Iterable[Span]) -> list[Span]:
+    """The same time without overlaps, in order."""
+    found: list[Span] = []
+    for span in sorted(spans):
+        if found and span.start <= found[-1].end:
+            last = found[-1]
+            found[-1] = Span(start=last.start, end=max(last.end, span.end), open=last.open or span.open)
+        else:
+            found.append(span)
+    return found
+
+
+def _cut(spans: Iterable[Span], window: Span) -> Iterator[Span]:
+    """What of the spans lies within the window."""
+    for span in spans:
+        start, end = max(span.start, window.start), min(span.end, window.end)
+        if start < end:
+            yield Span(start=start, end=end, open=span.open or (start, end) != (span.start, span.end))
+
+
+def ticks(start: datetime, end: datetime, most: int = 8) -> list[datetime]:
+    """Round instants within the stretch, evenly spaced, at most so many: the marks of an axis."""
+    steps = [timedelta(hours=h) for h in (1, 2, 3, 6, 12, 24, 48, 96, 168, 336, 720, 1440, 2160, 4320, 8760)]
+    step = next((s for s in steps if (end - start) / s <= most), (end - start) / most)
+    epoch = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    first = epoch + step * -(-(start - epoch) // step)
+    count = int((end - first) / step) + 1 if first <= end else 0
+    return [first + step * number for number in range(count)]
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> dict[str, str]:
+    return {str(key): str(text) for key, text in value.items()} if isinstance(value, dict) else {}

@@ -1,0 +1,1 @@
+"""The systemd user units and the programs that manage them."""

@@ -1,0 +1,1 @@
+"""What a check does and why. Pure."""

@@ -1,0 +1,341 @@
+"""What to do: the eight rules of SPEC section 7, as one pure function of values.
+
+``decide`` never looks at a clock, the disk or tmux; the same arguments give the same decision. Each decision carries
+the sentence that the operator reads in the journal.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from failover_oneshot.config.model import Config
+from failover_oneshot.decision.candidates import candidates
+from failover_oneshot.decision.wording import names, shown, tally
+from failover_oneshot.lib import durations
+from failover_oneshot.model import Finding, Observation, Outcome, Role
+from failover_oneshot.state.model import State, Waiting, seconds, stamp
+
+HOUR = timedelta(hours=1)
+
+
+class Action(StrEnum):
+    """What the shell has to do for a decision."""
+
+    HOLD = "hold"  # nothing
+    FINISH = "finish"  # the swap that an earlier run left unfinished
+    SUSPECT = "suspect"  # remember that a hit was seen once
+    SWAP = "swap"
+    RESUME = "resume"  # restart the blocked sessions on the account that is active already
+    WAIT = "wait"  # every account is exhausted
+    FAIL = "fail"  # a swap is due and must not be made
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What one check decided, and why. Times are UTC."""
+
+    action: Action
+    outcome: Outcome  # that the check has when all that was decided succeeds
+    reason: str
+    next_possible_at: datetime | None = None
+    blocked_pool: int = 0
+    blocked_dedicated: int = 0
+    candidates: tuple[str, ...] = ()  # for SWAP: in the order in which they are tried
+    exhausted_until: datetime | None = None  # of the active account, for SWAP and WAIT
+    failback: bool = False  # a SWAP in peace: no session is blocked
+    acted_on: tuple[str, ...] = ()  # the sessions whose present hits SWAP and RESUME answer
+    suspected_hit_at: datetime | None = None
+    waiting: Waiting | None = None
+    notes: tuple[str, ...] = ()  # for the log
+
+
+def decide(
+    config: Config, state: State, observation: Observation, findings: Sequence[Finding], now: datetime
+) -> Decision:
+    """The decision for this instant (SPEC section 7, in its order).
+
+    ``state`` has been settled (`state.settle`), ``findings`` carry what counts (`detect.detect`).
+    """
+    return before_looking(config, state, now) or _judge(config, state, observation, findings, now)
+
+
+def before_looking(config: Config, state: State, now: datetime) -> Decision | None:
+    """Rules 1 to 3, which need no look at the panes; None when the panes decide."""
+    journal = state.swap_in_progress
+    if journal is not None:
+        what = f"the swap from {journal.from_ or 'no account'} to {journal.to}"
+        if journal.kind == "resume":
+            what = f"the restart of the blocked sessions on {journal.to or 'the active account'}"
+        return Decision(
+            action=Action.FINISH,
+            outcome=Outcome.RESUMED if journal.kind == "resume" else Outcome.SWAPPED,
+            reason=f"finishing {what} that began at {stamp(journal.started_at)} and stopped at step {journal.step}",
+            suspected_hit_at=state.suspected_hit_at,
+            waiting=state.waiting,
+        )
+    pause = state.paused
+    if pause is not None and (pause.until is None or now < pause.until):
+        why = f" ({pause.reason})" if pause.reason else ""
+        end = f"until {stamp(pause.until)}" if pause.until else "until `failoverctl resume`"
+        return _hold(
+            Outcome.PAUSED, f"paused by the operator since {stamp(pause.since)} {end}{why}", state, pause.until
+        )
+    return _cooldown(config, state, now)
+
+
+def _cooldown(config: Config, state: State, now: datetime) -> Decision | None:
+    attempts = []
+    if state.last_swap:
+        attempts.append((state.last_swap.at, f"the swap to {state.last_swap.to}"))
+    if state.last_failure:
+        attempts.append((state.last_failure.at, "the failed attempt"))
+    if not attempts:
+        return None
+    at, what = max(attempts)
+    # A time in the future (the clock went back) blocks for one cooldown from now, not longer.
+    left = min(config.quota.reactivate_cooldown - (now - at).total_seconds(), config.quota.reactivate_cooldown)
+    if left <= 0:
+        return None
+    until = seconds(now + timedelta(seconds=left))
+    reason = (
+        f"cooldown for another {durations.format(left)} after {what} at {stamp(at)}: no detection until {stamp(until)}"
+    )
+    return _hold(Outcome.COOLDOWN, reason, state, until)
+
+
+def _judge(
+    config: Config, state: State, observation: Observation, findings: Sequence[Finding], now: datetime
+) -> Decision:
+    """Rules 4 to 8: the panes decide."""
+    if not observation.sessions:
+        why = "no tmux server is running" if not observation.server_running else "no session of the range is running"
+        decision = _hold(Outcome.NO_SESSIONS, why, state, None)
+        return _clear_suspicion(decision, state)
+
+    counted = [f for f in findings if f.counted]
+    pool = sum(f.role is Role.POOL for f in counted)
+    dedicated = sum(f.role is Role.DEDICATED for f in counted)
+    base = Decision(
+        action=Action.HOLD,
+        outcome=Outcome.OK,
+        reason=tally(config, findings, pool, dedicated),
+        blocked_pool=pool,
+        blocked_dedicated=dedicated,
+        suspected_hit_at=state.suspected_hit_at,
+        waiting=state.waiting,
+    )
+    reached = pool >= config.quota.pool_threshold or dedicated >= config.quota.dedicated_threshold
+    waiting = state.waiting
+
+    if waiting is not None:
+        resumable = _resumable(state, findings, now)
+        if resumable and state.active_account:
+            return replace(
+                base,
+                action=Action.RESUME,
+                outcome=Outcome.RESUMED,
+                reason=f"{state.active_account} is free again: restarting {names(resumable)} on it",
+                acted_on=tuple(f.name for f in resumable),
+                suspected_hit_at=None,
+                waiting=None,
+            )
+        # What was confirmed once stays so while any session is still blocked on the exhausted account.
+        stuck = state.exhausted(state.active_account, now) and bool(counted)
+        reached = reached or stuck
+
+    if not reached:
+        return _failback(config, state, observation, base, findings, now) or _below(base, state, findings)
+
+    # Rule 6 [daemon]: without a reset time a hit has to be seen by two checks in a row.
+    known = [f.resets_at for f in counted if f.resets_at is not None]
+    confirmed = bool(known) or waiting is not None or state.exhausted(state.active_account, now)
+    if not confirmed:
+        suspect = _suspect(config, state, base, counted, now)
+        if suspect is not None:
+            return suspect
+    return _move(config, state, observation, base, counted, findings, now)
+
+
+def _failback(
+    config: Config, state: State, observation: Observation, base: Decision, findings: Sequence[Finding], now: datetime
+) -> Decision | None:
+    """With `quota.failback`: back to the preferred account once it is free and nobody would be disturbed."""
+    preferred = next((a.name for a in config.accounts if a.enabled), None)
+    quiet = not any(f.busy or f.blocked or f.error for f in findings)
+    if not config.quota.failback or not quiet or preferred in {None, state.active_account}:
+        return None
+    swaps = len(state.swaps_since(now - HOUR, now))
+    if preferred not in candidates(config, state, observation.unusable, now) or swaps >= config.swap.max_per_hour:
+        return None
+    return replace(
+        base,
+        action=Action.SWAP,
+        outcome=Outcome.SWAPPED,
+        reason=f"{base.reason}; back to {preferred}, which is free again, while every session is idle",
+        candidates=(str(preferred),),
+        failback=True,
+        suspected_hit_at=None,
+        waiting=None,
+    )
+
+
+def _below(base: Decision, state: State, findings: Sequence[Finding]) -> Decision:
+    """Rule 5: too few hits."""
+    blind = [f for f in findings if f.error is not None]
+    if state.suspected_hit_at is not None and blind:
+        note = f"suspected hit kept: {names(blind)} could not be read, which is neither a hit nor a clear"
+        return replace(base, waiting=None, notes=(*base.notes, note))
+    return _clear_suspicion(replace(base, waiting=None), state)
+
+
+def _clear_suspicion(decision: Decision, state: State) -> Decision:
+    if state.suspected_hit_at is None:
+        return decision
+    note = "suspected hit cleared (no detection this poll)"
+    return replace(decision, suspected_hit_at=None, notes=(*decision.notes, note))
+
+
+def _suspect(
+    config: Config, state: State, base: Decision, counted: Sequence[Finding], now: datetime
+) -> Decision | None:
+    """Rule 6: None when the suspicion is confirmed."""
+    poll = config.quota.poll_interval
+    since = state.suspected_hit_at
+    if since is not None:
+        age = (now - since).total_seconds()
+        if poll / 2 <= age <= 3 * poll:
+            return None
+        if age > 3 * poll or age < 0:  # from before a pause of the timer, or of the clock's future: void
+            since = None
+    first = since or now
+    again = first + timedelta(seconds=poll / 2)
+    return replace(
+        base,
+        action=Action.SUSPECT,
+        outcome=Outcome.SUSPECTED,
+        reason=f"{base.reason}: {shown(counted)}; no reset time is given, so the next check has to confirm it",
+        suspected_hit_at=first,
+        next_possible_at=again,
+    )
+
+
+def _move(
+    config: Config,
+    state: State,
+    observation: Observation,
+    base: Decision,
+    counted: Sequence[Finding],
+    findings: Sequence[Finding],
+    now: datetime,
+) -> Decision:
+    """Rules 7 and 8: swap, or wait for the account that frees first."""
+    active = state.active_account
+    until = exhausted_until(config, state, counted, now)
+    # All the hits on screen are answered by this swap, the ones that did not count as well.
+    acted_on = tuple(f.name for f in findings if f.blocked)
+    evidence = f"{base.reason}: {shown(counted or [f for f in findings if f.blocked])}"
+    if not config.accounts:
+        return _wait(base, state, None, until, f"{evidence}; no accounts are configured: nothing to swap to", now)
+
+    swaps = state.swaps_since(now - HOUR, now)
+    found = candidates(config, state, observation.unusable, now)
+    if not found:
+        reason, first, free_at = _nothing_free(config, state, observation, until, now)
+        decision = _wait(base, state, first, free_at, f"{evidence}; {reason}", now)
+        return replace(decision, exhausted_until=until)
+    if len(swaps) >= config.swap.max_per_hour:
+        free_at = seconds(swaps[-config.swap.max_per_hour] + HOUR)
+        return replace(
+            base,
+            action=Action.FAIL,
+            outcome=Outcome.FAILED,
+            reason=f"{evidence}; not swapped: {len(swaps)} swaps in the last hour, swap.max_per_hour is "
+            f"{config.swap.max_per_hour}; next possible at {stamp(free_at)}",
+            next_possible_at=free_at,
+        )
+    return replace(
+        base,
+        action=Action.SWAP,
+        outcome=Outcome.SWAPPED,
+        reason=f"{evidence}; {active or 'the active account'} is exhausted until {stamp(until)}",
+        candidates=found,
+        exhausted_until=until,
+        acted_on=acted_on,
+        suspected_hit_at=None,
+        waiting=None,
+    )
+
+
+def exhausted_until(config: Config, state: State, counted: Sequence[Finding], now: datetime) -> datetime:
+    """Until when the active account counts as exhausted: the latest reset of the counted hits."""
+    known = [f.resets_at for f in counted if f.resets_at is not None]
+    if known:
+        return max(known)
+    already = state.account(state.active_account).exhausted_until
+    if already is not None and already > now:  # the backoff runs from the first sight, not from each check
+        return already
+    return seconds(now + timedelta(seconds=config.quota.unknown_reset_backoff))
+
+
+def _nothing_free(
+    config: Config, state: State, observation: Observation, until: datetime, now: datetime
+) -> tuple[str, str | None, datetime | None]:
+    """Why no account can be swapped to, which one frees first, and when."""
+    frees: list[tuple[datetime, str]] = []
+    parts = []
+    for account in config.accounts:
+        if not account.enabled:
+            parts.append(f"{account.name} is disabled")
+        elif account.name == state.active_account:
+            frees.append((until, account.name))
+        elif account.name in observation.unusable:
+            parts.append(f"{account.name} can not be used: {observation.unusable[account.name]}")
+        elif state.exhausted(account.name, now):
+            free_at = state.account(account.name).exhausted_until
+            assert free_at is not None  # noqa: S101 - what `exhausted` means
+            frees.append((free_at, account.name))
+    parts = [f"{name} is exhausted until {stamp(at)}" for at, name in sorted(frees)] + parts
+    at, name = min(frees, default=(None, None))
+    first = f"; {name} frees first, at {stamp(at)}" if at else ""
+    return f"no account is free: {', '.join(parts)}{first}", name, at
+
+
+def _wait(
+    base: Decision, state: State, account: str | None, until: datetime | None, reason: str, now: datetime
+) -> Decision:
+    old = state.waiting
+    waiting = Waiting(
+        since=old.since if old else seconds(now), account=account, until=until, checks=old.checks + 1 if old else 1
+    )
+    if old:
+        waited = durations.format(max(0.0, (now - old.since).total_seconds()))
+        reason = f"waiting for {waited} now ({waiting.checks} checks): {reason}"
+    return replace(
+        base,
+        action=Action.WAIT,
+        outcome=Outcome.WAITING,
+        reason=reason,
+        next_possible_at=until if account else None,
+        suspected_hit_at=None,
+        waiting=waiting,
+    )
+
+
+def _resumable(state: State, findings: Sequence[Finding], now: datetime) -> list[Finding]:
+    """The sessions still blocked by the exhaustion that was waited for, once the active account is free of it."""
+    if state.exhausted(state.active_account, now):
+        return []
+    return [f for f in findings if f.blocked and not f.acted_on and (f.resets_at is None or f.resets_at <= now)]
+
+
+def _hold(outcome: Outcome, reason: str, state: State, until: datetime | None) -> Decision:
+    return Decision(
+        action=Action.HOLD,
+        outcome=outcome,
+        reason=reason,
+        next_possible_at=until,
+        suspected_hit_at=state.suspected_hit_at,
+        waiting=state.waiting,
+    )

@@ -1,0 +1,1 @@
+"""What the observations mean: limit hits and their resets. Pure."""

@@ -1,0 +1,1 @@
+"""What people and their systems get to know after a check."""

@@ -1,0 +1,148 @@
+"""Tells people, through apprise in a process of its own (`deliver.py`). What is told, and when: `notices.py`.
+
+The URLs are secrets (law L4): they go to that process through its stdin, and a message of ours names a target by its
+place in the config or in the file.
+"""
+
+import json
+import logging
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from failover_oneshot.config.model import Notify
+from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.monitoring.apprise_sender import EXIT_MISSING
+from failover_oneshot.state.model import Notice
+
+LIMIT = 64 * 1024
+MISSING = (
+    "it needs apprise, which is not installed: `pipx inject failover-oneshot apprise`, "
+    "or `pip install 'failover-oneshot[notify]'`"
+)
+TYPES = {"swapped": "info", "resumed": "success", "waiting": "warning", "failed": "failure", "auth": "failure"}
+
+log = logging.getLogger("failover")
+
+
+class NotifyError(Exception):
+    """Nobody can be told; the sentence says what to mend, and holds no URL."""
+
+
+class Target(Struct, frozen=True):
+    """Whom to tell. ``place`` is what may be said of the ``url``."""
+
+    place: str
+    url: str
+
+
+def targets(notify: Notify) -> tuple[Target, ...]:
+    """Everybody who is to be told: first `notify.urls`, then the lines of `notify.urls_file`.
+
+    Raises NotifyError when the file can not be used.
+    """
+    found = [Target(f"notify.urls[{i}]", url) for i, url in enumerate(notify.urls)]
+    if notify.urls_file:
+        for number, line in enumerate(_read(Path(notify.urls_file)).splitlines(), start=1):
+            url = line.strip()
+            if url and not url.startswith("#"):
+                found.append(Target(f"line {number} of notify.urls_file", url))
+    return tuple(found)
+
+
+def send(notify: Notify, notices: Sequence[Notice]) -> list[tuple[int, ...]]:
+    """Send each notice; for each the numbers of the targets that lack it still. What fails is a warning.
+
+    Raises NotifyError when none could be tried at all.
+    """
+    to = targets(notify)
+    deadline = time.monotonic() + notify.timeout
+    wanted = {
+        number: [i for i, notice in enumerate(notices) if notice.left is None or number in notice.left]
+        for number in range(len(to))
+    }
+    senders = {number: _start(to[number].url, [notices[i] for i in mine]) for number, mine in wanted.items() if mine}
+    # They work at the same time.
+    answers = {number: _answers(sender, len(wanted[number]), deadline) for number, sender in senders.items()}
+    if any(sender.returncode == EXIT_MISSING for sender in senders.values()):
+        raise NotifyError(MISSING)
+    left: list[tuple[int, ...]] = [() for _ in notices]
+    for number, errors in answers.items():
+        for i, error in zip(wanted[number], errors, strict=True):
+            if error is not None:
+                log.warning("not told of %s: %s: %s", notices[i].event, to[number].place, error)
+                left[i] = (*left[i], number)
+    return left
+
+
+def _start(url: str, notices: Sequence[Notice]) -> subprocess.Popen[bytes]:
+    """A process that sends these notices to one target."""
+    argv = [
+        sys.executable,
+        "-P",
+        "-m",
+        "failover_oneshot.monitoring.apprise_sender",
+    ]  # -P: never a module of the working folder
+    host = os.uname().nodename
+    messages = [
+        {"title": f"failover on {host}: {n.event}", "body": n.text, "type": TYPES.get(n.event, "info")} for n in notices
+    ]
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # a traceback of a plugin's may quote a URL
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise NotifyError(f"{sys.executable} could not be started: {error.strerror}") from None
+    if process.stdin:  # it reads all of it before it does anything else
+        with suppress(BrokenPipeError), process.stdin as stdin:
+            stdin.write(json.dumps({"url": url, "messages": messages}).encode())
+        process.stdin = None
+    return process
+
+
+def _answers(process: subprocess.Popen[bytes], count: int, deadline: float) -> list[str | None]:
+    """What became of each of so many notices: None when it was delivered, else why it was not."""
+    why = ""
+    try:
+        said, _ = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        said, _ = process.communicate()  # what was delivered before stays delivered
+        why = "no answer within notify.timeout"
+    answers: list[str | None] = []
+    for line in said.splitlines():
+        with suppress(ValueError):  # cut short, or printed by a plugin
+            answers.append(json.loads(line))
+    missing = why or f"the sender ended with exit code {process.returncode}"
+    return [*answers, *[missing] * count][:count]
+
+
+def _read(path: Path) -> str:
+    try:
+        info = path.stat()
+        data = safefile.read_bounded(path, LIMIT)
+    except OSError as error:
+        raise NotifyError(f"notify.urls_file {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise NotifyError(f"notify.urls_file: {error}") from None
+    if info.st_uid != os.geteuid():
+        raise NotifyError(f"notify.urls_file {path} belongs to another user")
+    if stat.S_IMODE(info.st_mode) & 0o077:
+        raise NotifyError(f"notify.urls_file {path} is accessible to others: chmod 600 it")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise NotifyError(f"notify.urls_file {path} is not UTF-8 text") from None

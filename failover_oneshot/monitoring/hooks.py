@@ -1,0 +1,64 @@
+"""The operator's own programs, told of what a check did: the report as JSON on stdin, after the state is written.
+
+They run without the lock, so that a hook may call failoverctl. Their failure is a warning, never more.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+from contextlib import suppress
+
+from failover_oneshot.config.model import Hooks
+from failover_oneshot.model import Outcome
+from failover_oneshot.report import Report, to_json
+
+log = logging.getLogger("failover")
+
+
+def due(hooks: Hooks, report: Report, before: Outcome | None) -> tuple[str, tuple[str, ...]] | None:
+    """Which hook this report calls for: its name and argv. ``before``: the outcome of the check before.
+
+    A situation that lasts is told once, when it begins; each swap is told.
+    """
+    match report.outcome:
+        case Outcome.SWAPPED:
+            found = ("on_swap", hooks.on_swap)
+        case Outcome.WAITING if before is not Outcome.WAITING:
+            found = ("on_waiting", hooks.on_waiting)
+        case Outcome.FAILED if before is not Outcome.FAILED:
+            found = ("on_failure", hooks.on_failure)
+        case _:
+            return None
+    return found if found[1] else None
+
+
+def run(name: str, argv: tuple[str, ...], report: Report, timeout: float) -> None:
+    """Run one hook to its end, or to the timeout (seconds), whatever comes of it."""
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+            errors="replace",
+        )
+    except OSError as error:
+        log.warning("hook %s could not be started: %s", name, error.strerror)
+        return
+    try:
+        _, said = process.communicate(to_json(report) + "\n", timeout=timeout)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        log.warning("hook %s did not end within hooks.timeout and was killed", name)
+        return
+    if process.returncode:
+        from failover_oneshot.lib.redact import redact
+
+        lines = [line for line in said.splitlines() if line.strip()]
+        why = f": {redact(lines[-1])[:200]}" if lines else ""
+        log.warning("hook %s failed (exit %d)%s", name, process.returncode, why)

@@ -1,0 +1,152 @@
+"""Everything that a check has to see before it can decide: panes, records, the live login, the stores. Reads only."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from failover_oneshot.accounts import registry as accounts
+from failover_oneshot.agents.claude import transcript
+from failover_oneshot.agents.claude.own_login import own_login
+from failover_oneshot.agents.claude.processes import Client
+from failover_oneshot.config.model import Config, Method
+from failover_oneshot.detection.classify import classify
+from failover_oneshot.model import Finding, Observation, Reading, Session
+from failover_oneshot.state.model import SessionMemory, State
+from failover_oneshot.tmux.client import Tmux
+
+log = logging.getLogger("failover")
+
+
+class Sight(Struct, frozen=True, kw_only=True):
+    """What was seen, and the state with what seeing it taught (a login that the operator made by hand)."""
+
+    observation: Observation
+    readings: Mapping[str, Reading]  # by pane id; a pane that could not be read has none
+    state: State
+    zone: str  # the machine's time zone, for resets that name none
+    clients: Mapping[str, Client] = {}  # by pane id, as far as they leave records
+
+
+def look(
+    config: Config,
+    state: State,
+    tmux: Tmux,
+    method: Callable[[], accounts.Method],
+    environ: Mapping[str, str],
+    now: datetime,
+    *,
+    always: bool = False,
+) -> Sight:
+    """One look at the world; at the live login and the stores only when they may matter, or ``always``.
+
+    Raises TmuxError and TmuxTimeoutError.
+    """
+    sight = glance(config, state, tmux, environ, now)
+    unusable = {}
+    if (
+        always
+        or state.waiting
+        or config.quota.failback
+        or any(r.kind in config.quota.swap_on and not r.busy for r in sight.readings.values())
+    ):
+        state = _adopt(config, state, method())
+        if config.swap.method is Method.CLAUDE:
+            pids = {pane_id: client.pid for pane_id, client in sight.clients.items()}
+            state = _warn_of_own_logins(state, sight.observation.sessions, pids)
+        for account in config.accounts:
+            why = method().check(account) if account.enabled and account.name != state.active_account else None
+            if why:
+                unusable[account.name] = why
+    return replace(sight, observation=replace(sight.observation, unusable=unusable), state=state)
+
+
+def glance(config: Config, state: State, tmux: Tmux, environ: Mapping[str, str], now: datetime) -> Sight:
+    """The panes and the clients' records alone, no accounts. Raises TmuxError and TmuxTimeoutError."""
+    seen = tmux.observe(config.pool, capture=True)
+    for note in seen.notes:
+        log.info("%s", note)
+    panes = [pane for session in seen.sessions for pane in session.panes if pane.text is not None]
+    readings = {pane.pane_id: classify(pane.text or "", pane.title, config.quota) for pane in panes}
+    records: Mapping[str, tuple[Client, Reading | None]] = {}
+    if config.swap.method is Method.CLAUDE:
+        records = transcript.read_panes(Path(config.swap.claude_dir), {pane.pane_id: pane.pid for pane in panes})
+        readings.update({pane_id: reading for pane_id, (_, reading) in records.items() if reading is not None})
+    observation = Observation(at=now, server_running=seen.server_running, sessions=seen.sessions, notes=seen.notes)
+    clients = {pane_id: client for pane_id, (client, _) in records.items()}
+    return Sight(observation=observation, readings=readings, state=state, zone=machine_zone(environ), clients=clients)
+
+
+def _adopt(config: Config, state: State, method: accounts.Method) -> State:
+    """The state with the account that is really live: the operator may have logged in by hand meanwhile."""
+    live = method.live_account()
+    state = replace(state, lineage=method.lineage())
+    if live is None or live == state.active_account or config.account(live) is None:
+        return state
+    log.warning("the live login is that of %s, not of %s: taken as the active account", live, state.active_account)
+    return replace(state, active_account=live)
+
+
+def _warn_of_own_logins(state: State, sessions: Sequence[Session], clients: Mapping[str, int]) -> State:
+    """The state with the sessions noted that bring a login of their own; a warning for each, once."""
+    known = dict(state.sessions)
+    for session in sessions:
+        memory = known.get(session.name, SessionMemory())
+        name = own_login(pid for pane in session.panes for pid in {pane.pid, clients.get(pane.pane_id, pane.pid)})
+        if name and name != memory.own_login:
+            log.warning("%s sets %s: a swap of the login's files does not reach it", session.name, name)
+        known[session.name] = replace(memory, own_login=name)
+    return replace(state, sessions=known)
+
+
+def resume_ids(config: Config, sessions: Sequence[Session]) -> dict[str, str]:
+    """The conversation that each session is in, by session name, from the client's records."""
+    wanted = [config.pool.autonomous.resume_command, *(named.resume_command for named in config.pool.dedicated)]
+    if not any(wanted):
+        return {}
+    # Of several panes the active one's client wins: it comes last.
+    panes = {pane.pane_id: pane.pid for session in sessions for pane in session.panes if not pane.dead}
+    folder = Path(config.swap.claude_dir)
+    known = transcript.read_panes(folder, panes)
+    found = {}
+    for session in sessions:
+        for pane in sorted(session.panes, key=lambda p: p.active):
+            client = known[pane.pane_id][0] if pane.pane_id in known else None
+            # A client that was only started has an id, but no conversation to resume yet.
+            if (
+                client
+                and (
+                    folder / "projects" / transcript.project_folder(client.cwd) / f"{client.session_id}.jsonl"
+                ).exists()
+            ):
+                found[session.name] = client.session_id
+    return found
+
+
+def machine_zone(environ: Mapping[str, str]) -> str:
+    """The machine's IANA time zone: $TZ, else where /etc/localtime points, else UTC."""
+    if zone := environ.get("TZ", "").lstrip(":"):
+        return zone.partition("/zoneinfo/")[2] or zone
+    try:
+        return os.path.realpath("/etc/localtime").partition("/zoneinfo/")[2] or "UTC"
+    except OSError:
+        return "UTC"
+
+
+def tell(findings: Sequence[Finding]) -> None:
+    """Each blocked or troubled session as one line of the log, with its evidence [daemon]."""
+    for f in findings:
+        if f.error is not None:
+            log.warning("%s could not be read: %s", f.name, f.error)
+        elif f.blocked:
+            reset = f", resets {f.resets_at:%Y-%m-%dT%H:%M:%SZ}" if f.resets_at else ", no reset time"
+            aside = f" (not counted: {f.why_not})" if f.why_not else ""
+            log.info("%s: %s by %s: %s [%s]%s%s", f.name, f.kind, f.evidence, f.snippet, f.rule, reset, aside)
+        elif f.kind in ("auth", "server_error", "warning"):
+            log.info("%s: %s: %s [%s]", f.name, f.kind, f.snippet, f.rule)
+        else:
+            log.debug("%s: %s", f.name, f.kind)

@@ -1,0 +1,1 @@
+"""The sessions: restarts, the size of the pool, and typing."""

@@ -1,0 +1,158 @@
+"""The pool is kept at its size: what is missing is created, what has died is started again (SPEC section 9)."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from failover_oneshot.config.model import Autonomous, Config
+from failover_oneshot.model import Pane, Restart, Role, Session
+from failover_oneshot.pool import restart as pool
+from failover_oneshot.state.model import SessionMemory, State, seconds, stamp
+from failover_oneshot.tmux import formats as panes
+from failover_oneshot.tmux.client import Tmux
+
+TRIES: Final = 3
+WITHIN: Final = timedelta(minutes=10)
+SETTLED: Final = timedelta(seconds=5)  # a session that lives on for so long did not die at its start
+
+log = logging.getLogger("failover")
+
+_PROC: Final = Path("/proc")
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What has to be done for the pool's size; ``notes`` say what is not."""
+
+    restarts: tuple[Restart, ...] = ()
+    state: State
+    notes: tuple[str, ...] = ()
+
+
+def plan(config: Config, state: State, sessions: Sequence[Session], account: str, now: datetime) -> Plan:
+    """What is to be done with these sessions, seen just now. Looks at /proc where a shell is in front."""
+    ours = of_the_pool(sessions)
+    return planned(config, state, ours, dead_ones(config, ours), account, now)
+
+
+def planned(
+    config: Config, state: State, sessions: Sequence[Session], dead: Mapping[str, str], account: str, now: datetime
+) -> Plan:
+    """Dead sessions are revived, then new ones made up to `min`: lowest index first. Pure.
+
+    ``sessions``: those of the range that exist, in index order; ``dead``: the reason for each that has no agent. One
+    that died at its last `TRIES` starts is left alone until the first of them is `WITHIN` ago.
+    """
+    memory = {name: _recent(seen, now) for name, seen in state.sessions.items() if seen.starts}
+    alive = {s.name for s in sessions if s.name not in dead}
+    for name in alive & memory.keys():
+        if memory[name] and now - memory[name][-1] >= SETTLED:
+            memory[name] = ()
+    resting = {name for name, starts in memory.items() if len(starts) >= TRIES and name not in alive}
+    revived = [
+        _noted(pool.revival(config, session, account), dead[session.name])
+        for session in sessions
+        if session.name in dead and session.name not in resting
+    ]
+    sibling = next((pane.start_command for session in sessions for pane in session.panes if pane.start_command), "")
+    created = pool.missing(config, [s.name for s in sessions], account, sibling, resting)
+    restarts = tuple(r for r in (*revived, *created) if r.status != "failed")
+    for restart in restarts:
+        memory[restart.session] = (*memory.get(restart.session, ()), seconds(now))
+    notes = tuple(
+        f"{name} died at each of {TRIES} starts and is left alone until {stamp(memory[name][0] + WITHIN)}: "
+        "start its command by hand to see why"
+        for name in sorted(resting)
+    )
+    notes += tuple(f"{r.session} is not started again: {r.note}" for r in revived if r.status == "failed")
+    return Plan(restarts=restarts, state=_remembering(state, memory), notes=notes)
+
+
+def _noted(restart: Restart, why: str) -> Restart:
+    return restart if restart.note else replace(restart, note=why)
+
+
+def _recent(memory: SessionMemory, now: datetime) -> tuple[datetime, ...]:
+    return tuple(at for at in memory.starts if abs(now - at) < WITHIN)
+
+
+def _remembering(state: State, starts: Mapping[str, tuple[datetime, ...]]) -> State:
+    sessions = dict(state.sessions)
+    for name, times in starts.items():
+        sessions[name] = replace(sessions.get(name, SessionMemory()), starts=times)
+    return state if sessions == state.sessions else replace(state, sessions=sessions)
+
+
+def dead_ones(config: Config, sessions: Sequence[Session], proc: Path = _PROC) -> dict[str, str]:
+    """The sessions of the pool that have no agent any more, and why."""
+    found = {}
+    for session in sessions:
+        pane = pool.agent_pane(session)
+        if pane.dead:
+            found[session.name] = "its pane was dead"
+        elif has_exited(pane, agent_name(config.pool.autonomous, pane), proc):
+            found[session.name] = f"its agent had exited to a shell ({pane.command})"
+    return found
+
+
+def agent_name(autonomous: Autonomous, pane: Pane) -> str:
+    """The agent's process: as configured, else the first word of what starts it; "" for a shell, or nothing."""
+    if autonomous.agent_process:
+        return autonomous.agent_process
+    for word in (autonomous.command or pane.start_command).split():
+        name = word.strip("\"'").rpartition("/")[2]
+        if "=" not in word and name not in {"exec", "env", "command", "nice", "setsid"}:
+            return "" if panes.is_shell(name) else name
+    return ""
+
+
+def has_exited(pane: Pane, agent: str, proc: Path = _PROC) -> bool:
+    """Whether a shell is at its prompt where the agent should be."""
+    if not agent or pane.command.removeprefix("-") == agent:
+        return False
+    return at_a_shell_prompt(pane, proc) is True
+
+
+def at_a_shell_prompt(pane: Pane, proc: Path = _PROC) -> bool | None:
+    """Whether the foreground program is a shell that waits for commands; None when /proc does not tell.
+
+    One that runs a script is on its way to the agent, or is one.
+    """
+    if not panes.is_shell(pane.command):
+        return False
+    from failover_oneshot.pool.typist import has_company
+
+    if has_company(pane.pid, proc):
+        return False
+    try:
+        leader = (proc / str(pane.pid) / "stat").read_bytes().rpartition(b")")[2].split()[5].decode()
+        arguments = (proc / leader / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")[1:]
+    except (OSError, IndexError, ValueError):
+        return None
+    return all(argument.startswith(b"-") and b"c" not in argument.partition(b"--")[0] for argument in arguments)
+
+
+def perform(
+    tmux: Tmux,
+    planned: Plan,
+    environment: Mapping[str, str | None],
+    save: Callable[[State], None],
+) -> tuple[Restart, ...]:
+    """Carry a plan out; that it was tried is on the disk before. Raises TmuxError, TmuxTimeoutError, StoreError."""
+    save(planned.state)
+    done = []
+    for restart in planned.restarts:
+        made = pool.perform(tmux, restart, environment)
+        level = logging.WARNING if made.status == "failed" else logging.INFO
+        log.log(level, "%s %s: %s%s", made.action, made.session, made.status, f" ({made.note})" if made.note else "")
+        done.append(made)
+    return tuple(done)
+
+
+def of_the_pool(sessions: Sequence[Session]) -> list[Session]:
+    """Those of the range."""
+    return [session for session in sessions if session.role is Role.POOL]

@@ -1,0 +1,1 @@
+"""The swap: its journal and its steps."""

@@ -1,0 +1,1 @@
+"""The queue of tasks and how they reach idle sessions."""

@@ -1,0 +1,147 @@
+"""How each session of the pool stands: free for a task, busy, blocked, dead, or not to be typed into. Reads only."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from failover_oneshot.agents.claude import prompts as conversation
+from failover_oneshot.agents.claude.processes import Client
+from failover_oneshot.config.model import Config
+from failover_oneshot.detection.screen import parse
+from failover_oneshot.model import Finding, Kind, Pane, Session
+from failover_oneshot.observe import Sight
+from failover_oneshot.pool import lifecycle
+from failover_oneshot.pool import restart as pool
+from failover_oneshot.pool.typist import View
+from failover_oneshot.state.model import SessionMemory, State
+from failover_oneshot.tasks import task as tasks
+from failover_oneshot.tasks import text as tasktext
+from failover_oneshot.tasks.task import Place, Record, Sighting, Slot, Stand, Step, Word
+
+_PROC: Final = Path("/proc")
+
+
+class Stands:
+    """The pool as one check saw it. ``slots``: one for each session that exists, in index order."""
+
+    def __init__(
+        self,
+        config: Config,
+        state: State,
+        sight: Sight,
+        findings: Sequence[Finding],
+        now: datetime,
+        proc: Path = _PROC,
+    ) -> None:
+        self.state, self.sight, self.now, self.proc = state, sight, now, proc
+        self.findings = {finding.name: finding for finding in findings}
+        self.panes = by_id(sight.observation.sessions)
+        sessions = lifecycle.of_the_pool(sight.observation.sessions)
+        self.dead = lifecycle.dead_ones(config, sessions, proc)
+        self.slots = [self._slot(session) for session in sessions]
+
+    def slot(self, session: str | None) -> Slot | None:
+        """The slot of that session; None when it does not exist."""
+        return next((slot for slot in self.slots if slot.session == session), None)
+
+    def _slot(self, session: Session) -> Slot:
+        pane = pool.agent_pane(session)
+        client = self.sight.clients.get(pane.pane_id)
+        held = self.state.sessions.get(session.name, SessionMemory()).held
+        if session.name in self.dead:
+            stand, why = Stand.DEAD, self.dead[session.name]
+        else:
+            stand, why = _stand(pane, self.findings.get(session.name), client, self.proc)
+            if stand is Stand.FREE and held and tasks.on_hold(held.at, self.now):
+                stand, why = Stand.HELD, held.reason
+        place = Place(
+            server_pid=session.server_pid,
+            pane_id=pane.pane_id,
+            pane_pid=pane.pid,
+            client_pid=client.pid if client else 0,
+            conversation=client.session_id if client else "",
+        )
+        path = pane.current_path or pane.path
+        return Slot(session=session.name, stand=stand, why=why, path=path, place=place)
+
+    def sighting(self, record: Record, text: str) -> Sighting:
+        """What is seen of a task that was handed out."""
+        slot, place = self.slot(record.session), record.place
+        pane = still_there(place, self.panes) if place else None
+        client = self.sight.clients.get(slot.place.pane_id) if slot and slot.place else None
+        alive = pane is not None and slot is not None and slot.stand is not Stand.DEAD
+        if place and place.client_pid and (self._gone(place.client_pid) or (client and client.pid != place.client_pid)):
+            alive = False
+        word, screen = Word.NONE, None
+        if not (alive and slot and slot.stand is Stand.BUSY and record.step is Step.SENT):  # it works: nothing to ask
+            if place and place.transcript:
+                word = conversation.word(place.transcript, place.offset, text)
+            screen = view(pane).screen if pane else None
+        finding = self.findings.get(record.session or "")
+        shown = screen is not None and tasktext.shows_prompt(screen, text, record.before)
+        return Sighting(
+            alive=alive,
+            stand=slot.stand if slot else Stand.DEAD,
+            word=word,
+            hit=bool(finding and finding.blocked),
+            shown=shown,
+            answered=screen is not None and shown and tasktext.answered(screen.turn),
+            drafted=screen is not None and tasktext.drafted(screen, text),
+            successor=client.session_id if client else "",
+            startable=slot is not None and slot.stand is not Stand.DEAD,
+            swapped=tasks.was_restarted(self.state.history, record),
+        )
+
+    def _gone(self, pid: int) -> bool:
+        """Whether that process has ended; a zombie has."""
+        try:
+            return (self.proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[0] in {b"Z", b"X"}
+        except (OSError, IndexError):
+            return (self.proc / "self").exists()  # without /proc nothing is known
+
+
+def _stand(pane: Pane, finding: Finding | None, client: Client | None, proc: Path) -> tuple[Stand, str]:
+    if finding is None or pane.text is None:
+        return Stand.HELD, finding.error or "it can't be read" if finding else "it can't be read"
+    if finding.blocked and not finding.stale:
+        return Stand.BLOCKED, finding.snippet or str(finding.kind)
+    if finding.kind is Kind.AUTH:
+        return Stand.BLOCKED, finding.snippet or "it has no login"
+    if finding.busy or (client and client.busy):
+        return Stand.BUSY, ""
+    obstacle = typing_obstacle(pane, view(pane), proc)
+    if obstacle:
+        return {"it works": Stand.BUSY, "it waits": Stand.BLOCKED}.get(obstacle, Stand.HELD), obstacle
+    if client and client.status not in {"", "idle"}:
+        return Stand.HELD, f"the client says that it is {client.status}"
+    return Stand.FREE, ""
+
+
+def view(pane: Pane) -> View:
+    """What a captured pane shows."""
+    return View(parse(pane.text or "", pane.title), pane.text or "")
+
+
+def typing_obstacle(pane: Pane, seen: View, proc: Path = _PROC) -> str:
+    """What forbids to type a task into this pane; "" at an agent's empty, idle prompt."""
+    if pane.dead or pane.text is None:
+        return "it can't be read"
+    if pane.mode:
+        return f"the pane is in {pane.mode}"
+    if lifecycle.at_a_shell_prompt(pane, proc) is not False:
+        return f"a shell ({pane.command}) is in front"
+    return seen.obstacle
+
+
+def by_id(sessions: Sequence[Session]) -> Mapping[str, tuple[Session, Pane]]:
+    """Each pane with its session, by the pane's id."""
+    return {pane.pane_id: (session, pane) for session in sessions for pane in session.panes}
+
+
+def still_there(place: Place, found: Mapping[str, tuple[Session, Pane]]) -> Pane | None:
+    """The pane of a place, as long as the process that tmux started in it is the same; else None."""
+    session, pane = found.get(place.pane_id, (None, None))
+    if session is None or pane is None or pane.dead:
+        return None
+    return pane if (session.server_pid, pane.pid) == (place.server_pid, place.pane_pid) else None

@@ -1,0 +1,1 @@
+"""tmux: its formats, and the only module that runs it."""
