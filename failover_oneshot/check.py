@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from failover_oneshot.accounts import registry as accounts
+from failover_oneshot.accounts import registry
 from failover_oneshot.config.model import Config
 from failover_oneshot.decision.rules import Action, Decision, before_looking, decide
 from failover_oneshot.detection.findings import detect
@@ -75,13 +75,13 @@ def check(
     if not dry_run and (hook := hooks.due(config.hooks, report, report.outcome_before)):
         hooks.run(*hook, report, config.hooks.timeout)
     if not dry_run and (config.metrics.textfile or this.notices):
-        from failover_oneshot.monitoring import after_check as told
+        from failover_oneshot.monitoring import after_check
 
-        told.checked(config, store, report, this.saved, this.notices)
+        after_check.checked(config, store, report, this.saved, this.notices)
     return report
 
 
-def know_active(config: Config, state: State, method: Callable[[], accounts.Method]) -> State:
+def know_active(config: Config, state: State, method: Callable[[], registry.Method]) -> State:
     """SPEC section 4: with no active account in the state, the one that the live credentials belong to."""
     if config.account(state.active_account) or not config.accounts or state.swap_in_progress:
         return state
@@ -110,9 +110,9 @@ class _Check:
         self.seen: tuple[State, Sight | None] = (State(), None)  # what the decision rested on
 
     @cached_property
-    def method(self) -> accounts.Method:
+    def method(self) -> registry.Method:
         """The way of the config, made when it is needed: a healthy fleet's check has no use for it."""
-        return accounts.method(self.config, self.store.path.parent / "unclaimed", self.lineage)
+        return registry.method(self.config, self.store.path.parent / "unclaimed", self.lineage)
 
     def run(self) -> Report:
         loaded = self.store.load(self.now, quarantine=not self.dry_run)
@@ -224,7 +224,7 @@ class _Check:
         owner = self.config.account(account)
         try:
             environment = self.method.environment(owner) if owner else {}
-        except accounts.MethodError as error:
+        except registry.MethodError as error:
             log.error("cannot start %s: %s", ", ".join(r.session for r in plan.restarts), error)
             return Upkeep(notes=plan.notes), state
         made = lifecycle.perform(self.tmux, plan, environment, self.store.save)
@@ -266,9 +266,9 @@ class _Check:
         if self.dry_run:
             return
         if self.config.notify.urls or self.config.notify.urls_file:
-            from failover_oneshot.monitoring import outbox as notices
+            from failover_oneshot.monitoring import outbox
 
-            state, self.notices = notices.note(self.config.notify, state, report)
+            state, self.notices = outbox.note(self.config.notify, state, report)
         last = replace(self.last_check(report.outcome, decision), pool=report.pool, tasks=report.tasks)
         self.saved = replace(state, last_check=last)
         self.store.save(self.saved)

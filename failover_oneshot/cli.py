@@ -102,27 +102,27 @@ def _said(error: Exception) -> int:
 def _check(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from failover_oneshot import check as run
-    from failover_oneshot.config import loader as configs
+    from failover_oneshot import check
+    from failover_oneshot.config import loader
     from failover_oneshot.report import to_json, to_sentence
 
-    settings = configs.load(configs.find(options.config, os.environ), os.environ)
-    path = run.state_path(options.state, settings, os.environ)
+    settings = loader.load(loader.find(options.config, os.environ), os.environ)
+    path = check.state_path(options.state, settings, os.environ)
     record = None if options.record is None else Path(options.record)
     if options.dry_run or not (settings.metrics.textfile or settings.ping.url):
-        report = run.check(settings, path, dry_run=options.dry_run, environ=os.environ, record=record)
+        report = check.check(settings, path, dry_run=options.dry_run, environ=os.environ, record=record)
     else:
-        from failover_oneshot.monitoring import after_check as told
+        from failover_oneshot.monitoring import after_check
 
-        told.begin(settings)
+        after_check.begin(settings)
         try:
-            report = run.check(settings, path, dry_run=False, environ=os.environ, record=record)
+            report = check.check(settings, path, dry_run=False, environ=os.environ, record=record)
         except Exception as error:  # it is still said to whoever waits for a sign of life
             code = _said(error)
-            told.could_not_check(settings, code)
-            told.end(settings, code, str(error))
+            after_check.could_not_check(settings, code)
+            after_check.end(settings, code, str(error))
             return code
-        told.end(settings, report.exit_code, to_sentence(report))
+        after_check.end(settings, report.exit_code, to_sentence(report))
     if options.json:
         print(to_json(report))  # noqa: T201
     elif not options.quiet:

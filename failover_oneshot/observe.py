@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from failover_oneshot.accounts import registry as accounts
+from failover_oneshot.accounts import registry
 from failover_oneshot.agents.claude import transcript
 from failover_oneshot.agents.claude.own_login import own_login
 from failover_oneshot.agents.claude.processes import Client
@@ -36,7 +36,7 @@ def look(
     config: Config,
     state: State,
     tmux: Tmux,
-    method: Callable[[], accounts.Method],
+    method: Callable[[], registry.Method],
     environ: Mapping[str, str],
     now: datetime,
     *,
@@ -81,7 +81,7 @@ def glance(config: Config, state: State, tmux: Tmux, environ: Mapping[str, str],
     return Sight(observation=observation, readings=readings, state=state, zone=machine_zone(environ), clients=clients)
 
 
-def _adopt(config: Config, state: State, method: accounts.Method) -> State:
+def _adopt(config: Config, state: State, method: registry.Method) -> State:
     """The state with the account that is really live: the operator may have logged in by hand meanwhile."""
     live = method.live_account()
     state = replace(state, lineage=method.lineage())

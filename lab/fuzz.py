@@ -31,14 +31,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from test_store import FULL
 
-from failover_oneshot import check as run
-from failover_oneshot import cli
-from failover_oneshot.accounts import env as env_files
-from failover_oneshot.accounts import registry as accounts
+from failover_oneshot import check, cli
+from failover_oneshot.accounts import env, registry
 from failover_oneshot.accounts.store import read_store
 from failover_oneshot.agents.claude import transcript
-from failover_oneshot.config import loader as config
-from failover_oneshot.config import model as keys
+from failover_oneshot.config import loader, model
 from failover_oneshot.config.loader import ConfigError
 from failover_oneshot.config.model import Account, Config, Quota
 from failover_oneshot.detection import resets
@@ -139,7 +136,7 @@ def fuzz_config(content: bytes) -> None:
     path = scratch("failover.yaml", content)
     problems: tuple[str, ...] = ("",)
     try:
-        config.load(path, {"HOME": "/home/x"})
+        loader.load(path, {"HOME": "/home/x"})
     except ConfigError as error:
         problems = error.problems or ("nothing was said",)
     for problem in filter(None, problems):
@@ -156,12 +153,12 @@ def fuzz_state(content: bytes) -> None:
     path = scratch("state/state.json", content)
     whole = Config(
         accounts=tuple(Account(name=name, store=str(Places.folder / name)) for name in ("main", "backup")),
-        swap=keys.Swap(claude_dir=str(Places.folder / ".claude"), claude_json=str(Places.folder / ".claude.json")),
-        tmux=keys.Tmux(socket_path=str(Places.folder / "no-server")),
+        swap=model.Swap(claude_dir=str(Places.folder / ".claude"), claude_json=str(Places.folder / ".claude.json")),
+        tmux=model.Tmux(socket_path=str(Places.folder / "no-server")),
     )
     said = "newer version"
     try:
-        run.check(whole, path, dry_run=True, environ={"PATH": os.environ["PATH"]})
+        check.check(whole, path, dry_run=True, environ={"PATH": os.environ["PATH"]})
     except StoreError as error:
         said = str(error)
     assert "newer version" in said
@@ -220,9 +217,9 @@ def fuzz_credentials(login: bytes, who: bytes) -> None:
     (Places.folder / ".claude").mkdir(exist_ok=True)
     scratch(".claude/.credentials.json", login)
     scratch(".claude.json", who)
-    swap = keys.Swap(claude_dir=str(Places.folder / ".claude"), claude_json=str(Places.folder / ".claude.json"))
+    swap = model.Swap(claude_dir=str(Places.folder / ".claude"), claude_json=str(Places.folder / ".claude.json"))
     whole = Config(accounts=(Account(name="main", store=str(folder)),), swap=swap)
-    accounts.method(whole, Places.folder / "unclaimed").live_account()
+    registry.method(whole, Places.folder / "unclaimed").live_account()
 
 
 @given(st.text(max_size=60) | damaged_text(['export A=\'x y\'\nB="a\\"b" # c\n# d\nC=plain\n']))
@@ -230,7 +227,7 @@ def fuzz_env_file(text: str) -> None:
     """Variables, or one sentence."""
     said = ""
     try:
-        env_files.parse(text)
+        env.parse(text)
     except ValueError as error:
         said = str(error)
     assert "\n" not in said

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from failover_oneshot.accounts import registry as accounts
+from failover_oneshot.accounts import registry
 from failover_oneshot.accounts.registry import MethodError
 from failover_oneshot.config.model import Account, Config, Duration, Method, Swap
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 
 CHANGES = ("open", "write", "fsync", "replace", "rename", "link", "mkdir", "rmdir", "unlink", "utime", "fchmod")
 
@@ -70,8 +70,8 @@ class Lab:
     def stored(self, name: str) -> Path:
         return self.home / "stores" / name
 
-    def method(self, lineage: dict[str, str] | None = None) -> accounts.Method:
-        return accounts.method(self.config, self.unclaimed, lineage)
+    def method(self, lineage: dict[str, str] | None = None) -> registry.Method:
+        return registry.method(self.config, self.unclaimed, lineage)
 
     def live(self) -> dict[str, bytes]:
         """The live files, to be compared."""
@@ -117,7 +117,7 @@ class Lab:
         self.write("save_back", {})
 
     def write(self, step: str, note: dict[str, str]) -> str:
-        safefile.write_atomic(self.home / "journal", json.dumps({"step": step, "note": note}).encode())
+        atomicfile.write_atomic(self.home / "journal", json.dumps({"step": step, "note": note}).encode())
         return step
 
 
@@ -150,7 +150,7 @@ class ClaudeLab(Lab):
         path = self.folder / ".credentials.json"
         document = load(path)
         name, generation = document["claudeAiOauth"]["refreshToken"].removeprefix("fake-rt-").rsplit("-", 1)
-        safefile.write_atomic(path, json.dumps({**document, **login(name, int(generation) + 1)}).encode())
+        atomicfile.write_atomic(path, json.dumps({**document, **login(name, int(generation) + 1)}).encode())
 
     def generation(self, path: Path) -> tuple[str, int]:
         """Whose login a file holds, and its how many-th."""
@@ -196,7 +196,7 @@ class FilesLab(Lab):
         path = self.home / "live" / "auth.json"
         name, generation = load(path)["tokens"]["refresh_token"].removeprefix("fake-rt-").rsplit("-", 1)
         token = f"fake-rt-{name}-{int(generation) + 1}"
-        safefile.write_atomic(path, json.dumps({"tokens": {"refresh_token": token}}).encode())
+        atomicfile.write_atomic(path, json.dumps({"tokens": {"refresh_token": token}}).encode())
 
     def generation(self, path: Path) -> tuple[str, int]:
         name, generation = load(path)["tokens"]["refresh_token"].removeprefix("fake-rt-").rsplit("-", 1)

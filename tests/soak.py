@@ -22,7 +22,7 @@ from conftest import private_server
 from crew import ACCOUNTS, GO_ON, Crew
 from tmuxlab import Server
 
-from failover_oneshot.tasks import task as tasks
+from failover_oneshot.tasks import task
 from failover_oneshot.tasks.spool import FAILED, QUEUE, Gone, Spool
 
 CHECK_EVERY = 0.2  # seconds between the starts of two checks, as far as they are that quick
@@ -138,7 +138,7 @@ class Soak:
             name, now = self.random.choice(waiting), datetime.now(UTC)
             with suppress(Gone):
                 cancelled = self.spool.move(name, QUEUE, FAILED, self.spool.record(QUEUE, name))
-                self.spool.move(cancelled, FAILED, QUEUE, tasks.anew(self.spool.record(FAILED, cancelled), now))
+                self.spool.move(cancelled, FAILED, QUEUE, task.anew(self.spool.record(FAILED, cancelled), now))
                 self.counts["cancelled and retried"] += 1
 
     def _kill_a_session(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from polling import poll
 
-from failover_oneshot.accounts import registry as accounts
+from failover_oneshot.accounts import registry
 from failover_oneshot.accounts.registry import MethodError
 from failover_oneshot.config.model import Account, Config, Duration, Method, Swap
 
@@ -18,7 +18,7 @@ MAIN, BACKUP = Account(name="main"), Account(name="b '$(id)'")
 
 def swap(tmp_path: Path, *argv: str, timeout: float = 10) -> None:
     config = Config(swap=Swap(method=Method.COMMAND, command=argv, timeout=Duration(timeout)))
-    method = accounts.method(config, tmp_path / "unclaimed")
+    method = registry.method(config, tmp_path / "unclaimed")
     with method.exclusive(timeout):
         method.save_back(MAIN, {})
         method.install(BACKUP, method.prepare(BACKUP))
@@ -95,7 +95,7 @@ def test_the_program_of_a_killed_run_is_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("argv", [(), ("/nowhere/program",), ("/dev/null",)])
 def test_what_can_not_be_run(argv: tuple[str, ...], tmp_path: Path) -> None:
-    method = accounts.method(Config(swap=Swap(method=Method.COMMAND, command=argv)), tmp_path / "unclaimed")
+    method = registry.method(Config(swap=Swap(method=Method.COMMAND, command=argv)), tmp_path / "unclaimed")
     assert method.check(BACKUP)
     with pytest.raises(MethodError):
         swap(tmp_path, *argv)

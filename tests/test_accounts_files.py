@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from accountlab import FilesLab, instead, load, write
 
-from failover_oneshot.accounts import registry as accounts
+from failover_oneshot.accounts import registry
 from failover_oneshot.accounts.registry import MethodError
 from failover_oneshot.config.model import Account, Config, Method, Swap
 
@@ -128,7 +128,7 @@ def test_what_can_not_be_swapped_to(why: str, spoil: Callable[[Path], object], l
 @pytest.mark.parametrize(("files", "why"), [((), "names no file"), (("/a/auth.json", "/b/auth.json"), "same name")])
 def test_a_config_that_can_not_work(files: tuple[str, ...], why: str, tmp_path: Path) -> None:
     config = Config(swap=Swap(method=Method.FILES, files=files))
-    assert why in str(accounts.method(config, tmp_path).check(Account(name="a", store=str(tmp_path))))
+    assert why in str(registry.method(config, tmp_path).check(Account(name="a", store=str(tmp_path))))
 
 
 def test_a_file_that_all_accounts_share_tells_nothing(lab: FilesLab) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from failover_oneshot.accounts import staged as replace
+from failover_oneshot.accounts import staged
 from failover_oneshot.accounts.registry import MethodError
 from failover_oneshot.accounts.staged import Change, ChangedError
 
@@ -25,18 +25,18 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_all(changes: list[Change], tmp_path: Path) -> None:
-    note = replace.new_note()
-    replace.stage(changes, note)
-    assert [replace.is_replaced(c.path, n, note) for n, c in enumerate(changes)] == [False] * 3
-    replace.commit(changes, note, lambda: None)
-    assert [replace.is_replaced(c.path, n, note) for n, c in enumerate(changes)] == [True] * 3
+    note = staged.new_note()
+    staged.stage(changes, note)
+    assert [staged.is_replaced(c.path, n, note) for n, c in enumerate(changes)] == [False] * 3
+    staged.commit(changes, note, lambda: None)
+    assert [staged.is_replaced(c.path, n, note) for n, c in enumerate(changes)] == [True] * 3
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a": b"a2", "b": b"b2", "c": b"c2"}
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 3])
 def test_none(fails_at: int, changes: list[Change], tmp_path: Path) -> None:
-    note = replace.new_note()
-    replace.stage(changes, note)
+    note = staged.new_note()
+    staged.stage(changes, note)
     asked = []
 
     def guard() -> None:
@@ -45,18 +45,18 @@ def test_none(fails_at: int, changes: list[Change], tmp_path: Path) -> None:
             raise MethodError("no")
 
     with pytest.raises(MethodError) as caught:
-        replace.commit(changes, note, guard)
+        staged.commit(changes, note, guard)
     assert caught.value.restored
     assert contents(tmp_path) == {"a": b"a1"}
-    assert [replace.is_replaced(c.path, n, note) for n, c in enumerate(changes)] == [False] * 3
-    replace.discard([c.path for c in changes], note)
+    assert [staged.is_replaced(c.path, n, note) for n, c in enumerate(changes)] == [False] * 3
+    staged.discard([c.path for c in changes], note)
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_file_that_somebody_changed_is_not_replaced(changes: list[Change], tmp_path: Path) -> None:
     (tmp_path / "c").write_bytes(b"theirs")
     with pytest.raises(ChangedError):
-        replace.commit(changes, replace.new_note(), lambda: None)
+        staged.commit(changes, staged.new_note(), lambda: None)
     assert contents(tmp_path) == {"a": b"a1", "c": b"theirs"}
 
 
@@ -71,7 +71,7 @@ def test_undoing_does_not_overwrite_what_somebody_wrote_meanwhile(changes: list[
             raise MethodError("no")
 
     with pytest.raises(MethodError, match="could not be put back") as caught:
-        replace.commit(changes, replace.new_note(), guard)
+        staged.commit(changes, staged.new_note(), guard)
     assert not caught.value.restored
     assert contents(tmp_path) == {"a": b"theirs"}
 
@@ -79,5 +79,5 @@ def test_undoing_does_not_overwrite_what_somebody_wrote_meanwhile(changes: list[
 def test_a_folder_in_the_way(changes: list[Change], tmp_path: Path) -> None:
     os.mkdir(tmp_path / "c")  # noqa: PTH102
     with pytest.raises(MethodError, match="not a regular file"):
-        replace.stage(changes, replace.new_note())
+        staged.stage(changes, staged.new_note())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "c"]

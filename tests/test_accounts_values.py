@@ -8,9 +8,7 @@ from accountlab import identity, login
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failover_oneshot.accounts import credential_facts as evidence
-from failover_oneshot.accounts import credentials
-from failover_oneshot.accounts import json_document as jsontext
+from failover_oneshot.accounts import credential_facts, credentials, json_document
 from failover_oneshot.accounts.credentials import Identity, Saving, Stored, Tokens
 
 VALUES = st.recursive(
@@ -41,28 +39,30 @@ def text(values: dict[str, Any], style: dict[str, Any]) -> bytes:
 def test_a_member_is_set_and_all_others_stay_to_the_byte(
     values: dict[str, Any], key: str, value: Any, style: dict[str, Any]
 ) -> None:
-    before = jsontext.parse(text(values, style))
-    after = jsontext.parse(jsontext.encode(jsontext.replace(before, key, value)))
+    before = json_document.parse(text(values, style))
+    after = json_document.parse(json_document.encode(json_document.replace(before, key, value)))
     assert after.values == {**values, key: value}
     assert list(after.values) == list({**values, key: value})
     for old, new in zip(before.members, after.members, strict=False):
         if old.key != key:
             assert before.text[old.start : old.end] == after.text[new.start : new.end]
-    again = jsontext.replace(after, key, value)
+    again = json_document.replace(after, key, value)
     assert again.text == after.text
 
 
 @given(OBJECTS, STYLES, st.data())
 def test_a_member_is_taken_away(values: dict[str, Any], style: dict[str, Any], data: st.DataObject) -> None:
     key = data.draw(st.sampled_from([*values, "none"]))
-    after = jsontext.parse(jsontext.encode(jsontext.without(jsontext.parse(text(values, style)), key)))
+    after = json_document.parse(
+        json_document.encode(json_document.without(json_document.parse(text(values, style)), key))
+    )
     assert after.values == {k: v for k, v in values.items() if k != key}
 
 
 @given(OBJECTS, VALUES, st.sampled_from([2, 4, "\t"]))
 def test_an_indented_file_is_written_as_its_program_would(values: dict[str, Any], value: Any, indent: Any) -> None:
     before = {"z": 1, **values}
-    changed = jsontext.replace(jsontext.parse(text(before, {"indent": indent})), "z", value)
+    changed = json_document.replace(json_document.parse(text(before, {"indent": indent})), "z", value)
     assert json.loads(changed.text) == {**before, "z": value}
     if all(c.isascii() for c in changed.text):
         assert changed.text == json.dumps({**before, "z": value}, indent=indent)
@@ -85,11 +85,11 @@ def test_an_indented_file_is_written_as_its_program_would(values: dict[str, Any]
 )
 def test_what_is_not_one_object_is_refused_without_being_quoted(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"^not a JSON (object|number)$"):
-        jsontext.parse(data)
+        json_document.parse(data)
 
 
 def test_nothing_secret_in_a_repr() -> None:
-    document = jsontext.parse(json.dumps(login("main")).encode())
+    document = json_document.parse(json.dumps(login("main")).encode())
     for value in (document, credentials.tokens_of(document.values)):
         assert "fake" not in repr(value)
 
@@ -207,7 +207,7 @@ def test_a_fingerprint_fits_its_secret_only_and_does_not_tell_it() -> None:
     ],
 )
 def test_who_a_file_says_that_it_belongs_to(content: bytes, says: str | None) -> None:
-    assert evidence.identity(content) == says
+    assert credential_facts.identity(content) == says
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_who_a_file_says_that_it_belongs_to(content: bytes, says: str | None) ->
     ],
 )
 def test_a_blank_file(content: bytes, blank: bool) -> None:
-    assert evidence.blank(content) is blank
+    assert credential_facts.blank(content) is blank
 
 
 @pytest.mark.parametrize(
@@ -237,4 +237,4 @@ def test_a_blank_file(content: bytes, blank: bool) -> None:
     ],
 )
 def test_the_older_file(one: dict[str, Any], other: dict[str, Any], older: bool) -> None:
-    assert evidence.older(json.dumps(one).encode(), json.dumps(other).encode()) is older
+    assert credential_facts.older(json.dumps(one).encode(), json.dumps(other).encode()) is older

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from failover_oneshot.config import loader as config
+from failover_oneshot.config import loader
 from failover_oneshot.config.loader import ConfigError, find, load
 from failover_oneshot.config.model import AfterSwap, Config, Method, pattern_regex
 from failover_oneshot.model import Kind
@@ -311,5 +311,5 @@ def test_the_regular_expression_in_a_pattern(pattern: str, regex: str | None) ->
 def test_the_largest_file_is_read_in_full(tmp_path: Path) -> None:
     """One byte below the bound is a config like any other."""
     text = "state: {history: 7}\n"
-    filled = "#" * (config.MAX_BYTES - len(text) - 1) + "\n" + text
+    filled = "#" * (loader.MAX_BYTES - len(text) - 1) + "\n" + text
     assert loaded(tmp_path, filled).state.history == 7

@@ -9,9 +9,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from failover_oneshot.config import errors as config_errors
-from failover_oneshot.config import loader as config
-from failover_oneshot.config import yaml_source as config_tree
+from failover_oneshot.config import errors, loader, yaml_source
 from failover_oneshot.config.loader import ConfigError, load
 
 EXAMPLE = (Path(__file__).parent.parent / "etc/failover.yaml").read_text(encoding="utf-8")
@@ -349,7 +347,7 @@ def bomb(levels: int, form: str) -> str:
 def test_bombs_stay_small(tmp_path: Path, text: str) -> None:
     """Few lines, none of them long, and never a crash of libyaml's composer."""
     found = problems(tmp_path, text)
-    assert 1 <= len(found) <= config_errors.MAX_PROBLEMS + 1
+    assert 1 <= len(found) <= errors.MAX_PROBLEMS + 1
     assert sum(map(len, found)) < 50_000
 
 
@@ -505,7 +503,7 @@ def test_without_libyaml_the_same_is_accepted_and_refused(tmp_path: Path, monkey
 
 
 def test_the_reader_knows_the_places_of_keys_and_values() -> None:
-    tree = config_tree.parse("a:\n  b: [x, 1]\n  c:\n")
+    tree = yaml_source.parse("a:\n  b: [x, 1]\n  c:\n")
     assert tree.data == {"a": {"b": ["x", 1], "c": None}}
     assert {path: (place.key, place.value) for path, place in tree.places.items()} == {
         (): ((1, 1), (1, 1)),
@@ -523,4 +521,4 @@ def test_the_bound_on_size_is_the_loaders(tmp_path: Path) -> None:
         os.truncate(sparse.fileno(), 1 << 40)
     with pytest.raises(ConfigError, match="larger than 1 MiB"):
         load(file, {})
-    assert config.MAX_BYTES == 1 << 20
+    assert loader.MAX_BYTES == 1 << 20

@@ -11,7 +11,7 @@ from ctllab import STATES, ctl, every_state, facts, huge, put_state, stamp
 from fleet import Fleet, credentials
 from test_check import blocked, fleet
 
-from failover_oneshot.ctl.lib import times as when
+from failover_oneshot.ctl.lib import times
 
 __all__ = ["blocked", "fleet"]
 
@@ -171,20 +171,20 @@ def test_entries_that_somebody_else_wrote(fleet: Fleet) -> None:
     ],
 )  # fmt: skip
 def test_points_in_time(text: str, expected: datetime) -> None:
-    assert when.instant(text, NOW) == expected
+    assert times.instant(text, NOW) == expected
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-1h", "2026-13-01", "0001-01-01T00:00+14:00", "0"])
 def test_points_in_time_that_are_none(text: str) -> None:
     with pytest.raises(ValueError, match="is no time"):
-        when.instant(text, NOW)
+        times.instant(text, NOW)
 
 
 def test_instants_for_people() -> None:
-    assert (when.ago(at(minutes=-3), NOW), when.ago(NOW, NOW)) == ("3m ago", "just now")
-    assert when.ago(at(hours=1), NOW) == "in the future, at 11:00Z"
-    assert (when.clock(at(hours=2), NOW), when.clock(at(days=2), NOW)) == ("12:00Z", "Nov 26 10:00Z")
-    assert when.clock(at(days=60), NOW) == "2027-01-23 10:00Z"
+    assert (times.ago(at(minutes=-3), NOW), times.ago(NOW, NOW)) == ("3m ago", "just now")
+    assert times.ago(at(hours=1), NOW) == "in the future, at 11:00Z"
+    assert (times.clock(at(hours=2), NOW), times.clock(at(days=2), NOW)) == ("12:00Z", "Nov 26 10:00Z")
+    assert times.clock(at(days=60), NOW) == "2027-01-23 10:00Z"
 
 
 def test_the_hits_that_a_swap_answered_are_told_once_for_each_wording(fleet: Fleet) -> None:

@@ -18,7 +18,7 @@ from polling import poll
 from test_check import fleet
 
 from failover_oneshot.config.model import Autonomous, Config, Dedicated, Pool
-from failover_oneshot.ctl.doctor import rules as diagnosis
+from failover_oneshot.ctl.doctor import rules
 from failover_oneshot.ctl.doctor.machine import interval
 from failover_oneshot.ctl.doctor.rules import Level, Line, Watched
 from failover_oneshot.model import Outcome
@@ -36,7 +36,7 @@ def levels(lines: list[Line]) -> list[str]:
 
 def test_the_exit_code_is_the_worst_line() -> None:
     ok, warning, error = (Line("x", level, "") for level in Level)
-    assert [diagnosis.exit_code(lines) for lines in ([], [ok], [ok, warning], [error, warning, ok])] == [0, 0, 1, 2]
+    assert [rules.exit_code(lines) for lines in ([], [ok], [ok, warning], [error, warning, ok])] == [0, 0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_the_exit_code_is_the_worst_line() -> None:
     [("tmux 3.3a", "ok"), ("tmux 3.2", "ok"), ("tmux 2.9a", "warning"), ("tmux next-3.6", "ok"), ("tmux master", "ok")],
 )
 def test_tmux_versions(printed: str, level: str) -> None:
-    assert diagnosis.tmux_version(printed).level == level
+    assert rules.tmux_version(printed).level == level
 
 
 def pool(**changes: Any) -> Config:
@@ -70,7 +70,7 @@ def run_names(*names: str, restartable: bool = True) -> list[Watched]:
     ],
 )
 def test_the_range_against_what_runs(config: Config, running: list[Watched], expected: list[str]) -> None:
-    lines = list(diagnosis.pool_range(config, running))
+    lines = list(rules.pool_range(config, running))
     assert len(lines) == len(expected), lines
     for line, words in zip(lines, expected, strict=True):
         level, _, text = words.partition(": ")
@@ -84,7 +84,7 @@ def test_the_range_against_what_runs(config: Config, running: list[Watched], exp
 )
 def test_the_timers_interval_against_the_configs(seconds: float | None, level: str) -> None:
     """Outside of half to three times poll_interval a suspicion is void before it is confirmed (SPEC 7.6)."""
-    assert diagnosis.cadence(make_config(), seconds).level == level
+    assert rules.cadence(make_config(), seconds).level == level
 
 
 @pytest.mark.parametrize(
@@ -104,20 +104,20 @@ def checked(**delta: float) -> State:
 
 
 def test_a_clock_that_went_back_is_seen() -> None:
-    assert levels(list(diagnosis.clock(True, checked(minutes=5), NOW))) == ["warning", "ok"]
-    assert levels(list(diagnosis.clock(False, checked(minutes=-5), NOW))) == ["warning"]
-    assert levels(list(diagnosis.clock(None, None, NOW))) == ["ok"]
+    assert levels(list(rules.clock(True, checked(minutes=5), NOW))) == ["warning", "ok"]
+    assert levels(list(rules.clock(False, checked(minutes=-5), NOW))) == ["warning"]
+    assert levels(list(rules.clock(None, None, NOW))) == ["ok"]
 
 
 def test_a_timer_that_fires_in_vain_is_seen() -> None:
     """The timer is active, and yet there is no check."""
     config = make_config()
-    assert levels(list(diagnosis.last_check(config, checked(seconds=-40), NOW, 3600))) == ["ok"]
-    assert levels(list(diagnosis.last_check(config, checked(minutes=-9), NOW, 3600))) == ["error"]
-    assert levels(list(diagnosis.last_check(config, checked(minutes=-9), NOW, None))) == ["ok"]
-    assert levels(list(diagnosis.last_check(config, None, NOW, 3600))) == ["error"]
-    assert levels(list(diagnosis.last_check(config, None, NOW, 5))) == ["ok"], "it was installed a moment ago"
-    assert levels(list(diagnosis.last_check(config, None, NOW, None))) == []
+    assert levels(list(rules.last_check(config, checked(seconds=-40), NOW, 3600))) == ["ok"]
+    assert levels(list(rules.last_check(config, checked(minutes=-9), NOW, 3600))) == ["error"]
+    assert levels(list(rules.last_check(config, checked(minutes=-9), NOW, None))) == ["ok"]
+    assert levels(list(rules.last_check(config, None, NOW, 3600))) == ["error"]
+    assert levels(list(rules.last_check(config, None, NOW, 5))) == ["ok"], "it was installed a moment ago"
+    assert levels(list(rules.last_check(config, None, NOW, None))) == []
 
 
 def test_what_the_state_owes() -> None:
@@ -128,10 +128,10 @@ def test_what_the_state_owes() -> None:
         paused=Pause(since=NOW),
         last_failure=Trouble(at=at(minutes=-5), reason="locked"),
     )
-    lines = list(diagnosis.state_lines(make_config(), state, NOW))
+    lines = list(rules.state_lines(make_config(), state, NOW))
     assert [line.mend.partition(" ")[0] for line in lines] == ["failover-check", "failoverctl", "failoverctl", "name"]
     later = NOW + timedelta(days=1)
-    assert len(list(diagnosis.state_lines(make_config(), State(last_failure=state.last_failure), later))) == 0
+    assert len(list(rules.state_lines(make_config(), State(last_failure=state.last_failure), later))) == 0
 
 
 @pytest.mark.parametrize(
@@ -147,17 +147,17 @@ def test_what_the_state_owes() -> None:
     ],
 )
 def test_the_timers_unit(known: dict[str, str], expected: list[str]) -> None:
-    assert levels(list(diagnosis.timer(known))) == expected
+    assert levels(list(rules.timer(known))) == expected
 
 
 def test_the_services_program() -> None:
     known = {"ExecStart": "{ path=/home/me/a b/failover-check ; argv[]=x ; }", "Result": "success"}
-    assert diagnosis.exec_path(known) == "/home/me/a b/failover-check"
-    assert levels(list(diagnosis.service(known, True, "/home/me/a b/failover-check"))) == []
-    assert levels(list(diagnosis.service(known, True, "/opt/failover-check"))) == ["warning"]
-    assert levels(list(diagnosis.service(known, False, None))) == ["error"]
+    assert rules.exec_path(known) == "/home/me/a b/failover-check"
+    assert levels(list(rules.service(known, True, "/home/me/a b/failover-check"))) == []
+    assert levels(list(rules.service(known, True, "/opt/failover-check"))) == ["warning"]
+    assert levels(list(rules.service(known, False, None))) == ["error"]
     failed = {**known, "Result": "exit-code", "ExecMainStatus": "78"}
-    assert ["78" in line.text for line in diagnosis.service(failed, True, None)] == [True]
+    assert ["78" in line.text for line in rules.service(failed, True, None)] == [True]
 
 
 def test_a_timer_that_looks_elsewhere_is_seen() -> None:
@@ -167,12 +167,12 @@ def test_a_timer_that_looks_elsewhere_is_seen() -> None:
         "ignore_errors=no ; }",
         "Environment": "PATH=/usr/bin LANG=C.UTF-8 TMUX_TMPDIR=/run/t",
     }
-    theirs = diagnosis.timers_view(known)
-    assert theirs == diagnosis.View(config="/a b.yaml", state="/s.json", tmux_tmpdir="/run/t")
-    assert list(diagnosis.same_view(theirs, theirs)) == []
-    assert levels(list(diagnosis.same_view(theirs, diagnosis.View(config="/a b.yaml")))) == ["warning", "warning"]
+    theirs = rules.timers_view(known)
+    assert theirs == rules.View(config="/a b.yaml", state="/s.json", tmux_tmpdir="/run/t")
+    assert list(rules.same_view(theirs, theirs)) == []
+    assert levels(list(rules.same_view(theirs, rules.View(config="/a b.yaml")))) == ["warning", "warning"]
     plain = {"ExecStart": "{ path=/bin/failover-check ; argv[]=/bin/failover-check ; ignore_errors=no ; }"}
-    assert diagnosis.timers_view(plain) == diagnosis.View()
+    assert rules.timers_view(plain) == rules.View()
 
 
 # -- the command ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from fleet import Fleet
 from polling import poll
 from test_check import NEIGHBOURS, POOL, blocked, fleet, pids
 
-from failover_oneshot.ctl import main as program
+from failover_oneshot.ctl import main
 from failover_oneshot.decision.manual import NothingDoneError, Order, obey
 from failover_oneshot.decision.rules import Action
 from failover_oneshot.state.model import AccountMemory, State
@@ -274,10 +274,10 @@ def test_a_state_that_can_not_be_read(fleet: Fleet) -> None:
     assert {path.name for path in fleet.state_file.parent.iterdir()} <= {"state.json", "state.json.lock"}
 
 
-@pytest.mark.parametrize("command", sorted(program.COMMANDS))
+@pytest.mark.parametrize("command", sorted(main.COMMANDS))
 def test_help_fits_80_columns(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        program.main([command, "--help"])
+        main.main([command, "--help"])
     text = capsys.readouterr().out
     assert left.value.code == 0
     assert max(map(len, text.splitlines())) <= 80

@@ -12,7 +12,7 @@ from fleet import Fleet
 from test_check import fleet
 
 from failover_oneshot.ctl.commands import completion
-from failover_oneshot.ctl.lib import manpages as manual
+from failover_oneshot.ctl.lib import manpages
 from failover_oneshot.ctl.main import COMMANDS
 
 __all__ = ["fleet"]
@@ -38,7 +38,7 @@ def test_help_is_80_columns_wide(command: str) -> None:
 def test_the_man_page_is_the_help(program: str) -> None:
     """Mend with: python -m failover_oneshot.ctl.lib.manpages man"""
     text = (ROOT / "man" / f"{program}.1").read_text(encoding="utf-8")
-    assert text == manual.page(program)
+    assert text == manpages.page(program)
     for action in completion.actions(completion.described(program)):
         for option in action.option_strings if action.help != "==SUPPRESS==" else ():
             assert option in {"-h", "--help"} or option.replace("-", "\\-") in text

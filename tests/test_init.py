@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from polling import poll
 from tmuxlab import Server
 
-from failover_oneshot.config import loader as config
-from failover_oneshot.config import schema
+from failover_oneshot.config import loader, schema
 from failover_oneshot.ctl.commands.init import publish
 from failover_oneshot.ctl.lib import proposal
 from failover_oneshot.ctl.lib.proposal import AmbiguousError, Facts, Running, propose, render
@@ -132,7 +131,7 @@ def test_a_running_pool_becomes_a_configuration(server: Server, agent: str) -> N
     assert "FAKE" not in said
     assert "that of main@example.invalid" in " ".join(said.split())
     assert stat.S_IMODE(written(server).stat().st_mode) == 0o600
-    made = config.load(written(server), {"HOME": str(server.home)})
+    made = loader.load(written(server), {"HOME": str(server.home)})
     auto = made.pool.autonomous
     assert (auto.prefix, auto.start_index, auto.max, auto.min, auto.after_swap) == ("ccl-auto-", 11, 4, 0, "recreate")
     assert [d.name for d in made.pool.dedicated] == ["ops"]
@@ -150,7 +149,7 @@ def test_agents_typed_into_a_shell_are_not_to_be_killed(server: Server, agent: s
     server.tmux("send-keys", "-t", "=ccl-auto-1:", agent.removeprefix("exec "), "Enter")
     poll(lambda: server.row("ccl-auto-1").pane.command == "claude")
     init(server)
-    assert config.load(written(server), {"HOME": str(server.home)}).pool.autonomous.after_swap == "nudge"
+    assert loader.load(written(server), {"HOME": str(server.home)}).pool.autonomous.after_swap == "nudge"
 
 
 def test_a_file_that_exists_is_never_written_over(server: Server, agent: str) -> None:
@@ -195,7 +194,7 @@ def test_with_nothing_here_the_file_is_an_example(server: Server) -> None:
     said = init(server, "--accounts", "work")
     assert "no tmux server is running" in said
     assert "log in with the client" in said
-    assert [a.name for a in config.load(written(server), {"HOME": str(server.home)}).accounts] == ["work"]
+    assert [a.name for a in loader.load(written(server), {"HOME": str(server.home)}).accounts] == ["work"]
 
 
 def test_stores_that_are_there_become_the_accounts(server: Server) -> None:
@@ -206,7 +205,7 @@ def test_stores_that_are_there_become_the_accounts(server: Server) -> None:
         (store / ".credentials.json").write_text(json.dumps(credentials(account)))
         (store / "oauthAccount.json").write_text(json.dumps(identity(account)))
     assert "accounts add" not in init(server)
-    assert [a.name for a in config.load(written(server), {"HOME": str(server.home)}).accounts] == ["main", "backup"]
+    assert [a.name for a in loader.load(written(server), {"HOME": str(server.home)}).accounts] == ["main", "backup"]
 
 
 def test_an_impossible_name_writes_nothing(server: Server) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from failover_oneshot.config.model import Notify
 from failover_oneshot.model import Finding, Kind, Outcome
-from failover_oneshot.monitoring import outbox as notices
+from failover_oneshot.monitoring import outbox
 from failover_oneshot.monitoring.outbox import MAX_TRIES, delivered, key, note
 from failover_oneshot.report import Move, Report
 from failover_oneshot.state.model import AccountMemory, Notice, State, Trouble, Waiting
@@ -166,10 +166,10 @@ def test_only_what_was_tried_is_touched() -> None:
 
 def test_of_many_that_are_not_delivered_the_newest_are_kept() -> None:
     state = FREE
-    for minute in range(notices.KEPT + 5):
+    for minute in range(outbox.KEPT + 5):
         state, due = note(ALL, state, report(Outcome.SWAPPED, minute))
         assert all(notice in state.outbox for notice in due)
-    assert [notice.at for notice in state.outbox] == [NOW + timedelta(minutes=5 + n) for n in range(notices.KEPT)]
+    assert [notice.at for notice in state.outbox] == [NOW + timedelta(minutes=5 + n) for n in range(outbox.KEPT)]
 
 
 @given(
@@ -186,5 +186,5 @@ def test_whatever_happens_the_outbox_stays_small_and_each_key_is_there_once(
         assert all(notice in state.outbox for notice in due)
         assert len({key(notice) for notice in due}) == len(due)
         state = delivered(state, {key(notice): left for notice in due})
-        assert len(state.outbox) <= notices.KEPT
+        assert len(state.outbox) <= outbox.KEPT
         assert left or not state.outbox

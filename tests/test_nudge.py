@@ -11,8 +11,7 @@ from tmuxlab import Server
 
 from failover_oneshot.config.model import AfterSwap, Autonomous, Config, Pool
 from failover_oneshot.model import Restart
-from failover_oneshot.pool import restart as pool
-from failover_oneshot.pool import typist as nudge
+from failover_oneshot.pool import restart, typist
 from failover_oneshot.pool.typist import has_company
 
 CONFIG = Config(
@@ -25,7 +24,7 @@ BOX = f"● Done.\n\n{RULE}\n❯ \n{RULE}\n  ⏵⏵ auto mode on"
 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nudge, "PATIENCE", 1.0)
+    monkeypatch.setattr(typist, "PATIENCE", 1.0)
 
 
 class Agent:
@@ -65,8 +64,8 @@ def agent(server: Server) -> Agent:
 
 
 def nudged(server: Server) -> Restart:
-    (part,) = pool.plan(CONFIG, server.sessions(CONFIG.pool), {"ccl-auto-1"}, "backup", {})
-    return pool.perform(server.control(), part, {})
+    (part,) = restart.plan(CONFIG, server.sessions(CONFIG.pool), {"ccl-auto-1"}, "backup", {})
+    return restart.perform(server.control(), part, {})
 
 
 def test_a_blocked_agent_goes_on(server: Server, agent: Agent) -> None:
@@ -161,9 +160,9 @@ def test_keys_that_would_go_elsewhere_are_not_sent(server: Server, agent: Agent,
 
 def test_an_agent_that_is_another_one_now_is_not_nudged(server: Server, agent: Agent) -> None:
     agent.start()
-    (part,) = pool.plan(CONFIG, server.sessions(CONFIG.pool), {"ccl-auto-1"}, "backup", {})
+    (part,) = restart.plan(CONFIG, server.sessions(CONFIG.pool), {"ccl-auto-1"}, "backup", {})
     server.tmux("respawn-pane", "-k", "-t", "=ccl-auto-1:", "exec sleep 600")
-    part = pool.perform(server.control(), part, {})
+    part = restart.perform(server.control(), part, {})
     assert (part.status, "gone" in part.note) == ("failed", True)
 
 

@@ -10,8 +10,7 @@ import yaml
 from systemdlab import UnavailableError, UserManager
 
 from failover_oneshot import cli
-from failover_oneshot.config import loader as config
-from failover_oneshot.config import schema
+from failover_oneshot.config import loader, schema
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -61,9 +60,9 @@ def test_the_daemons_configuration_on_the_page_is_accepted(tmp_path: Path) -> No
     first, accounts = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     file = tmp_path / "failover.yaml"
     file.write_text(first)
-    assert config.load(file, {"HOME": "/home/ada"}).accounts == ()
+    assert loader.load(file, {"HOME": "/home/ada"}).accounts == ()
     file.write_text(yaml.safe_dump({**yaml.safe_load(first), **yaml.safe_load(accounts)}))
-    assert [account.name for account in config.load(file, {"HOME": "/home/ada"}).accounts] == ["main", "backup"]
+    assert [account.name for account in loader.load(file, {"HOME": "/home/ada"}).accounts] == ["main", "backup"]
 
 
 def test_the_configurations_of_monitoring_are_accepted(tmp_path: Path) -> None:
@@ -73,7 +72,7 @@ def test_the_configurations_of_monitoring_are_accepted(tmp_path: Path) -> None:
     for block in blocks:
         file = tmp_path / "failover.yaml"
         file.write_text(block)
-        config.load(file, {"HOME": "/home/ada"})
+        loader.load(file, {"HOME": "/home/ada"})
 
 
 def test_daemon_and_timer_never_run_side_by_side() -> None:

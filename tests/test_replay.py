@@ -17,7 +17,7 @@ from test_check import HIT, blocked, fleet
 from failover_oneshot.analysis import recorder
 from failover_oneshot.analysis.replay import Checked, Record, check
 from failover_oneshot.config.model import Config
-from failover_oneshot.ctl.commands.replay import _watched as watched_by
+from failover_oneshot.ctl.commands.replay import _watched
 from failover_oneshot.model import Outcome, Pane, Role, Session
 from failover_oneshot.state.model import LastSwap, State
 
@@ -47,7 +47,7 @@ def replayed(config: Config, *records: Record) -> list[Checked]:
     state = records[0].state
     done = []
     for one in records:
-        done.append(check(config, state, one, watched_by(config)))
+        done.append(check(config, state, one, _watched(config)))
         state = done[-1].state
     return done
 

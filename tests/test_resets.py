@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from failover_oneshot.detection import timezones as zones
+from failover_oneshot.detection import timezones
 from failover_oneshot.detection.resets import Reset, extract, extract_all, resolve, resolve_message
 from failover_oneshot.model import Limit
 
@@ -286,7 +286,7 @@ def test_without_a_zone_database_only_fixed_zones_are_known() -> None:
 def test_every_zone_of_the_database_is_found_in_lower_case() -> None:
     """But for some old names with capitals inside, which no client prints."""
     for name in ("America/Port_of_Spain", "America/Port-au-Prince", "US/Eastern", "EST5EDT", "Africa/Dar_es_Salaam"):
-        assert zones.lookup(name) == zones.lookup(name.lower()) is not None
+        assert timezones.lookup(name) == timezones.lookup(name.lower()) is not None
 
 
 # Properties.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 
 
 def mode(path: Path) -> int:
@@ -19,11 +19,11 @@ def mode(path: Path) -> int:
 
 def test_a_new_file_gets_the_mode_and_one_that_exists_keeps_a_narrower_one(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    safefile.write_atomic(path, b"new")
+    atomicfile.write_atomic(path, b"new")
     assert (path.read_bytes(), mode(path)) == (b"new", 0o600)
     for before, after in ((0o644, 0o600), (0o400, 0o400), (0o600, 0o600)):
         path.chmod(before)
-        safefile.write_atomic(path, b"again")
+        atomicfile.write_atomic(path, b"again")
         assert (path.read_bytes(), mode(path)) == (b"again", after)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
@@ -32,11 +32,11 @@ def test_a_new_file_gets_the_mode_and_one_that_exists_keeps_a_narrower_one(tmp_p
 def test_it_was_never_readable_by_others(umask: int, tmp_path: Path) -> None:
     old = os.umask(umask)
     try:
-        temporary = safefile.write_temporary(tmp_path / "file", b"secret")
+        temporary = atomicfile.write_temporary(tmp_path / "file", b"secret")
     finally:
         os.umask(old)
     assert mode(temporary) == 0o600
-    assert temporary.name.startswith(safefile.PREFIX)
+    assert temporary.name.startswith(atomicfile.PREFIX)
 
 
 def test_links_are_followed_to_the_real_file(tmp_path: Path) -> None:
@@ -44,8 +44,8 @@ def test_links_are_followed_to_the_real_file(tmp_path: Path) -> None:
     real.parent.mkdir()
     (tmp_path / "link").symlink_to("other")
     (tmp_path / "other").symlink_to(real)
-    safefile.write_atomic(tmp_path / "link", b"made")  # the end of the links did not exist
-    safefile.write_atomic(tmp_path / "link", b"replaced", backup=tmp_path / "link.bak")
+    atomicfile.write_atomic(tmp_path / "link", b"made")  # the end of the links did not exist
+    atomicfile.write_atomic(tmp_path / "link", b"replaced", backup=tmp_path / "link.bak")
     assert (tmp_path / "link").is_symlink()
     assert (real.read_bytes(), (tmp_path / "link.bak").read_bytes()) == (b"replaced", b"made")
 
@@ -54,16 +54,16 @@ def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(OSError, match="symbolic links") as caught:
-        safefile.write_atomic(tmp_path / "a", b"x")
+        atomicfile.write_atomic(tmp_path / "a", b"x")
     assert caught.value.errno == errno.ELOOP
     assert (tmp_path / "a").is_symlink()
 
 
 def test_the_version_before_stays_as_the_backup(tmp_path: Path) -> None:
     path, backup = tmp_path / "file", tmp_path / "file.bak"
-    safefile.write_atomic(path, b"1", backup=backup)
+    atomicfile.write_atomic(path, b"1", backup=backup)
     assert not backup.exists()
-    safefile.write_atomic(path, b"2", backup=backup)
+    atomicfile.write_atomic(path, b"2", backup=backup)
     assert (path.read_bytes(), backup.read_bytes(), mode(backup)) == (b"2", b"1", 0o600)
 
 
@@ -74,24 +74,24 @@ def test_what_is_no_regular_file_is_neither_read_nor_replaced(tmp_path: Path) ->
     (tmp_path / "device").symlink_to("/dev/zero")
     for name in ("pipe", "folder", "device"):
         with pytest.raises(ValueError, match="not a regular file"):
-            safefile.read_bounded(tmp_path / name, 10)
+            atomicfile.read_bounded(tmp_path / name, 10)
         with pytest.raises(ValueError, match="not a regular file"):
-            safefile.write_atomic(tmp_path / name, b"x")
+            atomicfile.write_atomic(tmp_path / name, b"x")
     with socket.socket(socket.AF_UNIX) as listener:
         os.chdir(tmp_path)
         listener.bind("socket")
         with pytest.raises((OSError, ValueError)):
-            safefile.read_bounded(tmp_path / "socket", 10)
+            atomicfile.read_bounded(tmp_path / "socket", 10)
 
 
 def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"12345")
-    assert safefile.read_bounded(path, 5) == b"12345"
+    assert atomicfile.read_bounded(path, 5) == b"12345"
     with pytest.raises(ValueError, match="larger than 4 bytes"):
-        safefile.read_bounded(path, 4)
+        atomicfile.read_bounded(path, 4)
     with pytest.raises(FileNotFoundError):
-        safefile.read_bounded(tmp_path / "none", 4)
+        atomicfile.read_bounded(tmp_path / "none", 4)
 
 
 def test_a_write_that_fails_leaves_the_file_and_no_temporary(tmp_path: Path) -> None:
@@ -116,24 +116,24 @@ def test_leftovers_go_only_when_certainly_ours_and_old(tmp_path: Path) -> None:
         os.utime(path, (time.time() - age,) * 2)
         return path
 
-    gone = {make(safefile.PREFIX + "old"), make(safefile.PREFIX + "narrow", 0o400)}
-    make(safefile.PREFIX + "young", age=60)
-    make(safefile.PREFIX + "wide", 0o644)
+    gone = {make(atomicfile.PREFIX + "old"), make(atomicfile.PREFIX + "narrow", 0o400)}
+    make(atomicfile.PREFIX + "young", age=60)
+    make(atomicfile.PREFIX + "wide", 0o644)
     make("credentials")
-    (tmp_path / (safefile.PREFIX + "folder")).mkdir()
-    (tmp_path / (safefile.PREFIX + "link")).symlink_to("credentials")
+    (tmp_path / (atomicfile.PREFIX + "folder")).mkdir()
+    (tmp_path / (atomicfile.PREFIX + "link")).symlink_to("credentials")
     before = set(tmp_path.iterdir())
-    assert safefile.clean_leftovers(tmp_path) == len(gone)
+    assert atomicfile.clean_leftovers(tmp_path) == len(gone)
     assert set(tmp_path.iterdir()) == before - gone
-    assert safefile.clean_leftovers(tmp_path / "nowhere") == 0
+    assert atomicfile.clean_leftovers(tmp_path / "nowhere") == 0
 
 
 def test_who_else_could_write_a_file_is_named_with_the_mend(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     path = folder / "file"
-    assert safefile.shared(path) is None, "neither of them exists"
+    assert atomicfile.shared(path) is None, "neither of them exists"
     folder.mkdir(0o755)
-    assert safefile.shared(path) is None
+    assert atomicfile.shared(path) is None
     path.write_text("")
     for folder_mode, file_mode, culprit in (
         (0o755, 0o644, None),
@@ -144,7 +144,7 @@ def test_who_else_could_write_a_file_is_named_with_the_mend(tmp_path: Path) -> N
     ):
         path.chmod(file_mode)
         folder.chmod(folder_mode)
-        why = safefile.shared(path)
+        why = atomicfile.shared(path)
         assert (why is None) is (culprit is None), (oct(folder_mode), oct(file_mode), why)
         if culprit:
             assert f"`chmod go-w '{culprit}'`" in str(why)
@@ -165,7 +165,7 @@ def test_a_group_may_write_only_when_it_is_the_users_own(tmp_path: Path) -> None
         for place, mode in ((path, file_mode), (folder, folder_mode)):
             os.chown(place, -1, gid)
             place.chmod(mode)
-        why = safefile.shared(path)
+        why = atomicfile.shared(path)
         assert (why is None) is (culprit is None), (gid, oct(folder_mode), oct(file_mode), why)
 
 
@@ -175,10 +175,10 @@ def test_a_link_is_as_safe_as_the_place_that_it_leads_to(tmp_path: Path) -> None
         (tmp_path / name).chmod(folder_mode)
     (tmp_path / "out").symlink_to("open/file")
     (tmp_path / "in").symlink_to("safe/file")
-    assert safefile.shared(tmp_path / "in") is None
-    assert "open can be written by others" in str(safefile.shared(tmp_path / "out"))
+    assert atomicfile.shared(tmp_path / "in") is None
+    assert "open can be written by others" in str(atomicfile.shared(tmp_path / "out"))
     (tmp_path / "open/link").symlink_to("../safe/file")
-    assert "open can be written by others" in str(safefile.shared(tmp_path / "open/link"))
+    assert "open can be written by others" in str(atomicfile.shared(tmp_path / "open/link"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -189,7 +189,7 @@ def test_what_belongs_to_another_user_is_not_ours_to_trust(tmp_path: Path) -> No
     for name in ("theirs", "file", "link"):
         os.chown(tmp_path / name, 65534, 65534, follow_symlinks=False)
     for name in ("theirs/file", "file", "link"):
-        assert "another user (uid 65534)" in str(safefile.shared(tmp_path / name))
+        assert "another user (uid 65534)" in str(atomicfile.shared(tmp_path / name))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root writes other users' files")
@@ -197,5 +197,5 @@ def test_a_file_that_root_replaces_stays_its_users(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x")
     os.chown(path, 65534, 65534)
-    safefile.write_atomic(path, b"y")
+    atomicfile.write_atomic(path, b"y")
     assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)

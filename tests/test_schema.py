@@ -13,9 +13,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from failover_oneshot.config import convert as config_values
-from failover_oneshot.config import loader as config
-from failover_oneshot.config import schema
+from failover_oneshot.config import convert, loader, schema
 from failover_oneshot.config.model import Account, Autonomous, Config, Dedicated, Pool
 
 ROOT = Path(__file__).parent.parent
@@ -109,9 +107,9 @@ def test_the_examples_values_are_the_defaults_but_for_the_production_ones(tmp_pa
             dedicated=(Dedicated(name="ops"),),
         ),
     )
-    expected, problems = config_values.complete(production, "/", home)
+    expected, problems = convert.complete(production, "/", home)
     assert not problems
-    assert config.load(EXAMPLE, home) == expected
+    assert loader.load(EXAMPLE, home) == expected
     marked = [line for line in EXAMPLE.read_text(encoding="utf-8").splitlines() if line.endswith("  # production")]
     assert len(marked) == 7
 

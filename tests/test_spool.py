@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from builders import NOW, at
 
-from failover_oneshot.agents.claude import prompts as conversation
+from failover_oneshot.agents.claude import prompts
 from failover_oneshot.model import TaskTally
 from failover_oneshot.tasks import spool
 from failover_oneshot.tasks.spool import DONE, FAILED, QUEUE, RUNNING, SUFFIX, Gone, Spool
@@ -154,24 +154,24 @@ def test_what_the_records_say_of_a_prompt(tmp_path: Path, records: str, word: Wo
     path = tmp_path / "c.jsonl"
     earlier = TASK + END  # the same words before: another task
     path.write_text(earlier + records)
-    assert conversation.word(str(path), len(earlier), "do it") is word
+    assert prompts.word(str(path), len(earlier), "do it") is word
 
 
 def test_records_that_are_gone_say_nothing(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
-    assert conversation.word(str(path), 0, "do it") is Word.ABSENT, "it has not begun"
-    assert conversation.word(str(path), 5, "do it") is Word.NONE
+    assert prompts.word(str(path), 0, "do it") is Word.ABSENT, "it has not begun"
+    assert prompts.word(str(path), 5, "do it") is Word.NONE
     path.write_text("x")
-    assert conversation.word(str(path), 5, "do it") is Word.NONE
+    assert prompts.word(str(path), 5, "do it") is Word.NONE
     path.unlink()
     path.mkdir()
-    assert conversation.word(str(path), 0, "do it") is Word.NONE
+    assert prompts.word(str(path), 0, "do it") is Word.NONE
 
 
 def test_a_conversation_that_grew_long_is_read_at_both_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "_PART", 4096)
+    monkeypatch.setattr(prompts, "_PART", 4096)
     path = tmp_path / "c.jsonl"
     path.write_text(TASK + (TOOL + RESULT) * 200 + END)
-    assert conversation.word(str(path), 0, "do it") is Word.ENDED
+    assert prompts.word(str(path), 0, "do it") is Word.ENDED
     path.write_text(TASK + (TOOL + RESULT) * 200)
-    assert conversation.word(str(path), 0, "do it") is Word.OPEN
+    assert prompts.word(str(path), 0, "do it") is Word.OPEN

@@ -16,7 +16,7 @@ from tmuxlab import Server
 
 from failover_oneshot.config.model import Autonomous, Dedicated, Pool
 from failover_oneshot.model import Pane, Role
-from failover_oneshot.tmux import formats as panes
+from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.client import Tmux, TmuxError, TmuxMissingError, TmuxTimeoutError, index_in_range
 
 POOL = Pool(autonomous=Autonomous(start_index=1, max=1), dedicated=(Dedicated(name="ops"), Dedicated(name="my $(x)")))
@@ -191,7 +191,7 @@ def test_a_line_of_ten_thousand_columns(server: Server, tmux: Tmux) -> None:
 
 @given(st.lists(st.text("ab 日─", max_size=30), min_size=1, max_size=5), st.integers(4, 12))
 def test_screen_text_never_loses_a_character(lines: list[str], width: int) -> None:
-    text = panes.screen_text("\n".join(lines) + "\n", width)
+    text = formats.screen_text("\n".join(lines) + "\n", width)
     assert text.replace("\n", "").replace(" ", "") == "".join(lines).replace(" ", "")
 
 
@@ -362,7 +362,7 @@ def test_start_command_gives_back_any_shell_command(shared_server: Server, comma
     """One argument is the shell's text and comes back to the letter (it need not even be valid shell)."""
     shared_server.start("hold")
     shared_server.tmux("set-option", "-t", "=hold:", "remain-on-exit", "on")
-    answer = shared_server.control().run(panes.script(["respawn-pane", "-k", "-t", "=hold:", f"exit; {command}"]))
+    answer = shared_server.control().run(formats.script(["respawn-pane", "-k", "-t", "=hold:", f"exit; {command}"]))
     assert answer.ok, answer.error
     got = shared_server.row("hold").pane.start_command
     shared_server.tmux("kill-session", "-t", "=hold")
@@ -372,10 +372,10 @@ def test_start_command_gives_back_any_shell_command(shared_server: Server, comma
 @given(NASTY)
 @hypothesis_settings(max_examples=60, deadline=None)
 def test_quote_is_one_word_to_tmux(shared_server: Server, text: str) -> None:
-    answer = shared_server.control().run(panes.script(["set-environment", "-g", "ROUND_TRIP", text]))
+    answer = shared_server.control().run(formats.script(["set-environment", "-g", "ROUND_TRIP", text]))
     assert answer.ok, answer.error
     shared_server.control().run(
-        panes.script(["run-shell", f'printf "%s." "$ROUND_TRIP" > {shared_server.folder}/round'])
+        formats.script(["run-shell", f'printf "%s." "$ROUND_TRIP" > {shared_server.folder}/round'])
     )
     assert (shared_server.folder / "round").read_bytes().decode() == text + "."
 
@@ -396,7 +396,7 @@ def test_quote_is_one_word_to_tmux(shared_server: Server, text: str) -> None:
     ],
 )
 def test_start_command_as_versions_print_it(printed: str, version: str, command: str) -> None:
-    assert panes.start_command(printed, version) == command
+    assert formats.start_command(printed, version) == command
 
 
 @given(st.text(st.sampled_from("$ab_{ \\"), max_size=8))
@@ -404,8 +404,8 @@ def test_a_listing_of_tmux_3_4_is_read_to_the_letter(title: str) -> None:
     """It escapes over the whole line that it prints, marks included."""
     mark = "0abc"
     cells = {"version": "3.4", "pane_title": title, "session_name": "s", "pane_id": "%1"}
-    line = "".join(cells.get(name, "7") + mark for name in panes.FIELDS)
-    (row,) = panes.parse_listing(re.sub(r"\$(?=[A-Za-z_{])", r"\\$", line) + "\n", mark)
+    line = "".join(cells.get(name, "7") + mark for name in formats.FIELDS)
+    (row,) = formats.parse_listing(re.sub(r"\$(?=[A-Za-z_{])", r"\\$", line) + "\n", mark)
     assert row.pane.title == title
 
 
@@ -414,9 +414,9 @@ def test_a_listing_of_tmux_3_4_is_read_to_the_letter(title: str) -> None:
 )
 def test_what_tmux_3_4_alone_escapes_in_all_that_it_prints(version: str, value: str) -> None:
     shown = 'unset GONE;\nMINE="a\\\\$HOME \\"x\\""; export MINE;\n'
-    assert panes.parse_environment(shown, version) == {"GONE": None, "MINE": value}
+    assert formats.parse_environment(shown, version) == {"GONE": None, "MINE": value}
 
 
 def test_a_nul_can_not_be_quoted() -> None:
     with pytest.raises(ValueError, match="NUL"):
-        panes.quote("a\0b")
+        formats.quote("a\0b")

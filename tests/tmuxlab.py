@@ -11,7 +11,7 @@ from pathlib import Path
 
 from polling import poll
 
-from failover_oneshot.config import model as settings
+from failover_oneshot.config import model
 from failover_oneshot.model import Session
 from failover_oneshot.tmux.client import Control
 from failover_oneshot.tmux.formats import Row
@@ -36,8 +36,8 @@ class Server:
         }
         self._screens = 0
 
-    def config(self, *, binary: str = BINARY, timeout: float = 10.0) -> settings.Tmux:
-        return settings.Tmux(binary=binary, socket_path=str(self.socket), timeout=settings.Duration(timeout))
+    def config(self, *, binary: str = BINARY, timeout: float = 10.0) -> model.Tmux:
+        return model.Tmux(binary=binary, socket_path=str(self.socket), timeout=model.Duration(timeout))
 
     def control(self, *, binary: str = BINARY, timeout: float = 10.0) -> Control:
         return Control(self.config(binary=binary, timeout=timeout), self.environ)
@@ -97,7 +97,7 @@ class Server:
         """The first pane of a session."""
         return next(row for row in self.control().rows() or () if row.session_name == name)
 
-    def sessions(self, pool: settings.Pool) -> tuple[Session, ...]:
+    def sessions(self, pool: model.Pool) -> tuple[Session, ...]:
         return self.control().observe(pool, capture=False).sessions
 
     def write_wrapper(self, body: str) -> str:

@@ -11,9 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from failover_oneshot.accounts import credentials
-from failover_oneshot.accounts import json_document as jsontext
-from failover_oneshot.accounts import staged as replace
+from failover_oneshot.accounts import credentials, json_document, staged
 from failover_oneshot.accounts.client_locks import Held, client_locks
 from failover_oneshot.accounts.credentials import IDENTITY, Identity, Saving, Tokens
 from failover_oneshot.accounts.json_document import Document
@@ -22,7 +20,7 @@ from failover_oneshot.accounts.staged import Change
 from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE, Store, read_store
 from failover_oneshot.accounts.unclaimed import set_aside
 from failover_oneshot.config.model import Account, Config
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 
 REFRESH_STALE = 60.0  # seconds; as the client has them (SPEC section 8)
 SETTINGS_STALE = 10.0
@@ -108,14 +106,14 @@ class Claude:
         try:
             return self._keep(self._live(), outgoing.name if outgoing else None, note)
         except (OSError, ValueError) as error:
-            raise MethodError(f"cannot save the live login: {replace.why(error)}") from None
+            raise MethodError(f"cannot save the live login: {staged.why(error)}") from None
 
     def prepare(self, incoming: Account) -> dict[str, str]:
         """See `Method`. The note: `token`, `incoming`, and a fingerprint of the `identity` that is live before."""
         live = self._live()
         identity = credentials.fingerprint(credentials.key(live.identity), os.urandom(8).hex())
-        note = {**replace.new_note(), "incoming": incoming.name, "identity": identity}
-        replace.stage(self._changes(live, incoming), note)
+        note = {**staged.new_note(), "incoming": incoming.name, "identity": identity}
+        staged.stage(self._changes(live, incoming), note)
         return note
 
     def install(self, incoming: Account, note: Mapping[str, str]) -> None:
@@ -135,15 +133,15 @@ class Claude:
         incoming = next((a for a in self._accounts if a.name == note.get("incoming")), None)
         live = self._live()
         if incoming is None:  # it is not in the config any more: nothing but the waiting files tells
-            if any(replace.is_replaced(path, number, note) for number, path in enumerate(live.paths)):
-                self._install(outgoing, note, replace.new_note())
+            if any(staged.is_replaced(path, number, note) for number, path in enumerate(live.paths)):
+                self._install(outgoing, note, staged.new_note())
         elif incoming.name != outgoing.name:
             theirs = read_store(incoming).known.identity
             named = theirs is not None and live.identity is not None and theirs.same(live.identity)
             if named or self._owner(live, note, None) == incoming.name:
                 # A note of its own: what the old one says of the live files stays true until they are replaced.
-                self._install(outgoing, note, replace.new_note())
-        replace.discard(live.paths, note)
+                self._install(outgoing, note, staged.new_note())
+        staged.discard(live.paths, note)
 
     def environment(self, account: Account) -> dict[str, str]:  # noqa: ARG002
         """See `Method`: nothing, the files say it all."""
@@ -155,11 +153,11 @@ class Claude:
             self.save_back(None, begun)
             live = self._live()
             try:
-                replace.commit(self._changes(live, incoming), note, self._guard)
-            except replace.ChangedError:
+                staged.commit(self._changes(live, incoming), note, self._guard)
+            except staged.ChangedError:
                 continue
-            replace.discard(live.paths, note)
-            replace.clean_leftovers(live.paths, self._accounts, self._unclaimed)
+            staged.discard(live.paths, note)
+            staged.clean_leftovers(live.paths, self._accounts, self._unclaimed)
             return
         raise MethodError("the client's files keep changing, although their locks are held")
 
@@ -171,16 +169,16 @@ class Claude:
     def _live(self) -> Live:
         """Reads the live files; MethodError when one is too large, no file, or does not parse."""
         try:
-            paths = (safefile.real_path(self._folder / CREDENTIALS), safefile.real_path(self._settings))
+            paths = (atomicfile.real_path(self._folder / CREDENTIALS), atomicfile.real_path(self._settings))
             documents = []
             for path in paths:
-                data = replace.read(path)
+                data = staged.read(path)
                 try:
-                    documents.append(None if data is None else jsontext.parse(data))
+                    documents.append(None if data is None else json_document.parse(data))
                 except ValueError as error:
                     raise ValueError(f"{path} is {error}; it is left alone") from None
         except (OSError, ValueError) as error:
-            raise MethodError(replace.why(error)) from None
+            raise MethodError(staged.why(error)) from None
         login, settings = documents
         return Live(
             paths=paths,
@@ -195,22 +193,22 @@ class Claude:
         store = read_store(incoming)
         if store.problem or store.credentials is None or store.identity is None:
             raise MethodError(f"account {incoming.name}: {store.problem}")
-        login = credentials.with_own_keys(live.credentials or jsontext.EMPTY, store.credentials.values)
+        login = credentials.with_own_keys(live.credentials or json_document.EMPTY, store.credentials.values)
         if live.settings is None:
-            settings = jsontext.rendered({IDENTITY: store.identity.values})
+            settings = json_document.rendered({IDENTITY: store.identity.values})
         elif live.identity and store.known.identity and live.identity.same(store.known.identity):
-            settings = jsontext.encode(live.settings)
+            settings = json_document.encode(live.settings)
         else:
-            settings = jsontext.encode(jsontext.replace(live.settings, IDENTITY, store.identity.values))
-        before = [None if d is None else jsontext.encode(d) for d in (live.credentials, live.settings)]
+            settings = json_document.encode(json_document.replace(live.settings, IDENTITY, store.identity.values))
+        before = [None if d is None else json_document.encode(d) for d in (live.credentials, live.settings)]
         return [
-            Change(live.paths[0], before[0], jsontext.encode(login)),
+            Change(live.paths[0], before[0], json_document.encode(login)),
             Change(live.paths[1], before[1], settings),
         ]
 
     def _half_installed(self, live: Live, note: Mapping[str, str]) -> bool:
         """Whether an install with that note replaced the credentials, but not yet the identity beside them."""
-        if not replace.is_replaced(live.paths[0], 0, note) or replace.is_replaced(live.paths[1], 1, note):
+        if not staged.is_replaced(live.paths[0], 0, note) or staged.is_replaced(live.paths[1], 1, note):
             return False
         return credentials.fits(note.get("identity", ""), credentials.key(live.identity))
 
@@ -250,7 +248,7 @@ class Claude:
 
     def _aside(self, live: Live) -> str:
         login = live.credentials.values if live.credentials else {}
-        files = {CREDENTIALS: jsontext.encode(credentials.with_own_keys(jsontext.EMPTY, login))}
+        files = {CREDENTIALS: json_document.encode(credentials.with_own_keys(json_document.EMPTY, login))}
         if live.settings and live.identity:
-            files[IDENTITY_FILE] = jsontext.rendered(live.settings.values[IDENTITY])
+            files[IDENTITY_FILE] = json_document.rendered(live.settings.values[IDENTITY])
         return set_aside(self._unclaimed, files)

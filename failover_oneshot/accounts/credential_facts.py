@@ -6,7 +6,7 @@ Pure. Only files that are JSON objects tell anything; of every other one nothing
 from collections.abc import Iterator
 from typing import Any
 
-from failover_oneshot.accounts import json_document as jsontext
+from failover_oneshot.accounts import json_document
 
 # The last key is the field; where it stands does not matter. The names are those of OAuth and of the agents' own files.
 IDENTITIES = ("accountUuid", "account_uuid", "account_id", "accountId", "emailAddress", "email", "active")
@@ -77,7 +77,7 @@ def _instant(text: str) -> float | None:
 
 def _fields(content: bytes) -> Iterator[tuple[str, Any]]:
     try:
-        values = jsontext.parse(content).values
+        values = json_document.parse(content).values
     except ValueError:
         return
     yield from _walk(values, DEPTH)

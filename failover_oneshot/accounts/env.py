@@ -22,7 +22,7 @@ from pathlib import Path
 from failover_oneshot.accounts.method import MethodError
 from failover_oneshot.accounts.staged import why
 from failover_oneshot.config.model import Account
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 
 LIMIT = 64 * 1024
 _LINE = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")
@@ -110,7 +110,7 @@ def _value(text: str, number: int) -> str:
 def _read(path: Path) -> dict[str, str]:
     try:
         info = path.stat()
-        data = safefile.read_bounded(path, LIMIT)
+        data = atomicfile.read_bounded(path, LIMIT)
     except (OSError, ValueError) as error:
         raise MethodError(f"env_file {why(error)}") from None
     if info.st_uid != os.geteuid():

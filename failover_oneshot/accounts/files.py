@@ -12,15 +12,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from failover_oneshot.accounts import credential_facts as evidence
-from failover_oneshot.accounts import staged as replace
+from failover_oneshot.accounts import credential_facts, staged
 from failover_oneshot.accounts.credentials import fingerprint, fits
 from failover_oneshot.accounts.method import MethodError
 from failover_oneshot.accounts.staged import Change
 from failover_oneshot.accounts.store import previous
 from failover_oneshot.accounts.unclaimed import set_aside
 from failover_oneshot.config.model import Account, Config
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 
 ATTEMPTS = 5
 Contents = dict[str, bytes]  # base name to content, of those files that exist
@@ -69,7 +68,7 @@ class Files:
             return f"{folder / missing[0]} does not exist"
         if problem := next((p for name, content in mine.items() if (p := _problem(folder / name, content))), None):
             return problem
-        if all(evidence.blank(content) for content in mine.values()):
+        if all(credential_facts.blank(content) for content in mine.values()):
             return f"the login in its store {folder} is blank: log in again"
         for other in self._accounts:
             if other.name != account.name and (same := _sameness(mine, self._read_store(other))):
@@ -106,7 +105,7 @@ class Files:
         """See `Method`."""
         live = self._live()
         presumed = outgoing.name if outgoing else note.get("outgoing") or None
-        replaced = {n for n, file in enumerate(live) if replace.is_replaced(file.path, n, note)}
+        replaced = {n for n, file in enumerate(live) if staged.is_replaced(file.path, n, note)}
         told = []
         try:
             # An install that was begun has made two sets of them, each of another account.
@@ -114,15 +113,15 @@ class Files:
                 if contents := _contents([live[n] for n in sorted(numbers)]):
                     told.append(self._keep(contents, name))
         except (OSError, ValueError) as error:
-            raise MethodError(f"cannot save the live files: {replace.why(error)}") from None
+            raise MethodError(f"cannot save the live files: {staged.why(error)}") from None
         return "; ".join(told) or "there are no live files: nothing to save"
 
     def prepare(self, incoming: Account) -> dict[str, str]:
         """See `Method`. The note: `token`, `incoming`, and `outgoing`, whose the live files are, if that is known."""
         live = self._live()
         outgoing = self._owner(_contents(live), None) or ""
-        note = {**replace.new_note(), "incoming": incoming.name, "outgoing": outgoing}
-        replace.stage(self._changes(live, incoming), note)
+        note = {**staged.new_note(), "incoming": incoming.name, "outgoing": outgoing}
+        staged.stage(self._changes(live, incoming), note)
         return note
 
     def install(self, incoming: Account, note: Mapping[str, str]) -> None:
@@ -143,10 +142,10 @@ class Files:
     def undo(self, outgoing: Account, note: Mapping[str, str]) -> None:
         """See `Method`."""
         live = self._live()
-        begun = [n for n, file in enumerate(live) if replace.is_replaced(file.path, n, note)]
+        begun = [n for n, file in enumerate(live) if staged.is_replaced(file.path, n, note)]
         if begun and note.get("incoming") != outgoing.name:
-            self._install(outgoing, note, replace.new_note())
-        replace.discard([file.path for file in live], note)
+            self._install(outgoing, note, staged.new_note())
+        staged.discard([file.path for file in live], note)
 
     def environment(self, account: Account) -> dict[str, str]:  # noqa: ARG002
         """See `Method`: nothing, the files say it all."""
@@ -158,20 +157,20 @@ class Files:
             self.save_back(None, begun)
             live = self._live()
             try:
-                replace.commit(self._changes(live, incoming), note, lambda: None)
-            except replace.ChangedError:
+                staged.commit(self._changes(live, incoming), note, lambda: None)
+            except staged.ChangedError:
                 continue
-            replace.discard([file.path for file in live], note)
-            replace.clean_leftovers([file.path for file in live], self._accounts, self._unclaimed)
+            staged.discard([file.path for file in live], note)
+            staged.clean_leftovers([file.path for file in live], self._accounts, self._unclaimed)
             return
         raise MethodError("the live files keep changing")
 
     def _live(self) -> list[LiveFile]:
         """The live files in the config's order; MethodError for one that can not be read or is half written."""
         try:
-            live = [LiveFile(p.name, safefile.real_path(p), replace.read(p)) for p in self._files]
+            live = [LiveFile(p.name, atomicfile.real_path(p), staged.read(p)) for p in self._files]
         except (OSError, ValueError) as error:
-            raise MethodError(replace.why(error)) from None
+            raise MethodError(staged.why(error)) from None
         for file in live:
             if file.content and (problem := _problem(file.path, file.content, blank=True)):
                 raise MethodError(f"{problem}; it is left alone")
@@ -180,9 +179,9 @@ class Files:
     def _stored(self, account: Account) -> Contents:
         """The files of a store; MethodError when one can not be read."""
         try:
-            found = {path.name: replace.read(Path(account.store or os.devnull) / path.name) for path in self._files}
+            found = {path.name: staged.read(Path(account.store or os.devnull) / path.name) for path in self._files}
         except (OSError, ValueError) as error:
-            raise MethodError(replace.why(error)) from None
+            raise MethodError(staged.why(error)) from None
         return {name: content for name, content in found.items() if content is not None}
 
     def _read_store(self, account: Account) -> Contents:
@@ -201,12 +200,12 @@ class Files:
     def _owner(self, contents: Contents, presumed: str | None) -> str | None:
         """Whose these live files are: by what is known of them, by what they say, and else whose they ought to be."""
         stores = {account.name: self._read_store(account) for account in self._accounts}
-        tokens = frozenset[str]().union(*map(evidence.refresh_tokens, contents.values()))
+        tokens = frozenset[str]().union(*map(credential_facts.refresh_tokens, contents.values()))
         by_content = [name for name, stored in stores.items() if _shared(contents, stored, stores)]
         by_token = [
             name
             for name, stored in stores.items()
-            if tokens & frozenset[str]().union(*map(evidence.refresh_tokens, stored.values()))
+            if tokens & frozenset[str]().union(*map(credential_facts.refresh_tokens, stored.values()))
         ]
         by_lineage = [
             whose for mark, whose in self._lineage.items() if any(fits(mark, content) for content in contents.values())
@@ -224,7 +223,7 @@ class Files:
         """Brings one account's live files to safety."""
         name = self._owner(contents, presumed)
         account = next((a for a in self._accounts if a.name == name), None)
-        live = {base: content for base, content in contents.items() if not evidence.blank(content)}
+        live = {base: content for base, content in contents.items() if not credential_facts.blank(content)}
         if account is None or not account.store:
             if not live or any(self._holds(a, live) for a in self._accounts):
                 return "the live files are in a store already, or blank: nothing to save"
@@ -233,12 +232,12 @@ class Files:
         news = {base: content for base, content in live.items() if stored.get(base) != content}
         if not news:
             return f"the store of {name} has the live files already"
-        if any(evidence.older(content, stored.get(base, b"")) for base, content in news.items()):
+        if any(credential_facts.older(content, stored.get(base, b"")) for base, content in news.items()):
             return f"the live files of {name} are older than its store's: set aside as {self._aside(news)}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for base, content in news.items():
-            good = base in stored and not evidence.blank(stored[base])
-            safefile.write_atomic(folder / base, content, backup=previous(folder / base) if good else None)
+            good = base in stored and not credential_facts.blank(stored[base])
+            atomicfile.write_atomic(folder / base, content, backup=previous(folder / base) if good else None)
         return f"the live files were saved to the store of {name}"
 
     def _aside(self, contents: Contents) -> str:
@@ -260,13 +259,13 @@ def _problem(path: Path, content: bytes, *, blank: bool = False) -> str | None:
             json.loads(content)
         except (ValueError, RecursionError):
             return f"{path} is not JSON" if content.strip() else f"{path} is empty"
-    if content.strip() and evidence.blank(content) and not blank:
+    if content.strip() and credential_facts.blank(content) and not blank:
         return f"the login in {path} is blank: log in again"
     return None
 
 
 def _identity(contents: Contents) -> str | None:
-    return next((found for content in contents.values() if (found := evidence.identity(content))), None)
+    return next((found for content in contents.values() if (found := credential_facts.identity(content))), None)
 
 
 def _shared(contents: Contents, stored: Contents, stores: Mapping[str, Contents]) -> bool:
@@ -279,7 +278,7 @@ def _shared(contents: Contents, stored: Contents, stores: Mapping[str, Contents]
 
 def _sameness(mine: Contents, theirs: Contents) -> str | None:
     """What two stores share that only one account can have."""
-    tokens = [frozenset[str]().union(*map(evidence.refresh_tokens, c.values())) for c in (mine, theirs)]
+    tokens = [frozenset[str]().union(*map(credential_facts.refresh_tokens, c.values())) for c in (mine, theirs)]
     if tokens[0] & tokens[1] or (mine and mine == theirs):
         return "login"
     says = _identity(mine)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from failover_oneshot.accounts.method import Method, MethodError
-from failover_oneshot.config import model as settings
+from failover_oneshot.config import model
 from failover_oneshot.config.model import Config
 
 __all__ = ["Method", "MethodError", "method"]
@@ -23,19 +23,19 @@ def method(config: Config, unclaimed: Path, lineage: Mapping[str, str] | None = 
     _no_core_dump()
     known = lineage or {}
     match config.swap.method:
-        case settings.Method.CLAUDE:
+        case model.Method.CLAUDE:
             from failover_oneshot.accounts.claude import Claude
 
             return Claude(config, unclaimed, known)
-        case settings.Method.FILES:
+        case model.Method.FILES:
             from failover_oneshot.accounts.files import Files
 
             return Files(config, unclaimed, known)
-        case settings.Method.ENV:
+        case model.Method.ENV:
             from failover_oneshot.accounts.env import Env
 
             return Env()
-        case settings.Method.COMMAND:
+        case model.Method.COMMAND:
             from failover_oneshot.accounts.command import Command
 
             return Command(config, unclaimed.parent)

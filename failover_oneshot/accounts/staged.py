@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from failover_oneshot.accounts.method import MethodError
 from failover_oneshot.config.model import Account
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 
 LIMIT = 10 * 1024 * 1024  # bytes; no credentials file comes near
 
@@ -42,7 +42,7 @@ def new_note() -> dict[str, str]:
 
 def waiting(path: Path, number: int, note: Mapping[str, str]) -> Path:
     """Where the new version of the file, the `number`-th of its method, waits."""
-    return path.parent / f"{safefile.PREFIX}{note['token']}-{number}"
+    return path.parent / f"{atomicfile.PREFIX}{note['token']}-{number}"
 
 
 def is_replaced(path: Path, number: int, note: Mapping[str, str]) -> bool:
@@ -73,12 +73,12 @@ def commit(changes: Sequence[Change], note: Mapping[str, str], guard: Callable[[
         for number, change in todo:
             _wait(change, waiting(change.path, number, note))
             if change.before is not None:  # so that undoing needs no room on the disk
-                olds[number] = safefile.write_temporary(change.path, change.before)
+                olds[number] = atomicfile.write_temporary(change.path, change.before)
         for number, change in todo:
             guard()
             _same(change)
             done.append((number, change))
-            safefile.put(waiting(change.path, number, note), change.path)
+            atomicfile.put(waiting(change.path, number, note), change.path)
     except (OSError, ValueError, MethodError, ChangedError) as error:
         stuck = [
             change.path
@@ -93,27 +93,27 @@ def commit(changes: Sequence[Change], note: Mapping[str, str], guard: Callable[[
         raise MethodError(why(error)) from None
     finally:
         for old in olds.values():
-            safefile.remove(old)
+            atomicfile.remove(old)
 
 
 def discard(paths: Sequence[Path], note: Mapping[str, str]) -> None:
     """Takes the waiting files of a note away."""
     if "token" in note:
         for number, path in enumerate(paths):
-            safefile.remove(waiting(path, number, note))
+            atomicfile.remove(waiting(path, number, note))
 
 
 def clean_leftovers(live: Sequence[Path], accounts: Sequence[Account], unclaimed: Path) -> None:
     """Takes away what killed runs left a day ago or more: beside the live files, in the stores, beside the state."""
     stores = {Path(account.store) for account in accounts if account.store}
     for folder in {path.parent for path in live} | stores | {unclaimed, unclaimed.parent}:
-        safefile.clean_leftovers(folder)
+        atomicfile.clean_leftovers(folder)
 
 
 def read(path: Path) -> bytes | None:
     """A live file's content, None when there is none."""
     try:
-        return safefile.read_bounded(path, LIMIT)
+        return atomicfile.read_bounded(path, LIMIT)
     except FileNotFoundError:
         return None
 
@@ -134,11 +134,11 @@ def _wait(change: Change, place: Path) -> None:
     """The complete new version gets that name; an earlier one there is replaced, never missing in between."""
     if read(place) == change.after:
         return
-    temporary = safefile.write_temporary(change.path, change.after)
+    temporary = atomicfile.write_temporary(change.path, change.after)
     try:
-        safefile.put(temporary, place)
+        atomicfile.put(temporary, place)
     except BaseException:
-        safefile.remove(temporary)
+        atomicfile.remove(temporary)
         raise
 
 
@@ -153,10 +153,10 @@ def _back(change: Change, place: Path, old: Path | None) -> bool:
         with contextlib.suppress(OSError, ValueError):
             _wait(change, place)  # not replaced after all: its new version waits again
         if old is None:
-            safefile.remove(change.path)
+            atomicfile.remove(change.path)
         else:
             with contextlib.suppress(FileNotFoundError):
-                safefile.put(old, change.path)
+                atomicfile.put(old, change.path)
         return read(change.path) == change.before
     except (OSError, ValueError):
         return False

@@ -6,13 +6,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from failover_oneshot.accounts import json_document as jsontext
+from failover_oneshot.accounts import json_document
 from failover_oneshot.accounts.credentials import Stored, identity_of, tokens_of, with_own_keys
 from failover_oneshot.accounts.json_document import Document
 from failover_oneshot.accounts.staged import why
 from failover_oneshot.accounts.unclaimed import set_aside
 from failover_oneshot.config.model import Account
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 
 CREDENTIALS = ".credentials.json"
 IDENTITY_FILE = "oauthAccount.json"
@@ -42,17 +42,19 @@ class Store(Struct, frozen=True):
         path = _made(self.folder) / CREDENTIALS
         if self.raw and self.credentials is None:
             set_aside(unclaimed, {CREDENTIALS: self.raw})
-        data = jsontext.encode(with_own_keys(self.credentials or jsontext.EMPTY, values))
+        data = json_document.encode(with_own_keys(self.credentials or json_document.EMPTY, values))
         if data == self.raw:
             return False
-        safefile.write_atomic(path, data, backup=previous(path) if self.known.tokens else None)
+        atomicfile.write_atomic(path, data, backup=previous(path) if self.known.tokens else None)
         return True
 
     def save_identity(self, block: dict[str, Any]) -> None:
         """The identity block goes into the store; the version before stays as `.prev`."""
         path = _made(self.folder) / IDENTITY_FILE
         if self.identity is None or self.identity.values != block:
-            safefile.write_atomic(path, jsontext.rendered(block), backup=previous(path) if self.identity else None)
+            atomicfile.write_atomic(
+                path, json_document.rendered(block), backup=previous(path) if self.identity else None
+            )
 
 
 def read_store(account: Account) -> Store:
@@ -97,13 +99,13 @@ def _folder_problem(folder: Path) -> str | None:
 def _read(path: Path) -> tuple[bytes | None, Document | None, str | None]:
     """A file's bytes, what they say, and what is wrong with it."""
     try:
-        raw = safefile.read_bounded(path, LIMIT)
+        raw = atomicfile.read_bounded(path, LIMIT)
     except FileNotFoundError:
         return None, None, f"{path} does not exist"
     except (OSError, ValueError) as error:
         return None, None, why(error)
     try:
-        return raw, jsontext.parse(raw), None
+        return raw, json_document.parse(raw), None
     except ValueError as error:
         return raw, None, f"{path} is {error}" if raw.strip() else f"{path} is empty"
 

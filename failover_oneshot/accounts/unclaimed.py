@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 
 
 def set_aside(folder: Path, files: Mapping[str, bytes]) -> str:
@@ -23,5 +23,5 @@ def set_aside(folder: Path, files: Mapping[str, bytes]) -> str:
     stamp = next((name.partition("-")[0] for name in kept.values()), time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
     for name, content in files.items():
         if name.lstrip(".") not in kept:
-            safefile.write_atomic(folder / f"{stamp}-{digest}.{name.lstrip('.')}", content)
+            atomicfile.write_atomic(folder / f"{stamp}-{digest}.{name.lstrip('.')}", content)
     return f"{folder.name}/{stamp}-{digest}"

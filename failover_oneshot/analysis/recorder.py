@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from failover_oneshot.analysis.replay import VERSION, Record
 from failover_oneshot.config.model import Config
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 from failover_oneshot.lib.scrub import scrub
 from failover_oneshot.model import Evidence, Pane, Session
 from failover_oneshot.observe import Sight, machine_zone
@@ -51,7 +51,7 @@ def keep(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The panes are clean already; this is for what reasons and names in the state may hold.
         line = scrub(msgspec.json.encode(record).decode(), [environ.get("HOME", "")])
-        safefile.write_atomic(_free_name(folder, record.at), gzip.compress(f"{line}\n".encode(), 5))
+        atomicfile.write_atomic(_free_name(folder, record.at), gzip.compress(f"{line}\n".encode(), 5))
         prune(folder)
     except (OSError, ValueError, TmuxError, TmuxTimeoutError) as error:
         log.warning("nothing was recorded in %s: %s", folder, getattr(error, "strerror", None) or error)
@@ -118,7 +118,7 @@ def prune(folder: Path, most_files: int = MOST_FILES, most_bytes: int = MOST_BYT
     size = sum(bytes_ for _, bytes_ in found)
     while found and (len(found) > most_files or size > most_bytes):
         name, bytes_ = found.pop(0)
-        safefile.remove(folder / name)
+        atomicfile.remove(folder / name)
         size -= bytes_
 
 
@@ -143,7 +143,7 @@ def read(paths: Iterable[Path], wrong: list[str]) -> Iterator[Record]:
 
 
 def _lines(file: Path, wrong: list[str]) -> list[bytes]:
-    data = safefile.read_bounded(file, LARGEST)
+    data = atomicfile.read_bounded(file, LARGEST)
     if data.startswith(b"\x1f\x8b"):
         try:
             data = _decompressed(data)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from failover_oneshot.config import checks as config_checks
+from failover_oneshot.config import checks
 from failover_oneshot.config.model import Config, Duration
 from failover_oneshot.config.paths import expand_all
 from failover_oneshot.config.yaml_source import KeyPath, Problem
@@ -27,7 +27,7 @@ def convert(data: object) -> Config:
 def complete(config: Config, folder: str, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
     """The config with its paths expanded against ``folder`` (absolute), and all that is impossible in it."""
     expanded, problems = expand_all(config, folder, environ)
-    return expanded, [*problems, *config_checks.problems(expanded)]
+    return expanded, [*problems, *checks.problems(expanded)]
 
 
 def _without_blanks(value: object, path: KeyPath, blanks: list[KeyPath]) -> object:

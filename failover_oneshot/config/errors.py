@@ -10,8 +10,7 @@ import msgspec
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 
-from failover_oneshot.config import convert as config_values
-from failover_oneshot.config import schema
+from failover_oneshot.config import convert, schema
 from failover_oneshot.config.yaml_source import KeyPath, Place, Problem, Tree
 from failover_oneshot.lib import durations
 
@@ -41,11 +40,11 @@ def explain(file: str, tree: Tree, folder: str, environ: Mapping[str, str]) -> t
             spoilt.add(problem.path)
     if () not in spoilt:
         try:
-            whole = config_values.convert(_Mender(spoilt).mend(tree.data, rules, ()))
+            whole = convert.convert(_Mender(spoilt).mend(tree.data, rules, ()))
         except msgspec.ValidationError as error:  # the schema and settings.py disagree: better a rough line than none
             problems.append(Problem(path=(), text=re.sub(r" - at .*", "", str(error))))
         else:
-            found = config_values.complete(whole, folder, environ)[1]
+            found = convert.complete(whole, folder, environ)[1]
             problems += [problem for problem in found if not _covered(problem, spoilt)]
     lines = sorted({(_spot(p, tree.places), _shown(p.path), p.text) for p in problems})
     told = [": ".join(filter(None, (f"{file}:{line}:{column}", key, text))) for (line, column), key, text in lines]

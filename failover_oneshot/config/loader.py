@@ -7,9 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from failover_oneshot.config import convert as config_values
-from failover_oneshot.config import paths as config_paths
-from failover_oneshot.config import yaml_source as config_tree
+from failover_oneshot.config import convert, paths, yaml_source
 from failover_oneshot.config.model import Config
 
 MAX_BYTES = 1 << 20
@@ -36,7 +34,7 @@ def find(explicit: str | None, environ: Mapping[str, str]) -> Path:
         return Path(named)
     home = environ.get("XDG_CONFIG_HOME", "")
     # The XDG specification: a relative folder there is invalid and to be ignored.
-    folder = Path(home if home.startswith("/") else config_paths.expand("~/.config", environ, "/"))
+    folder = Path(home if home.startswith("/") else paths.expand("~/.config", environ, "/"))
     places = (folder / "failover/failover.yaml", Path("/etc/failover/failover.yaml"))
     for place in places:
         if os.path.lexists(place):
@@ -55,24 +53,24 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     """
     text = _read(path)
     try:
-        tree = config_tree.parse(text)
-    except config_tree.UnreadableError as error:
+        tree = yaml_source.parse(text)
+    except yaml_source.UnreadableError as error:
         raise ConfigError((f"{path}:{error.spot[0]}:{error.spot[1]}: {error.text}",)) from None
     if tree.data is None and not tree.problems:
         raise ConfigError((f"{path}: holds no settings: was it cut off? (`{{}}` stands for all defaults)",))
     folder = str(path.absolute().parent)
     if not tree.problems:
         try:
-            config = config_values.convert(tree.data)
+            config = convert.convert(tree.data)
         except msgspec.ValidationError:
             pass  # it knows the first problem only; config_errors finds them all
         else:
-            config, problems = config_values.complete(config, folder, environ)
+            config, problems = convert.complete(config, folder, environ)
             if not problems:
                 return config
-    from failover_oneshot.config import errors as config_errors
+    from failover_oneshot.config import errors
 
-    raise ConfigError(config_errors.explain(str(path), tree, folder, environ))
+    raise ConfigError(errors.explain(str(path), tree, folder, environ))
 
 
 def _read(path: Path) -> str:

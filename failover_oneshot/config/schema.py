@@ -15,7 +15,7 @@ from typing import Any
 import msgspec.inspect as kinds
 from msgspec import NODEFAULT, Struct
 
-from failover_oneshot.config import model as settings
+from failover_oneshot.config import model
 from failover_oneshot.lib import durations
 
 DURATION = "go-duration"
@@ -24,7 +24,7 @@ DURATION = "go-duration"
 
 def schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of the configuration file. A key that has a default may be left blank (null)."""
-    root = _struct(settings.Config, _key_docs())
+    root = _struct(model.Config, _key_docs())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **root,
@@ -43,7 +43,7 @@ def _struct(struct: type[Struct], docs: dict[tuple[str, str], str]) -> dict[str,
         if default is not NODEFAULT and not isinstance(default, Struct):
             about["default"] = _plain(default)
         kind = _kind(field.type, docs)
-        if choices := {"swap_on": settings.SWAPPABLE, "events": settings.EVENTS}.get(field.name):
+        if choices := {"swap_on": model.SWAPPABLE, "events": model.EVENTS}.get(field.name):
             kind["items"] = {"enum": [_plain(choice) for choice in choices]}
         properties[field.name] = (kind if field.required else _or_blank(kind)) | about
     required = [field.name for field in fields if field.required]
@@ -69,7 +69,7 @@ def _kind(kind: kinds.Type, docs: dict[tuple[str, str], str]) -> dict[str, Any]:
             return _kind(some, docs)
         case kinds.EnumType(cls=choices):
             return {"enum": [_plain(choice) for choice in choices]}
-        case kinds.CustomType(cls=settings.Duration):
+        case kinds.CustomType(cls=model.Duration):
             # The format stands first: its sentence is the best of those about the same value.
             return {"format": DURATION, "type": ["string", "integer"], "pattern": durations.PATTERN, "minimum": 0}
         case kinds.IntType(ge=low, le=high):
@@ -89,7 +89,7 @@ def _or_blank(kind: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(default: Any) -> Any:
-    if isinstance(default, settings.Duration):
+    if isinstance(default, model.Duration):
         return durations.format(default)
     if isinstance(default, Enum):
         return default.value
@@ -99,7 +99,7 @@ def _plain(default: Any) -> Any:
 def _key_docs() -> dict[tuple[str, str], str]:
     """(class, key) to the text that stands under the key in `settings.py`."""
     docs = {}
-    for node in ast.parse(inspect.getsource(settings)).body:
+    for node in ast.parse(inspect.getsource(model)).body:
         if isinstance(node, ast.ClassDef):
             for key, text in zip(node.body, node.body[1:], strict=False):
                 match key, text:

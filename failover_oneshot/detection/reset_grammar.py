@@ -9,7 +9,7 @@ from itertools import islice
 
 from msgspec import Struct, structs
 
-from failover_oneshot.detection import timezones as zones
+from failover_oneshot.detection import timezones
 
 
 class When(Struct):
@@ -199,10 +199,10 @@ def _zone(text: str, position: int) -> tuple[str | None, int, bool]:
     """The zone's name, the end of the clause, and whether the name is cut off."""
     if match := _ZONE_IN_PARENTHESES.match(text, position):
         name = match[1]
-        if " " in name and any(map(str.isdigit, name)) and zones.lookup(name) is None:
+        if " " in name and any(map(str.isdigit, name)) and timezones.lookup(name) is None:
             return None, position, False  # a remark such as "(in 2 hours)"
         closed = match[2] == ")"
         return name, match.end() if closed else position, not closed
-    if (match := _ZONE_BARE.match(text, position)) and zones.is_bare(match[1]):
+    if (match := _ZONE_BARE.match(text, position)) and timezones.is_bare(match[1]):
         return match[1], match.end(), False
     return None, position, False

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from msgspec import Struct
 
-from failover_oneshot.detection import reset_grammar as clauses
-from failover_oneshot.detection import timezones as zones
+from failover_oneshot.detection import reset_grammar, timezones
 from failover_oneshot.detection.reset_grammar import Clause, When
 from failover_oneshot.model import Limit
 
@@ -33,7 +32,7 @@ def extract_all(message: str) -> tuple[str, ...]:
 
     Without "resets", "at", "by", "on" before them: "12:20pm (UTC)", "in: 3 hours", "1760000400".
     """
-    return tuple(clause.text for clause in clauses.find(message))
+    return tuple(clause.text for clause in reset_grammar.find(message))
 
 
 def extract(message: str) -> str | None:
@@ -47,21 +46,21 @@ def resolve(text: str, seen_at: datetime, zone: str | tzinfo, limit: Limit | Non
     `zone` is the machine's, for a text that names none or an unknown one. Of several clauses the latest: it blocks.
     A `Reset` at or before `seen_at` has passed: the hit is stale.
     """
-    return _latest(clauses.parse(text), seen_at, zone, limit)
+    return _latest(reset_grammar.parse(text), seen_at, zone, limit)
 
 
 def resolve_message(message: str, seen_at: datetime, zone: str | tzinfo, limit: Limit | None = None) -> Reset | None:
     """`resolve` for a whole message."""
-    return _latest(clauses.find(message), seen_at, zone, limit)
+    return _latest(reset_grammar.find(message), seen_at, zone, limit)
 
 
 def _latest(found: tuple[Clause, ...], seen_at: datetime, machine: str | tzinfo, limit: Limit | None) -> Reset | None:
-    machine_zone = zones.lookup(machine) if isinstance(machine, str) else machine
+    machine_zone = timezones.lookup(machine) if isinstance(machine, str) else machine
     # one client prints all times of a message in one zone, but names it only once
     named = next((clause.zone for clause in found if clause.zone), None)
     resets = []
     for clause in found:
-        zone = zones.lookup(name) if (name := clause.zone or named) else machine_zone
+        zone = timezones.lookup(name) if (name := clause.zone or named) else machine_zone
         try:
             at = _instant(clause.when, seen_at.astimezone(UTC), zone or machine_zone or UTC, limit)
         except (OverflowError, ValueError):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from failover_oneshot.config.model import Config
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 from failover_oneshot.lib.redact import redact
 from failover_oneshot.monitoring import metrics
 from failover_oneshot.report import Report
@@ -58,7 +58,7 @@ def could_not_check(config: Config, exit_code: int) -> None:
     if not path:
         return
     try:
-        before = safefile.read_bounded(path, MAX_BYTES).decode()
+        before = atomicfile.read_bounded(path, MAX_BYTES).decode()
     except (OSError, ValueError):  # none yet, or none of ours
         before = ""
     _write(path, metrics.rerun(before, config.metrics.labels, seconds(datetime.now(UTC)), exit_code))
@@ -84,26 +84,25 @@ def _write(path: str, text: str) -> None:
         with temporary.open("x", encoding="utf-8") as file:
             file.write(text)
         temporary.chmod(0o644)
-        temporary.replace(safefile.real_path(path))
+        temporary.replace(atomicfile.real_path(path))
     except (OSError, ValueError) as error:
-        safefile.remove(temporary)
+        atomicfile.remove(temporary)
         log.warning("metrics.textfile %s was not written: %s", path, getattr(error, "strerror", None) or error)
 
 
 def _notify(config: Config, store: Store, report: Report, due: Sequence[Notice]) -> None:
-    from failover_oneshot.monitoring import apprise as notify
-    from failover_oneshot.monitoring import outbox as notices
+    from failover_oneshot.monitoring import apprise, outbox
 
     try:
-        left = notify.send(config.notify, due)
-    except notify.NotifyError as error:
+        left = apprise.send(config.notify, due)
+    except apprise.NotifyError as error:
         log.warning("nobody was told: %s", error)
         return
-    again = {notices.key(notice): missing for notice, missing in zip(due, left, strict=True)}
+    again = {outbox.key(notice): missing for notice, missing in zip(due, left, strict=True)}
     try:
         with store.locked():
             loaded = store.load(report.at, quarantine=False)
             if loaded.origin is Origin.FILE:  # else the next check has more to say of it
-                store.save(notices.delivered(loaded.state, again))
+                store.save(outbox.delivered(loaded.state, again))
     except (StoreError, LockTimeoutError) as error:
         log.warning("it could not be noted who was told, so some may be told again: %s", error)

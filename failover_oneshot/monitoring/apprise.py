@@ -19,7 +19,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from failover_oneshot.config.model import Notify
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 from failover_oneshot.monitoring.apprise_sender import EXIT_MISSING
 from failover_oneshot.state.model import Notice
 
@@ -133,7 +133,7 @@ def _answers(process: subprocess.Popen[bytes], count: int, deadline: float) -> l
 def _read(path: Path) -> str:
     try:
         info = path.stat()
-        data = safefile.read_bounded(path, LIMIT)
+        data = atomicfile.read_bounded(path, LIMIT)
     except OSError as error:
         raise NotifyError(f"notify.urls_file {path}: {error.strerror}") from None
     except ValueError as error:

@@ -13,7 +13,7 @@ from failover_oneshot.config.model import Autonomous, Config
 from failover_oneshot.model import Pane, Restart, Role, Session
 from failover_oneshot.pool import restart as pool
 from failover_oneshot.state.model import SessionMemory, State, seconds, stamp
-from failover_oneshot.tmux import formats as panes
+from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.client import Tmux
 
 TRIES: Final = 3
@@ -106,7 +106,7 @@ def agent_name(autonomous: Autonomous, pane: Pane) -> str:
     for word in (autonomous.command or pane.start_command).split():
         name = word.strip("\"'").rpartition("/")[2]
         if "=" not in word and name not in {"exec", "env", "command", "nice", "setsid"}:
-            return "" if panes.is_shell(name) else name
+            return "" if formats.is_shell(name) else name
     return ""
 
 
@@ -122,7 +122,7 @@ def at_a_shell_prompt(pane: Pane, proc: Path = _PROC) -> bool | None:
 
     One that runs a script is on its way to the agent, or is one.
     """
-    if not panes.is_shell(pane.command):
+    if not formats.is_shell(pane.command):
         return False
     from failover_oneshot.pool.typist import has_company
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from failover_oneshot.config.model import AfterSwap, Autonomous, Config, Dedicated
 from failover_oneshot.model import Pane, Restart, Role, Session
-from failover_oneshot.tmux import formats as panes
+from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.client import Control, Tmux, index_in_range
 from failover_oneshot.tmux.formats import Row
 
@@ -47,7 +47,7 @@ def plan(
 
 def agent_pane(session: Session) -> Pane:
     """The agent's pane, not a shell that the operator split off beside it. Pure."""
-    return min(session.panes, key=lambda p: (p.dead, panes.is_shell(p.command), not p.active))
+    return min(session.panes, key=lambda p: (p.dead, formats.is_shell(p.command), not p.active))
 
 
 def revival(config: Config, session: Session, account: str) -> Restart:
@@ -192,13 +192,13 @@ def _make(
     commands = [["kill-session", "-t", kill]] if kill else []
     size = ["-x", str(restart.width), "-y", str(restart.height)]
     commands.append(
-        ["new-session", "-d", "-E", "-s", panes.literal(restart.session), *size, *([first] if first else [])]
+        ["new-session", "-d", "-E", "-s", formats.literal(restart.session), *size, *([first] if first else [])]
     )
     hidden, settings, cleanup = _environment(exact, env)
     commands += settings
     if env:
         commands.append(["respawn-pane", "-k", "-t", f"{exact}:", *([restart.command] if restart.command else [])])
-    answer = tmux.run(*hidden, panes.script(*commands), *cleanup, start_server=start_server, folder=folder, path=path)
+    answer = tmux.run(*hidden, formats.script(*commands), *cleanup, start_server=start_server, folder=folder, path=path)
     if not answer.ok:
         return replace(restart, status="failed", note=f"tmux: {answer.error}")
     return _done(restart, note or restart.note)
@@ -218,13 +218,13 @@ def _respawn(tmux: Control, restart: Restart, listing: _Listing, env: _Env) -> R
     hidden, settings, cleanup = _environment(row.session_id, env)
     folder, note = _folder(restart.workdir)
     # -c is expanded as a format; the folder that tmux itself runs in isn't, but counts for new sessions only
-    place = ["-c", panes.literal(folder)] if folder != row.pane.path else []
+    place = ["-c", formats.literal(folder)] if folder != row.pane.path else []
     command = [restart.command] if restart.command else []
-    respawn = panes.script(["respawn-pane", "-k", *place, "-t", restart.pane_id, *command]).rstrip("\n")
+    respawn = formats.script(["respawn-pane", "-k", *place, "-t", restart.pane_id, *command]).rstrip("\n")
     # tmux itself compares: the process of a run that was killed may still be on its way to do the same
     same = f"#{{==:#{{pane_pid}},{restart.pane_pid}}}"
     once = ["if-shell", "-F", "-t", restart.pane_id, same, respawn]
-    answer = tmux.run(*hidden, panes.script(*settings, once), *cleanup, path=_path_of(restart.pane_pid))
+    answer = tmux.run(*hidden, formats.script(*settings, once), *cleanup, path=_path_of(restart.pane_pid))
     if not answer.ok:
         return replace(restart, status="failed", note=f"tmux: {answer.error}")
     return _done(restart, note or restart.note)
@@ -270,9 +270,9 @@ def _environment(session: str, env: _Env) -> tuple[list[str], list[list[str]], l
             commands.append(["set-environment", "-r", "-t", session, name])
             continue
         variable = f"FAILOVER_VALUE_{number}"
-        hidden.append(f"%hidden {variable}={panes.quote(value)}\n")
+        hidden.append(f"%hidden {variable}={formats.quote(value)}\n")
         commands.append(["set-environment", "-F", "-t", session, name, f"#{{{variable}}}"])
-        cleanup.append(panes.script(["set-environment", "-g", "-u", variable]))
+        cleanup.append(formats.script(["set-environment", "-g", "-u", variable]))
     return hidden, commands, cleanup
 
 

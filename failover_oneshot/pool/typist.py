@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from failover_oneshot.detection.screen import PLACEHOLDERS, Screen, parse
 from failover_oneshot.model import Restart
-from failover_oneshot.tmux import formats as panes
+from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.client import Control
 
 PATIENCE: Final = 5.0  # seconds for the client to show what a key did
@@ -116,7 +116,7 @@ def _look(tmux: Control, restart: Restart) -> View:
     row = next((row for row in tmux.rows() or () if row.pane.pane_id == restart.pane_id), None)
     if row is None or (row.server_pid, row.pane.pid) != (restart.server_pid, restart.pane_pid) or row.pane.dead:
         raise _RefusedError("the pane that was blocked is gone")
-    if panes.is_shell(row.pane.command) and not has_company(row.pane.pid):
+    if formats.is_shell(row.pane.command) and not has_company(row.pane.pid):
         raise _RefusedError(f"a shell ({row.pane.command}) is in front: nothing typed")
     if row.pane.mode:
         raise _RefusedError(f"the pane is in {row.pane.mode}: nothing typed")
@@ -154,6 +154,6 @@ def _until(tmux: Control, restart: Restart, wanted: Callable[[View], bool]) -> V
 
 
 def _press(tmux: Control, restart: Restart, *keys: str) -> None:
-    answer = tmux.run(panes.script(["send-keys", "-t", restart.pane_id, *keys]))
+    answer = tmux.run(formats.script(["send-keys", "-t", restart.pane_id, *keys]))
     if not answer.ok:
         raise _RefusedError(f"tmux: {answer.error}")

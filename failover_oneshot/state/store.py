@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 from failover_oneshot.state.model import VERSION, State
 
 MAX_BYTES = 16 * 1024 * 1024  # some thousand times what a busy fleet needs
@@ -85,7 +85,7 @@ class Store:
         """
         try:
             self._refuse_shared()
-            data = safefile.read_bounded(self.path, MAX_BYTES)
+            data = atomicfile.read_bounded(self.path, MAX_BYTES)
         except FileNotFoundError:
             return Loaded(State(), Origin.FRESH)
         except ValueError as error:
@@ -101,7 +101,7 @@ class Store:
 
     def _refuse_shared(self) -> None:
         """The journal in the state holds commands that the next check runs: who can write it can run them as us."""
-        if why := safefile.shared(self.path):
+        if why := atomicfile.shared(self.path):
             raise StoreError(f"the state is not safe: {why}")
 
     def _decode(self, data: bytes, path: Path) -> State:
@@ -130,7 +130,7 @@ class Store:
             f"the state {self.path} is corrupt ({why}): {'moved' if quarantine else 'would be moved'} to {aside.name}"
         )
         try:
-            state = self._decode(safefile.read_bounded(self.backup, MAX_BYTES), self.backup)
+            state = self._decode(atomicfile.read_bounded(self.backup, MAX_BYTES), self.backup)
         except (msgspec.MsgspecError, RecursionError, ValueError, OSError):
             return Loaded(State(), Origin.RESET, (f"{note}; there is no good backup: a fresh state begins",))
         return Loaded(state, Origin.BACKUP, (f"{note}; going on with its backup {self.backup.name}",))
@@ -146,7 +146,7 @@ class Store:
         try:
             if self._good:
                 self._keep_backup()
-            safefile.write_atomic(self.path, data)
+            atomicfile.write_atomic(self.path, data)
         except OSError as error:
             raise StoreError(f"cannot write {self.path}: {_why(error)}") from None
         self._good = True
@@ -161,7 +161,7 @@ class Store:
         except FileNotFoundError:  # somebody removed it: what we have in memory is still written
             return
         except OSError:  # a file system without hard links
-            safefile.write_atomic(self.backup, safefile.read_bounded(self.path, MAX_BYTES))
+            atomicfile.write_atomic(self.backup, atomicfile.read_bounded(self.path, MAX_BYTES))
             return
         os.replace(name, self.backup)  # noqa: PTH105 - os.replace is the documented atomic rename
 

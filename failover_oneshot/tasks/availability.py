@@ -5,17 +5,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from failover_oneshot.agents.claude import prompts as conversation
+from failover_oneshot.agents.claude import prompts
 from failover_oneshot.agents.claude.processes import Client
 from failover_oneshot.config.model import Config
 from failover_oneshot.detection.screen import parse
 from failover_oneshot.model import Finding, Kind, Pane, Session
 from failover_oneshot.observe import Sight
-from failover_oneshot.pool import lifecycle
-from failover_oneshot.pool import restart as pool
+from failover_oneshot.pool import lifecycle, restart
 from failover_oneshot.pool.typist import View
 from failover_oneshot.state.model import SessionMemory, State
-from failover_oneshot.tasks import task as tasks
+from failover_oneshot.tasks import task
 from failover_oneshot.tasks import text as tasktext
 from failover_oneshot.tasks.task import Place, Record, Sighting, Slot, Stand, Step, Word
 
@@ -46,14 +45,14 @@ class Stands:
         return next((slot for slot in self.slots if slot.session == session), None)
 
     def _slot(self, session: Session) -> Slot:
-        pane = pool.agent_pane(session)
+        pane = restart.agent_pane(session)
         client = self.sight.clients.get(pane.pane_id)
         held = self.state.sessions.get(session.name, SessionMemory()).held
         if session.name in self.dead:
             stand, why = Stand.DEAD, self.dead[session.name]
         else:
             stand, why = _stand(pane, self.findings.get(session.name), client, self.proc)
-            if stand is Stand.FREE and held and tasks.on_hold(held.at, self.now):
+            if stand is Stand.FREE and held and task.on_hold(held.at, self.now):
                 stand, why = Stand.HELD, held.reason
         place = Place(
             server_pid=session.server_pid,
@@ -76,7 +75,7 @@ class Stands:
         word, screen = Word.NONE, None
         if not (alive and slot and slot.stand is Stand.BUSY and record.step is Step.SENT):  # it works: nothing to ask
             if place and place.transcript:
-                word = conversation.word(place.transcript, place.offset, text)
+                word = prompts.word(place.transcript, place.offset, text)
             screen = view(pane).screen if pane else None
         finding = self.findings.get(record.session or "")
         shown = screen is not None and tasktext.shows_prompt(screen, text, record.before)
@@ -90,7 +89,7 @@ class Stands:
             drafted=screen is not None and tasktext.drafted(screen, text),
             successor=client.session_id if client else "",
             startable=slot is not None and slot.stand is not Stand.DEAD,
-            swapped=tasks.was_restarted(self.state.history, record),
+            swapped=task.was_restarted(self.state.history, record),
         )
 
     def _gone(self, pid: int) -> bool:

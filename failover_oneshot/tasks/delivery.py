@@ -15,16 +15,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from failover_oneshot.agents.claude import prompts as conversation
+from failover_oneshot.agents.claude import prompts
 from failover_oneshot.config.model import Pool
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 from failover_oneshot.model import Pane
 from failover_oneshot.pool.typist import View
-from failover_oneshot.tasks import availability as stands
+from failover_oneshot.tasks import availability
 from failover_oneshot.tasks import text as tasktext
 from failover_oneshot.tasks.spool import RUNNING, Spool
 from failover_oneshot.tasks.task import Place, Record, Step, Word
-from failover_oneshot.tmux import formats as panes
+from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.client import Control
 
 PATIENCE: Final = 10.0  # seconds for an agent to show a paste, and again to show that it took it
@@ -74,11 +74,11 @@ class HandOut:
         self._make_folder()
         try:
             while todo := [delivery for delivery in todo if not delivery.phase.over]:
-                found = stands.by_id(self.tmux.observe(self.pool).sessions)
+                found = availability.by_id(self.tmux.observe(self.pool).sessions)
                 lines: list[str] = []
                 for delivery in todo:
-                    pane = stands.still_there(delivery.place, found)
-                    lines += self._step(delivery, pane, stands.view(pane) if pane else None)
+                    pane = availability.still_there(delivery.place, found)
+                    lines += self._step(delivery, pane, availability.view(pane) if pane else None)
                 if lines:
                     self.tmux.run(*lines)
                 if any(not delivery.phase.over for delivery in todo):
@@ -86,7 +86,7 @@ class HandOut:
             # Pasting takes the text out of tmux's buffers; where it failed, it is taken out here.
             for delivery in everything:
                 if delivery.buffer and delivery.phase in {Phase.LOST, Phase.OPEN}:
-                    self.tmux.run(panes.script(["delete-buffer", "-b", delivery.buffer]))
+                    self.tmux.run(formats.script(["delete-buffer", "-b", delivery.buffer]))
         finally:
             self._clear_folder()
 
@@ -117,7 +117,7 @@ class HandOut:
         return []
 
     def _paste(self, delivery: Delivery, pane: Pane, view: View) -> list[str]:
-        if obstacle := stands.typing_obstacle(pane, view):
+        if obstacle := availability.typing_obstacle(pane, view):
             self._end(delivery, Phase.REFUSED, obstacle)
             return []
         name = f"failover-{os.urandom(8).hex()}"
@@ -128,8 +128,8 @@ class HandOut:
         delivery.phase, delivery.deadline = Phase.PASTED, time.monotonic() + PATIENCE
         # -r: a line feed stays one, else tmux makes it a carriage return, which is Enter where no bracket is understood
         return [
-            panes.script(
-                ["load-buffer", "-b", name, panes.literal(str(file))],
+            formats.script(
+                ["load-buffer", "-b", name, formats.literal(str(file))],
                 ["paste-buffer", "-p", "-r", "-d", "-b", name, "-t", delivery.place.pane_id],
             )
         ]
@@ -138,7 +138,7 @@ class HandOut:
         before = tasktext.fingerprint(view.screen)
         self._note(delivery, replace(delivery.record, step=Step.ENTERING, before=before))
         delivery.phase, delivery.deadline = Phase.ENTERED, time.monotonic() + PATIENCE
-        return [panes.script(["send-keys", "-t", delivery.place.pane_id, "Enter"])]
+        return [formats.script(["send-keys", "-t", delivery.place.pane_id, "Enter"])]
 
     def _taken(self, delivery: Delivery, view: View, late: bool) -> bool:
         """Whether the agent has taken the text: it is gone from the box, and something shows for it."""
@@ -147,7 +147,7 @@ class HandOut:
         if late or view.screen.busy or tasktext.fingerprint(view.screen) != delivery.record.before:
             return True
         place = delivery.place
-        told = conversation.word(place.transcript, place.offset, delivery.text) if place.transcript else Word.NONE
+        told = prompts.word(place.transcript, place.offset, delivery.text) if place.transcript else Word.NONE
         return told not in {Word.NONE, Word.ABSENT}
 
     def _note(self, delivery: Delivery, record: Record) -> None:
@@ -163,7 +163,7 @@ class HandOut:
 
     def _empty_folder(self) -> None:
         for path in self.folder.iterdir():  # of a run that was killed, too: the state's lock is ours
-            safefile.remove(path)
+            atomicfile.remove(path)
 
     def _clear_folder(self) -> None:
         self._empty_folder()

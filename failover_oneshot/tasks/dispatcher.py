@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from failover_oneshot.agents.claude import prompts as conversation
+from failover_oneshot.agents.claude import prompts
 from failover_oneshot.config.model import Config
 from failover_oneshot.model import Finding, PoolTally, Restart, TaskMove, TaskTally
 from failover_oneshot.observe import Sight
@@ -236,8 +236,8 @@ class Dispatcher:
         client = self.sight.clients.get(slot.place.pane_id) if slot.place else None
         if slot.place is None or client is None:
             return slot.place
-        path = conversation.file_of(Path(self.config.swap.claude_dir), client)
-        return replace(slot.place, transcript=path, offset=conversation.size(path))
+        path = prompts.file_of(Path(self.config.swap.claude_dir), client)
+        return replace(slot.place, transcript=path, offset=prompts.size(path))
 
     def _book(self, folder: Spool, delivery: Delivery) -> None:
         """What a delivery came to."""

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 from failover_oneshot.model import TaskTally
 from failover_oneshot.tasks import text as tasktext
 from failover_oneshot.tasks.task import Queued, Record
@@ -122,7 +122,7 @@ class Spool:
     def record(self, state: str, name: str) -> Record:
         """A task's record; a blank one when there is none, or it can't be read."""
         try:
-            data = safefile.read_bounded(self.folder / state / (name + SUFFIX), _MAX_RECORD)
+            data = atomicfile.read_bounded(self.folder / state / (name + SUFFIX), _MAX_RECORD)
             return msgspec.json.decode(data, type=Record)
         except (OSError, ValueError, msgspec.MsgspecError, RecursionError):
             return Record()
@@ -169,7 +169,7 @@ class Spool:
 
     def update(self, state: str, name: str, record: Record) -> None:
         """Replace a task's record, durably. Raises OSError."""
-        safefile.write_atomic(self.folder / state / (name + SUFFIX), _encode(record))
+        atomicfile.write_atomic(self.folder / state / (name + SUFFIX), _encode(record))
 
     def move(self, name: str, source: str, target: str, record: Record) -> str:
         """Move a task, its new record first; the name that it has there, another one when its own is taken.
@@ -187,30 +187,30 @@ class Spool:
             try:
                 _rename(self.folder / source / name, self.folder / target / new, exclusive=target == QUEUE)
             except FileNotFoundError:
-                safefile.remove(beside)
+                atomicfile.remove(beside)
                 raise Gone(name) from None
             except FileExistsError:  # dropped there by hand meanwhile
-                safefile.remove(beside)
+                atomicfile.remove(beside)
                 continue
             except OSError:
-                safefile.remove(beside)
+                atomicfile.remove(beside)
                 raise
-            safefile.sync_folder(self.folder / target)
-            safefile.remove(self.folder / source / (name + SUFFIX))
-            safefile.sync_folder(self.folder / source)
+            atomicfile.sync_folder(self.folder / target)
+            atomicfile.remove(self.folder / source / (name + SUFFIX))
+            atomicfile.sync_folder(self.folder / source)
             return new
         raise OSError(errno.EEXIST, "too many tasks of the same name", name)
 
     def add(self, name: str, data: bytes, record: Record) -> None:
         """Put a new task into the queue, whole or not at all. Raises OSError."""
         queue = self.folder / QUEUE
-        temporary = safefile.write_temporary(queue / name, data)
+        temporary = atomicfile.write_temporary(queue / name, data)
         try:
             self._reserve(QUEUE, name, record)
             _rename(temporary, queue / name, exclusive=True)
         finally:
-            safefile.remove(temporary)
-        safefile.sync_folder(queue)
+            atomicfile.remove(temporary)
+        atomicfile.sync_folder(queue)
 
     def tidy(self, now: datetime) -> None:
         """Mend what a killed run left: a text that was on its way into the queue, a record without its text."""
@@ -220,20 +220,20 @@ class Spool:
             for name in [name for name, inode in found[state].items() if inode in queued and is_task(name)]:
                 info = _lstat(self.folder / state / name)
                 if info and info.st_nlink > 1:  # for a moment it has two names; the one in the queue stays
-                    safefile.remove(self.folder / state / name)
+                    atomicfile.remove(self.folder / state / name)
                     del found[state][name]
         for state, names in found.items():
             for name in names:
                 if name.endswith(SUFFIX) and name.removesuffix(SUFFIX) not in names:
                     self._forget(self.folder / state / name, 0.0 if state in {RUNNING, DONE} else _ORPHAN_AGE, now)
-        safefile.clean_leftovers(self.folder / RUNNING, 0.0)  # no other check runs now
-        safefile.clean_leftovers(self.folder / QUEUE)
+        atomicfile.clean_leftovers(self.folder / RUNNING, 0.0)  # no other check runs now
+        atomicfile.clean_leftovers(self.folder / QUEUE)
 
     def _forget(self, record: Path, older_than: float, now: datetime) -> None:
         """Remove a record without a text; nobody but a check moves into running/ and done/, elsewhere it may be new."""
         info = _lstat(record)
         if info and now.timestamp() - info.st_mtime >= older_than:
-            safefile.remove(record)
+            atomicfile.remove(record)
 
     def prune(self, now: datetime, keep: float, count: int) -> int:
         """Take away tasks that were done more than `keep` seconds ago, and all but the newest `count`; how many."""
@@ -247,8 +247,8 @@ class Spool:
         aged.sort(reverse=True)
         old = [name for at, name in aged[:count] if now.timestamp() - at > keep] + [name for _, name in aged[count:]]
         for name in old:
-            safefile.remove(done / name)
-            safefile.remove(done / (name + SUFFIX))
+            atomicfile.remove(done / name)
+            atomicfile.remove(done / (name + SUFFIX))
         return len(old)
 
     def _reserve(self, state: str, name: str, record: Record) -> None:
@@ -311,6 +311,6 @@ def _rename(source: Path, target: Path, *, exclusive: bool) -> None:
             if os.path.lexists(target):
                 raise FileExistsError(target) from None
         else:
-            safefile.remove(source)
+            atomicfile.remove(source)
             return
     os.rename(source, target)  # noqa: PTH104

@@ -12,9 +12,9 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from failover_oneshot.config import model as settings
+from failover_oneshot.config import model
 from failover_oneshot.model import Pane, Role, Session
-from failover_oneshot.tmux import formats as panes
+from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.formats import Row
 
 BATCH: Final = 50  # captures in one tmux process: their arguments stay below tmux's limit of 16 KiB for a message
@@ -71,13 +71,13 @@ class Answer(Struct, frozen=True, kw_only=True):
 class Tmux:
     """tmux, for looking only. Every method may raise TmuxMissingError, TmuxTimeoutError or TmuxError."""
 
-    def __init__(self, config: settings.Tmux, environ: Mapping[str, str]) -> None:
+    def __init__(self, config: model.Tmux, environ: Mapping[str, str]) -> None:
         """`environ`: the process' environment; TMUX_TMPDIR chooses the server as it does for tmux itself."""
         self._config = config
         self._environ = {name: value for name, value in environ.items() if name not in _NOT_PASSED_ON}
         self._binary = _find(config.binary, environ.get("PATH", os.defpath))
 
-    def observe(self, pool: settings.Pool, *, capture: bool = True) -> Seen:
+    def observe(self, pool: model.Pool, *, capture: bool = True) -> Seen:
         """The watched sessions with all panes of all their windows, and with `capture` the text of those.
 
         One listing, then one process for each `BATCH` of watched panes. Nothing outside the range and the dedicated
@@ -100,13 +100,13 @@ class Tmux:
     def rows(self) -> tuple[Row, ...] | None:
         """Every pane of the server, watched or not, without text; None when no server runs."""
         mark = f"0{os.urandom(12).hex()}"  # not a letter: tmux 3.4 would escape a `$` before it
-        answer = self._ask("list-panes", "-a", "-F", panes.listing_format(mark))
+        answer = self._ask("list-panes", "-a", "-F", formats.listing_format(mark))
         if answer.server_went:
             return None
         if not answer.ok:
             raise TmuxError(f"tmux can't list its panes: {answer.error}")
         try:
-            return panes.parse_listing(answer.output, mark)
+            return formats.parse_listing(answer.output, mark)
         except ValueError as problem:
             raise TmuxError(f"tmux's answer can't be read: {problem}") from None
 
@@ -122,7 +122,7 @@ class Tmux:
         """
         answer = self._ask("display-message", "-p", "#{version}", ";", "show-environment", "-s", "-t", session_id)
         version, _, shown = answer.output.partition("\n")
-        return panes.parse_environment(shown, version) if answer.ok else {}
+        return formats.parse_environment(shown, version) if answer.ok else {}
 
     def _texts(self, watched: Sequence[Pane]) -> dict[str, tuple[str | None, str | None]] | None:
         """Pane id to its text, or to None and the reason; None altogether when the server ended meanwhile."""
@@ -143,7 +143,7 @@ class Tmux:
                 elif not text:
                     texts[pane_id] = None, "gone"
                 else:
-                    texts[pane_id] = panes.screen_text(text, by_id[pane_id].width), None
+                    texts[pane_id] = formats.screen_text(text, by_id[pane_id].width), None
         return texts
 
     def _ask(self, *command: str) -> Answer:
@@ -219,7 +219,7 @@ def _find(binary: str, path: str) -> str:
     raise TmuxMissingError(f"tmux is not installed: there is no program {binary!r}")
 
 
-def index_in_range(autonomous: settings.Autonomous, name: str) -> int | None:
+def index_in_range(autonomous: model.Autonomous, name: str) -> int | None:
     """The index of the pool session `name`; None for any other name, `ccl-auto-011` and `ccl-auto0` included."""
     if not name.startswith(autonomous.prefix):
         return None
@@ -230,7 +230,7 @@ def index_in_range(autonomous: settings.Autonomous, name: str) -> int | None:
     return int(digits) if first <= int(digits) < first + autonomous.max else None
 
 
-def _watched(pool: settings.Pool, rows: Iterable[Row]) -> tuple[Session, ...]:
+def _watched(pool: model.Pool, rows: Iterable[Row]) -> tuple[Session, ...]:
     by_name: dict[str, list[Row]] = {}
     for row in rows:
         by_name.setdefault(row.session_name, []).append(row)

@@ -8,10 +8,10 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from failover_oneshot.accounts import registry as accounts
+from failover_oneshot.accounts import registry
 from failover_oneshot.config.model import Account, Method
-from failover_oneshot.ctl.lib import options as installation
-from failover_oneshot.ctl.lib.options import EXIT_REFUSED, EXIT_USAGE, Installation, log, told
+from failover_oneshot.ctl.lib import installation
+from failover_oneshot.ctl.lib.installation import EXIT_REFUSED, EXIT_USAGE, Installation, log, told
 from failover_oneshot.ctl.lib.store_contents import Inspection, Kept, inspect
 from failover_oneshot.ctl.lib.terminal import Cell, Terminal
 from failover_oneshot.ctl.lib.times import ago, clock, span
@@ -96,12 +96,12 @@ def _add(site: Installation, account: Account, options: argparse.Namespace) -> i
         log.error("method %s has nothing to capture: its accounts are in the config", config.swap.method)
         return EXIT_REFUSED
     state = site.peek(installation.now()).state
-    method = accounts.method(config, site.unclaimed, state.lineage)
+    method = registry.method(config, site.unclaimed, state.lineage)
     try:
         with method.exclusive(config.swap.timeout):
             said = method.save_back(account, {})
             owner = method.live_account()
-    except accounts.MethodError as error:
+    except registry.MethodError as error:
         log.error("not captured: %s", error)
         return EXIT_REFUSED
     if owner != account.name:
@@ -118,7 +118,7 @@ def _add(site: Installation, account: Account, options: argparse.Namespace) -> i
 
 def _rows(site: Installation, state: State, name: str | None, now: datetime) -> list[Row]:
     config = site.config
-    method = accounts.method(config, site.unclaimed, state.lineage)
+    method = registry.method(config, site.unclaimed, state.lineage)
     active = state.active_account or method.live_account()
     return [
         Row(

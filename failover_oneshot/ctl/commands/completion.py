@@ -38,9 +38,9 @@ def described(program: str) -> argparse.ArgumentParser:
     """The whole command line of a program, every command of it."""
     if program == "failover-check":
         return cli.parser()
-    from failover_oneshot.ctl import main as ctl
+    from failover_oneshot.ctl import main
 
-    return ctl.parser(list(ctl.COMMANDS))
+    return main.parser(list(main.COMMANDS))
 
 
 def actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:

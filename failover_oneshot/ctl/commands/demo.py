@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from failover_oneshot.cli import EXIT_UNAVAILABLE
-from failover_oneshot.ctl.demo import sandbox as throwaway
+from failover_oneshot.ctl.demo import sandbox
 from failover_oneshot.ctl.demo.checks import Promise, Run, Seen, kept
 from failover_oneshot.ctl.demo.sandbox import ACCOUNTS, MANUAL, POOL, DemoError, UnavailableError, World
 from failover_oneshot.ctl.lib.terminal import Terminal
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     story = Story(Terminal(io.StringIO(), {}) if options.json else paper)
     began = time.monotonic()
     try:
-        with throwaway.world(shlex.split(options.check), options.patience, keep=options.keep) as world:
+        with sandbox.world(shlex.split(options.check), options.patience, keep=options.keep) as world:
             story.play(world)
     except UnavailableError as error:
         sys.stderr.write(f"{error}\n")

@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 import msgspec
 
 from failover_oneshot.check import state_path
-from failover_oneshot.config import loader as config
+from failover_oneshot.config import loader
 from failover_oneshot.config.model import Config
 from failover_oneshot.ctl.commands.install import seen_from_here
-from failover_oneshot.ctl.doctor import files as doctor_files
-from failover_oneshot.ctl.doctor import machine as doctor_machine
+from failover_oneshot.ctl.doctor import files, machine
 from failover_oneshot.ctl.doctor.rules import Level, Line, View, error, exit_code, ok
-from failover_oneshot.ctl.lib import options as installation
+from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.terminal import Terminal
 from failover_oneshot.lib.redact import redact
 
@@ -61,32 +60,32 @@ def examine(options: argparse.Namespace) -> Iterator[Line]:
     now = datetime.now(UTC)
     settings: Config | None = None
     try:
-        file = config.find(options.config, os.environ)
-        settings = config.load(file, os.environ)
-    except config.ConfigError as problem:
+        file = loader.find(options.config, os.environ)
+        settings = loader.load(file, os.environ)
+    except loader.ConfigError as problem:
         missing = "no config:" in str(problem) or "no such file" in str(problem)
         for text in problem.problems:
             yield error("config", text, "failoverctl init" if missing else "correct it, then: failover-check --dry-run")
     else:
         yield ok("config", f"{file}: {_count(len(settings.accounts), 'account')}, method {settings.swap.method}")
-        yield from guarded("config", lambda: doctor_files.config_mode(file, settings))
+        yield from guarded("config", lambda: files.config_mode(file, settings))
     if settings is None:
-        yield from guarded("tmux", lambda: doctor_machine.tmux(Config().tmux))
-        yield from guarded("clock", lambda: doctor_machine.clock(None, now))
-        yield from guarded("timer", lambda: doctor_machine.units_and_cadence(None, View(), None, now))
+        yield from guarded("tmux", lambda: machine.tmux(Config().tmux))
+        yield from guarded("clock", lambda: machine.clock(None, now))
+        yield from guarded("timer", lambda: machine.units_and_cadence(None, View(), None, now))
         return
     path = state_path(options.state, settings, os.environ)
     view = seen_from_here(settings, file.absolute(), options.state, os.environ)
-    state, lines = doctor_files.state(settings, path, now)
-    yield from guarded("tmux", lambda: doctor_machine.tmux(settings.tmux))
-    yield from guarded("range", lambda: doctor_machine.sessions(settings))
-    yield from guarded("accounts", lambda: doctor_files.accounts_lines(settings, path, state))
-    yield from guarded("files", lambda: doctor_files.permissions(settings, path))
-    yield from guarded("told", lambda: doctor_files.told(settings))
+    state, lines = files.state(settings, path, now)
+    yield from guarded("tmux", lambda: machine.tmux(settings.tmux))
+    yield from guarded("range", lambda: machine.sessions(settings))
+    yield from guarded("accounts", lambda: files.accounts_lines(settings, path, state))
+    yield from guarded("files", lambda: files.permissions(settings, path))
+    yield from guarded("told", lambda: files.told(settings))
     yield from lines
-    yield from guarded("lock", lambda: doctor_files.lock(path, settings.state.lock_timeout))
-    yield from guarded("clock", lambda: doctor_machine.clock(state, now))
-    yield from guarded("timer", lambda: doctor_machine.units_and_cadence(settings, view, state, now))
+    yield from guarded("lock", lambda: files.lock(path, settings.state.lock_timeout))
+    yield from guarded("clock", lambda: machine.clock(state, now))
+    yield from guarded("timer", lambda: machine.units_and_cadence(settings, view, state, now))
 
 
 def guarded(topic: str, work: Callable[[], Iterator[Line]]) -> Iterator[Line]:

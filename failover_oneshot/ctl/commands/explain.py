@@ -12,14 +12,14 @@ import msgspec
 from msgspec import Struct
 
 from failover_oneshot.analysis.explain import CHROME, MENU, Explanation, Line, consequence, explain, in_words
-from failover_oneshot.ctl.lib import options as installation
-from failover_oneshot.ctl.lib.options import EXIT_REFUSED, EXIT_USAGE, Installation, log
+from failover_oneshot.ctl.lib import installation
+from failover_oneshot.ctl.lib.installation import EXIT_REFUSED, EXIT_USAGE, Installation, log
 from failover_oneshot.ctl.lib.snapshot import Glance, glance
 from failover_oneshot.ctl.lib.status import next_of, would
 from failover_oneshot.ctl.lib.terminal import Terminal, elided, printable
 from failover_oneshot.ctl.lib.times import span
 from failover_oneshot.detection.classify import classify
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 from failover_oneshot.lib.scrub import scrub
 from failover_oneshot.model import Evidence, Finding, Kind, Reading
 from failover_oneshot.observe import machine_zone
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     if what != "-" and not os.path.lexists(what):
         return _session(site, what, options)
     try:
-        data = sys.stdin.buffer.read(LIMIT) if what == "-" else safefile.read_bounded(what, LIMIT)
+        data = sys.stdin.buffer.read(LIMIT) if what == "-" else atomicfile.read_bounded(what, LIMIT)
     except (OSError, ValueError) as error:
         log.error("cannot read %s: %s", "stdin" if what == "-" else what, getattr(error, "strerror", None) or error)
         return EXIT_REFUSED
@@ -252,7 +252,7 @@ def _save(texts: list[Text], options: argparse.Namespace, site: Installation) ->
             path = folder / f"{stem}-{size}-{number}.txt"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            safefile.write_atomic(path, f"{clean}\n".encode())
+            atomicfile.write_atomic(path, f"{clean}\n".encode())
         except (OSError, ValueError) as error:
             log.error("cannot write %s: %s", path, getattr(error, "strerror", None) or error)
             return EXIT_REFUSED

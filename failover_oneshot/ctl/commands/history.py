@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from failover_oneshot.ctl.lib import options as installation
-from failover_oneshot.ctl.lib.options import EXIT_USAGE, told
+from failover_oneshot.ctl.lib import installation
+from failover_oneshot.ctl.lib.installation import EXIT_USAGE, told
 from failover_oneshot.ctl.lib.terminal import Terminal
 from failover_oneshot.ctl.lib.times import ago, instant
 from failover_oneshot.model import Outcome

@@ -8,18 +8,16 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from failover_oneshot.accounts import credentials
-from failover_oneshot.accounts import json_document as jsontext
+from failover_oneshot.accounts import credentials, json_document
 from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE
-from failover_oneshot.agents.claude import processes as clients
-from failover_oneshot.config import loader as config
-from failover_oneshot.config import schema
+from failover_oneshot.agents.claude import processes
+from failover_oneshot.config import loader, schema
 from failover_oneshot.config.model import Tmux as TmuxSettings
 from failover_oneshot.ctl.lib import proposal
 from failover_oneshot.ctl.lib.proposal import AmbiguousError, Facts, Proposal, Running
 from failover_oneshot.ctl.lib.terminal import Terminal
 from failover_oneshot.ctl.systemd.units import BASE_PATH
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 from failover_oneshot.tmux.client import Tmux, TmuxError
 from failover_oneshot.tmux.formats import Row, is_shell
 
@@ -94,14 +92,14 @@ def publish(target: Path, text: str) -> str | None:
     """Write a file that does not exist, whole or not at all, once it has passed the check; why not, if not."""
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = safefile.write_temporary(target, text.encode())
+        temporary = atomicfile.write_temporary(target, text.encode())
         try:
-            config.load(temporary, os.environ)
+            loader.load(temporary, os.environ)
             os.link(temporary, target)  # unlike a rename it refuses a name that is taken meanwhile
-            safefile.sync_folder(target.parent)
+            atomicfile.sync_folder(target.parent)
         finally:
-            safefile.remove(temporary)
-    except config.ConfigError as error:
+            atomicfile.remove(temporary)
+    except loader.ConfigError as error:
         return f"what it would say is refused: {error}".replace(str(temporary), str(target))
     except OSError as error:
         return f"{target}: {error.strerror}"
@@ -172,8 +170,8 @@ def _running(rows: Iterable[Row], claude_dir: Path) -> Iterable[Running]:
     by_name: dict[str, list[Row]] = {}
     for row in rows:
         by_name.setdefault(row.session_name, []).append(row)
-    owners = clients.clients_of(
-        (row.pane.pid for found in by_name.values() for row in found), clients.find_clients(claude_dir)
+    owners = processes.clients_of(
+        (row.pane.pid for found in by_name.values() for row in found), processes.find_clients(claude_dir)
     )
     for name, found in sorted(by_name.items()):
         panes = [row.pane for row in found if not row.pane.dead]
@@ -209,7 +207,7 @@ def _identity(path: Path, key: str | None) -> credentials.Identity | None:
 
 def _document(path: Path) -> dict[str, object] | None:
     try:
-        return dict(jsontext.parse(safefile.read_bounded(path, _LIMIT)).values)
+        return dict(json_document.parse(atomicfile.read_bounded(path, _LIMIT)).values)
     except (OSError, ValueError):
         return None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from failover_oneshot.cli import EXIT_UNAVAILABLE
-from failover_oneshot.config import loader as config
+from failover_oneshot.config import loader
 from failover_oneshot.config.model import Config
 from failover_oneshot.ctl.doctor.rules import View
 from failover_oneshot.ctl.systemd import programs, steps, units
@@ -41,8 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it."""
-    file = config.find(options.config, os.environ)
-    settings = config.load(file, os.environ)
+    file = loader.find(options.config, os.environ)
+    settings = loader.load(file, os.environ)
     check = programs.check_program(os.environ.get("PATH"))
     if check is None:
         sys.stderr.write(

@@ -5,8 +5,8 @@ import os
 
 import msgspec
 
-from failover_oneshot.ctl.lib import options as installation
-from failover_oneshot.monitoring import apprise as notify
+from failover_oneshot.ctl.lib import installation
+from failover_oneshot.monitoring import apprise
 from failover_oneshot.state.model import Notice, seconds
 
 
@@ -29,9 +29,9 @@ def run(options: argparse.Namespace) -> int:
     now = seconds(installation.now())
     test = Notice(at=now, event="test", text="A test by `failoverctl notify`: nothing has happened.", next_at=now)
     try:
-        to = notify.targets(settings)
-        left = notify.send(settings, [test])[0]
-    except notify.NotifyError as error:
+        to = apprise.targets(settings)
+        left = apprise.send(settings, [test])[0]
+    except apprise.NotifyError as error:
         print(f"nobody was told: {error}")  # noqa: T201
         return 1
     rows = [{"target": target.place, "told": number not in left} for number, target in enumerate(to)]

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from failover_oneshot.ctl.lib import options as installation
+from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.terminal import printable
 from failover_oneshot.ctl.lib.times import duration
 from failover_oneshot.lib.redact import redact

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from failover_oneshot.ctl.lib import options as installation
-from failover_oneshot.ctl.lib import times as when
+from failover_oneshot.ctl.lib import installation, times
 from failover_oneshot.ctl.report.timeline import timeline
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 from failover_oneshot.state.model import seconds
 
 EXIT_IO = 74
@@ -37,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     here = installation.find(options, os.environ)
     now = seconds(datetime.now(UTC))
     try:
-        start = when.instant(options.since, now)
+        start = times.instant(options.since, now)
         if not timedelta(minutes=1) <= now - start:
             raise ValueError(f"{options.since!r} is not past: write 2h, 3d or a date")  # noqa: TRY301
     except ValueError as error:
@@ -58,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.buffer.write(data)
         return 0
     try:
-        safefile.write_atomic(options.output, data)
+        atomicfile.write_atomic(options.output, data)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"cannot write {options.output}: {getattr(error, 'strerror', None) or error}\n")
         return EXIT_IO

@@ -4,8 +4,8 @@ import argparse
 import logging
 import os
 
-from failover_oneshot.ctl.lib import options as installation
-from failover_oneshot.ctl.lib.options import EXIT_USAGE
+from failover_oneshot.ctl.lib import installation
+from failover_oneshot.ctl.lib.installation import EXIT_USAGE
 from failover_oneshot.state.model import State, stamp, with_account
 
 log = logging.getLogger("failover")

@@ -5,7 +5,7 @@ import os
 
 from msgspec.structs import replace
 
-from failover_oneshot.ctl.lib import options as installation
+from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.times import ago
 from failover_oneshot.state.model import Pause, State
 

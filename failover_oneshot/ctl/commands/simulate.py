@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from failover_oneshot.analysis.simulate import Load, Policy, Result, encode, simulate, work
 from failover_oneshot.config.model import Config, Strategy
-from failover_oneshot.ctl.lib import options as installation
+from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.terminal import Cell, Terminal
 from failover_oneshot.ctl.lib.times import duration, span
 

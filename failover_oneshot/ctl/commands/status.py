@@ -12,8 +12,8 @@ from msgspec import structs
 
 from failover_oneshot.config.loader import ConfigError
 from failover_oneshot.config.model import Config
-from failover_oneshot.ctl.lib import options as installation
-from failover_oneshot.ctl.lib.options import Installation
+from failover_oneshot.ctl.lib import installation
+from failover_oneshot.ctl.lib.installation import Installation
 from failover_oneshot.ctl.lib.snapshot import glance
 from failover_oneshot.ctl.lib.status import (
     DISABLED,

@@ -5,8 +5,8 @@ import logging
 import os
 
 from failover_oneshot.check import check
-from failover_oneshot.ctl.lib import options as installation
-from failover_oneshot.ctl.lib.options import EXIT_REFUSED
+from failover_oneshot.ctl.lib import installation
+from failover_oneshot.ctl.lib.installation import EXIT_REFUSED
 from failover_oneshot.decision.manual import NothingDoneError, Order
 from failover_oneshot.model import Outcome
 from failover_oneshot.report import Report, to_json, to_sentence

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from failover_oneshot.config import loader as config
+from failover_oneshot.config import loader
 from failover_oneshot.config.loader import ConfigError
-from failover_oneshot.ctl.lib import options as installation
+from failover_oneshot.ctl.lib import installation
 from failover_oneshot.state.model import seconds
 from failover_oneshot.tasks import task as tasks
 from failover_oneshot.tasks import text as tasktext
@@ -59,8 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; 1 when it can not be done, 2 for a task that does not exist, 78 without a spool in the config."""
-    where = config.find(options.config, os.environ)
-    settings = config.load(where, os.environ)
+    where = loader.find(options.config, os.environ)
+    settings = loader.load(where, os.environ)
     if settings.dispatch.spool is None:
         raise ConfigError((f"{where}: dispatch.spool is not set: name a folder for the tasks",))
     spool = Spool(settings.dispatch.spool)

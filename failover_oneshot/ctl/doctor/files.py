@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from failover_oneshot.accounts import registry as accounts
+from failover_oneshot.accounts import registry
 from failover_oneshot.config.model import Config, Method
-from failover_oneshot.ctl.doctor import rules as diagnosis
+from failover_oneshot.ctl.doctor import rules
 from failover_oneshot.ctl.doctor.rules import Line, error, ok, warning
 from failover_oneshot.state.model import State
 from failover_oneshot.state.store import Origin, Store, StoreError
@@ -31,7 +31,7 @@ def config_mode(file: Path, settings: Config) -> Iterator[Line]:
 def accounts_lines(settings: Config, path: Path, state: State | None) -> Iterator[Line]:
     """Each account's store, and whose the live login is."""
     state = state or State()
-    method = accounts.method(settings, path.parent / "unclaimed", state.lineage)
+    method = registry.method(settings, path.parent / "unclaimed", state.lineage)
     enabled = [account for account in settings.accounts if account.enabled]
     if not settings.accounts:
         yield warning("accounts", "none is configured: checks only observe", "name them in the config's accounts")
@@ -89,11 +89,11 @@ def told(settings: Config) -> Iterator[Line]:
     """Whether those who are to be told of what happens can be, and tasks be handed out."""
     from importlib.util import find_spec
 
-    from failover_oneshot.monitoring import apprise as notify
+    from failover_oneshot.monitoring import apprise
 
     try:
-        targets = notify.targets(settings.notify)
-    except notify.NotifyError as problem:
+        targets = apprise.targets(settings.notify)
+    except apprise.NotifyError as problem:
         yield error("told", str(problem), "correct it, or take notify.urls_file out of the config")
         targets = ()
     if targets and find_spec("apprise") is None:
@@ -127,7 +127,7 @@ def state(settings: Config, path: Path, now: datetime) -> tuple[State | None, li
     if not lines:
         active, count = loaded.state.active_account or "none", len(loaded.state.history)
         lines.append(ok("state", f"{path}: active account {active}, history of {count}"))
-    return loaded.state, [*lines, *diagnosis.state_lines(settings, loaded.state, now)]
+    return loaded.state, [*lines, *rules.state_lines(settings, loaded.state, now)]
 
 
 def lock(path: Path, timeout: float) -> Iterator[Line]:

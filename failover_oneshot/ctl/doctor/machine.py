@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from failover_oneshot.agents.claude.own_login import own_login
-from failover_oneshot.config import model as settings
+from failover_oneshot.config import model
 from failover_oneshot.config.model import Config, Method
-from failover_oneshot.ctl.doctor import rules as diagnosis
+from failover_oneshot.ctl.doctor import rules
 from failover_oneshot.ctl.doctor.rules import Line, Watched, error, ok, warning
 from failover_oneshot.ctl.lib import proposal
 from failover_oneshot.ctl.systemd import programs, units
@@ -26,11 +26,11 @@ from failover_oneshot.tmux.formats import Row, is_shell
 _HEADER = re.compile(r"Claude Code v(\d+\.\d+\.\d+)")
 
 
-def tmux(config: settings.Tmux) -> Iterator[Line]:
+def tmux(config: model.Tmux) -> Iterator[Line]:
     """The program, its version, and the server."""
     try:
         server = Tmux(config, os.environ)
-        yield diagnosis.tmux_version(programs.ask(config.binary, "-V").out)
+        yield rules.tmux_version(programs.ask(config.binary, "-V").out)
         rows = server.rows()
     except TmuxMissingError as problem:
         yield error("tmux", str(problem), "apt install tmux, or name the program in tmux.binary")
@@ -56,7 +56,7 @@ def tmux(config: settings.Tmux) -> Iterator[Line]:
         )
 
 
-def socket(config: settings.Tmux) -> str:
+def socket(config: model.Tmux) -> str:
     """The server's socket, as tmux finds it."""
     if config.socket_path:
         return config.socket_path
@@ -72,7 +72,7 @@ def sessions(config: Config) -> Iterator[Line]:
         seen = server.observe(config.pool, capture=True).sessions if rows else ()
     except TmuxError:
         return  # said already
-    yield from diagnosis.pool_range(config, list(_watched(config, rows)))
+    yield from rules.pool_range(config, list(_watched(config, rows)))
     texts: list[str] = []
     understood: dict[str, bool] = {}
     for session in seen:
@@ -82,9 +82,9 @@ def sessions(config: Config) -> Iterator[Line]:
                 fine = classify(pane.text, pane.title, config.quota).evidence is not Evidence.TEXT
                 understood[session.name] = fine and understood.get(session.name, True)
     if config.swap.method is Method.CLAUDE:
-        yield diagnosis.client_version(_version(texts))
+        yield rules.client_version(_version(texts))
         yield from _own_logins(seen)
-    yield diagnosis.screens(understood)
+    yield rules.screens(understood)
 
 
 def _watched(config: Config, rows: Sequence[Row]) -> Iterator[Watched]:
@@ -127,29 +127,27 @@ def clock(state: State | None, now: datetime) -> Iterator[Line]:
     """Whether the machine's clock is kept right."""
     said = programs.ask("timedatectl", "show", "--property=NTPSynchronized", "--value")
     known = {"yes": True, "no": False}.get(said.out) if said.ok else None
-    yield from diagnosis.clock(known, state, now)
+    yield from rules.clock(known, state, now)
 
 
-def units_and_cadence(
-    config: Config | None, view: diagnosis.View, state: State | None, now: datetime
-) -> Iterator[Line]:
+def units_and_cadence(config: Config | None, view: rules.View, state: State | None, now: datetime) -> Iterator[Line]:
     """The timer and its service, lingering, and whether checks come as often as they ought to."""
     if why := programs.no_manager():
         yield warning(
             "timer", f"no systemd user manager answers here ({why})", "failoverctl install says what else there is"
         )
         if config:
-            yield from diagnosis.last_check(config, state, now, None)
+            yield from rules.last_check(config, state, now, None)
         return
     wanted = ("LoadState", "UnitFileState", "ActiveState", "NeedDaemonReload", "TimersMonotonic")
     timer = programs.properties(units.TIMER, *wanted, "ActiveEnterTimestampMonotonic")
     service = programs.properties(units.SERVICE, "ExecStart", "Environment", "Result", "ExecMainStatus")
-    path = diagnosis.exec_path(service)
+    path = rules.exec_path(service)
     runnable = bool(path and os.access(path, os.X_OK))
     lines = [
-        *diagnosis.timer(timer),
-        *diagnosis.service(service, runnable, programs.check_program(os.environ.get("PATH"))),
-        *(diagnosis.same_view(diagnosis.timers_view(service), view) if config and path else ()),
+        *rules.timer(timer),
+        *rules.service(service, runnable, programs.check_program(os.environ.get("PATH"))),
+        *(rules.same_view(rules.timers_view(service), view) if config and path else ()),
     ]
     yield from lines or [ok("timer", f"enabled and active; it runs {path}")]
     if timer.get("LoadState") != "loaded":
@@ -165,8 +163,8 @@ def units_and_cadence(
         active = None
         if timer.get("ActiveState") == "active":  # since when, by the clock that systemd counts by
             active = time.monotonic() - int(timer.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
-        yield diagnosis.cadence(config, interval(timer.get("TimersMonotonic", "")))
-        yield from diagnosis.last_check(config, state, now, active)
+        yield rules.cadence(config, interval(timer.get("TimersMonotonic", "")))
+        yield from rules.last_check(config, state, now, active)
 
 
 def interval(printed: str) -> float | None:

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from failover_oneshot.accounts import registry as accounts
+from failover_oneshot.accounts import registry
 from failover_oneshot.check import know_active
-from failover_oneshot.ctl.lib.options import Installation, told
+from failover_oneshot.ctl.lib.installation import Installation, told
 from failover_oneshot.decision.rules import Action, Decision, before_looking, decide
 from failover_oneshot.detection.findings import detect
 from failover_oneshot.model import Finding, Outcome
@@ -33,7 +33,7 @@ def glance(site: Installation, now: datetime) -> Glance:
     """One look. Raises StoreError when the state can not be read."""
     config = site.config
     remembered, notes, code = told(site.peek(now))
-    method = accounts.method(config, site.unclaimed, remembered.lineage)
+    method = registry.method(config, site.unclaimed, remembered.lineage)
     state, drawn_back = settle(remembered, now)
     state = know_active(config, state, lambda: method)
     problems = {a.name: why for a in config.accounts if (why := method.check(a))}

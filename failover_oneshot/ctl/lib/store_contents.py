@@ -7,11 +7,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from failover_oneshot.accounts import credential_facts as evidence
-from failover_oneshot.accounts import json_document as jsontext
+from failover_oneshot.accounts import credential_facts, json_document
 from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE
 from failover_oneshot.config.model import Account, Config, Method
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 
 LIMIT = 1024 * 1024  # bytes of one file
 
@@ -51,7 +50,7 @@ def inspect(config: Config, account: Account) -> Inspection:
         if found.present:
             _exposure(path, 0o600, exposed)
         contents.append(content)
-    moments = [at for content in contents if (at := evidence.expires(content)) is not None]
+    moments = [at for content in contents if (at := credential_facts.expires(content)) is not None]
     return Inspection(
         mode=mode,
         files=tuple(kept),
@@ -75,7 +74,7 @@ def _place(config: Config, account: Account) -> tuple[Path | None, tuple[str, ..
 
 def _look(path: Path) -> tuple[Kept, bytes]:
     try:
-        content = safefile.read_bounded(path, LIMIT)
+        content = atomicfile.read_bounded(path, LIMIT)
         info = path.stat()
     except FileNotFoundError:
         return Kept(name=path.name, present=False), b""
@@ -84,7 +83,7 @@ def _look(path: Path) -> tuple[Kept, bytes]:
     parses = None
     if path.suffix == ".json":
         try:
-            jsontext.parse(content)
+            json_document.parse(content)
             parses = True
         except ValueError:
             parses = False
@@ -117,13 +116,13 @@ def _identity(contents: list[bytes]) -> str | None:
     """Whose they are, as a person knows it."""
     for content in contents:
         try:
-            block = jsontext.parse(content).values
+            block = json_document.parse(content).values
         except ValueError:
             continue
         for key in ("emailAddress", "email"):
             if isinstance(block.get(key), str) and block[key].strip():
                 return str(block[key]).strip()
-    return next((found for content in contents if (found := evidence.identity(content))), None)
+    return next((found for content in contents if (found := credential_facts.identity(content))), None)
 
 
 def _instant(seconds: float) -> datetime | None:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from failover_oneshot.ctl.lib.terminal import Terminal
 from failover_oneshot.ctl.systemd import programs
-from failover_oneshot.lib import atomicfile as safefile
+from failover_oneshot.lib import atomicfile
 
 EXIT_FAILED = 1
 
@@ -44,7 +44,7 @@ class Step(Struct, frozen=True, kw_only=True):
                 return None
             if self.write:
                 self.write.parent.mkdir(parents=True, exist_ok=True)
-                safefile.write_atomic(self.write, self.text.encode(), mode=0o644, backup=self.backup)
+                atomicfile.write_atomic(self.write, self.text.encode(), mode=0o644, backup=self.backup)
             elif self.remove:
                 self.remove.unlink(missing_ok=True)
             else:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from failover_oneshot.check import state_path
-from failover_oneshot.config import loader as configs
+from failover_oneshot.config import loader
 from failover_oneshot.config.loader import ConfigError
 from failover_oneshot.config.model import Config
 from failover_oneshot.ctl.lib.terminal import WIDTH, Terminal
@@ -83,8 +83,8 @@ def explained(parser: argparse.ArgumentParser, examples: str, *paragraphs: str) 
 
 def find(options: argparse.Namespace, environ: Mapping[str, str]) -> Installation:
     """The installation that the options mean. Raises ConfigError."""
-    file = configs.find(options.config, environ)
-    config = configs.load(file, environ)
+    file = loader.find(options.config, environ)
+    config = loader.load(file, environ)
     return Installation(config, file, state_path(options.state, config, environ))
 
 
