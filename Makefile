@@ -44,19 +44,19 @@ bench-dispatch: tmux $(VENV)/installed
 	@$(VENV)/bin/python -m bench.dispatch $(ARGS)
 
 soak: tmux $(VENV)/installed-dev
-	@$(VENV)/bin/python tests/soak.py $(ARGS)
+	@$(VENV)/bin/python -m verification.soak $(ARGS)
 
 lab: tmux $(VENV)/installed-dev
-	@$(VENV)/bin/python -m lab.faults $(ARGS)
+	@$(VENV)/bin/python -m verification.faults $(ARGS)
 
 fuzz: tmux $(VENV)/installed-dev
-	@$(VENV)/bin/python -m lab.fuzz $(ARGS)
+	@$(VENV)/bin/python -m verification.fuzz $(ARGS)
 
 detection-report: $(VENV)/installed-dev
-	@$(VENV)/bin/python tests/detection_report.py $(ARGS)
+	@$(VENV)/bin/python -m verification.detection_report $(ARGS)
 
 kill-matrix: tmux $(VENV)/installed-dev
-	@$(VENV)/bin/python tests/kill_matrix.py $(ARGS)
+	@$(VENV)/bin/python -m verification.kill_matrix $(ARGS)
 
 clean:
 	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

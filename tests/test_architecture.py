@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent / "failover_oneshot"
-NAME = ROOT.name
+from tests.support.paths import ROOT
+
+PACKAGE = ROOT / "failover_oneshot"
+NAME = PACKAGE.name
 # Pure: values in, values out. They know each other and nothing else of the package.
 PURE_PACKAGES = ("detection", "decision")
 PURE_MODULES = {
@@ -34,10 +36,10 @@ MOST_MODULES = 16  # of one folder
 
 def module_name(path: Path) -> str:
     """`accounts.claude` for accounts/claude.py, `accounts` for its __init__, "" for the package's own."""
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
 
 
-TREES = {module_name(path): ast.parse(path.read_text()) for path in sorted(ROOT.rglob("*.py"))}
+TREES = {module_name(path): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
 PURE = PURE_MODULES | {name for name in TREES if name.split(".")[0] in PURE_PACKAGES}
 
 
@@ -142,20 +144,20 @@ def test_who_runs_programs() -> None:
 
 def test_a_package_holds_no_code_of_its_own() -> None:
     """Nothing is loaded by standing next to it: `__init__.py` is a docstring (the package's own holds the version)."""
-    for path in ROOT.rglob("__init__.py"):
+    for path in PACKAGE.rglob("__init__.py"):
         docstring, *rest = ast.parse(path.read_text()).body
         assert isinstance(docstring, ast.Expr), path
-        assert not rest or path.parent == ROOT, path
+        assert not rest or path.parent == PACKAGE, path
 
 
 def test_no_folder_holds_too_many_modules() -> None:
     """Beyond this a subject is hiding in it; the commands are one each."""
-    for folder in {path.parent for path in ROOT.rglob("*.py")}:
+    for folder in {path.parent for path in PACKAGE.rglob("*.py")}:
         if folder.name != "commands":
             assert len([*folder.glob("*.py")]) - 1 <= MOST_MODULES, folder
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=module_name)
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=module_name)
 def test_no_module_is_too_long(path: Path) -> None:
     """Beyond this a reader loses the thread: there is a joint somewhere."""
     assert len(path.read_text().splitlines()) <= LONGEST

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-MAKEFILE = Path(__file__).parent.parent / "Makefile"
+from tests.support.paths import ROOT
+
+MAKEFILE = ROOT / "Makefile"
 OLD = "#!/bin/sh\nexit 1\n"  # any interpreter that answers no to "are you 3.11?"
 
 

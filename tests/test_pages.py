@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from systemdlab import UnavailableError, UserManager
 
 from failover_oneshot import cli
 from failover_oneshot.config import loader, schema
+from tests.support.paths import ROOT
+from tests.support.user_manager import UnavailableError, UserManager
 
-ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 DEPLOY = ROOT / "deploy"
 

@@ -1,0 +1,112 @@
+"""A fleet whose pool are stand-in agents, with a spool: what the tests of lifecycle and dispatch, and the soak, use."""
+
+import json
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tests.support.paths import ROOT
+from tests.support.polling import poll
+from tests.support.sandbox import Fleet, credentials, identity
+from tests.support.tmux_server import Server
+
+GO_ON = "continue"  # what a resumed session is told: no task
+ACCOUNTS = ("main", "backup", "third")
+
+
+class Crew(Fleet):
+    """`size` sessions from ccl-auto-11 on, made by the first check."""
+
+    def __init__(self, server: Server, folder: Path, *, size: int = 2, work: float = 0.0, records: bool = True) -> None:
+        super().__init__(server, folder)
+        self.log, self.quota, self.spool = folder / "messages", folder / "quota.json", folder / "spool"
+        self.log.touch()
+        self.names = [f"ccl-auto-{11 + number}" for number in range(size)]
+        for account in ACCOUNTS:
+            self.store(account)
+            self.write(self.stored(account) / ".credentials.json", self.login(account))
+        self.write(self.claude / ".credentials.json", self.login("main"))
+        self.write(self.home / ".claude.json", {"oauthAccount": identity("main")})
+        argv = [sys.executable, "-m", "failover_oneshot.fake_agent", "--claude-dir", str(self.claude), "--claude-json",
+                str(self.home / ".claude.json"), "--quota", str(self.quota), "--log", str(self.log),
+                "--work", str(work), *(["--transcript"] if records else [])]  # fmt: skip
+        self.command = f"PYTHONPATH={ROOT} exec {shlex.join(argv)}"
+        self.config["accounts"] = [{"name": n, "store": str(self.stored(n))} for n in ACCOUNTS]
+        self.config["pool"]["autonomous"].update(min=size, max=size, command=self.command, workdir=str(self.home))
+        self.config["dispatch"] = {"spool": str(self.spool)}
+
+    def login(self, account: str) -> dict[str, Any]:
+        login = credentials(account)
+        login["claudeAiOauth"]["accessToken"] = f"fake-{account}-1"
+        return login
+
+    def exhaust(self, **until: datetime) -> None:
+        self.quota.write_text(json.dumps({account: at.isoformat() for account, at in until.items()}))
+
+    def up(self) -> dict[str, Any]:
+        """The first check, and the sessions that it makes at their prompts; its report."""
+        report = self.check()
+        self.ready(*self.names)
+        return report
+
+    def ready(self, *names: str) -> None:
+        poll(lambda: all("auto mode" in self.screen(name) for name in names), seconds=60)
+
+    def screen(self, name: str) -> str:
+        return self.server.tmux("capture-pane", "-p", "-t", f"={name}:")
+
+    def drop(self, name: str, text: str | bytes) -> Path:
+        """A task, dropped into the queue by hand."""
+        queue = self.spool / "queue"
+        queue.mkdir(parents=True, exist_ok=True)
+        (queue / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+        return queue / name
+
+    def where(self, name: str) -> list[str]:
+        """The folders that hold this task."""
+        return [path.parent.name for path in self.spool.glob(f"*/{name}")]
+
+    def tasks(self, state: str) -> list[str]:
+        found = (path.name for path in self.spool.glob(f"{state}/*"))
+        return sorted(name for name in found if not name.endswith(".task.json") and not name.startswith("."))
+
+    def record(self, state: str, name: str) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads((self.spool / state / f"{name}.task.json").read_bytes())
+        return value
+
+    def messages(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+
+    def prompts(self) -> list[str]:
+        return [message["prompt"] for message in self.messages()]
+
+    def until_done(self, *names: str) -> None:
+        """Checks until these tasks are done."""
+        poll(lambda: self.check() and set(names) <= set(self.tasks("done")), seconds=60)
+
+    def conversations(self) -> "Conversations":
+        return Conversations(self.claude)
+
+
+class Conversations:
+    """What the agents themselves recorded: each prompt that was taken, and whether its turn came to its end."""
+
+    def __init__(self, claude: Path) -> None:
+        self.taken: Counter[str] = Counter()
+        self.done: Counter[str] = Counter()
+        for path in claude.glob("projects/*/*.jsonl"):
+            self._read([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line])
+
+    def _read(self, records: Sequence[dict[str, Any]]) -> None:
+        prompt = ""
+        for record in records:
+            message = record.get("message", {})
+            if record["type"] == "user" and message["content"] != GO_ON:
+                prompt = message["content"]
+                self.taken[prompt] += 1
+            elif message.get("stop_reason") == "end_turn":
+                self.done[prompt] += 1

@@ -1,0 +1,113 @@
+"""`failoverctl` as an operator runs it: in a throwaway installation, and in a real terminal (a tmux pane)."""
+
+import json
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.polling import poll
+from tests.support.sandbox import Fleet
+
+CTL = [sys.executable, "-m", "failover_oneshot.ctl"]
+
+
+def stamp(**delta: float) -> str:
+    """The instant at that distance from now, as the state writes it."""
+    return f"{datetime.now(UTC) + timedelta(**delta):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def environ(fleet: Fleet, **changes: str) -> dict[str, str]:
+    """What finds this installation without any option, and no systemd user manager."""
+    fleet.config.setdefault("state", {"path": str(fleet.state_file)})
+    if not fleet.config_file.exists() or json.loads(fleet.config_file.read_bytes()) != fleet.config:
+        fleet.save_config()
+    return fleet.environ(**{"FAILOVER_CONFIG": str(fleet.config_file), **changes})
+
+
+def ctl(fleet: Fleet, *arguments: str, stdin: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
+    """One command, its output captured; it never ends with a traceback."""
+    done = subprocess.run(
+        [*CTL, *arguments],
+        env=environ(fleet, **changes),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def facts(fleet: Fleet, *arguments: str, code: int = 0) -> Any:
+    """The one object that a command prints with --json."""
+    done = ctl(fleet, *arguments, "--json")
+    assert done.returncode == code, done.stderr + done.stdout
+    value = json.loads(done.stdout)
+    assert value["version"] == 1
+    return value
+
+
+def in_pane(fleet: Fleet, *arguments: str, width: int, height: int = 40, **changes: str) -> str:
+    """The name of a session, outside the range, in which the command runs."""
+    exports = [f"{name}={value}" for name, value in environ(fleet, TERM="screen-256color", **changes).items()]
+    command = shlex.join(["env", "-i", *exports, *CTL, *arguments])
+    fleet.server.start("eyes", f"{command}; exec sleep 600", width=width, height=height)
+    return "eyes"
+
+
+def screen(fleet: Fleet, name: str, until: str, *flags: str) -> list[str]:
+    """The lines of that pane, once they hold `until`."""
+
+    def shown() -> list[str]:
+        text = fleet.server.tmux("capture-pane", "-p", *flags, "-t", f"={name}:")
+        return text.split("\n") if until in text else []
+
+    return poll(shown)
+
+
+STATES: dict[str, tuple[str | None, int, int]] = {
+    # what stands in the state file, the exit code of a command that reads it, of one that changes it
+    "none": (None, 0, 0),
+    "empty": ("", 65, 65),
+    "cut off": ('{"version": 1, "accounts": {"main"', 65, 65),
+    "of another shape": ('{"version": 1, "accounts": []}', 65, 65),
+    "newer": ('{"version": 99}', 74, 74),
+}
+
+
+def put_state(fleet: Fleet, text: str | None) -> None:
+    if text is not None:
+        fleet.state_file.parent.mkdir(exist_ok=True)
+        fleet.state_file.write_text(text)
+
+
+def huge() -> dict[str, Any]:
+    """10,000 events of history and 500 sessions."""
+    entry = {
+        "outcome": "swapped",
+        "from": "main",
+        "to": "backup",
+        "reason": "3 of 10 pool sessions blocked (threshold 2): ccl-auto-11 shows “You've hit your 5-hour limit”",
+        "rejected": {},
+        "sessions": {f"ccl-auto-{n}": "recreate done" for n in range(11, 21)},
+    }
+    hit = {
+        "first_seen": stamp(hours=-3),
+        "pattern": "p",
+        "snippet": "You've hit your limit",
+        "resets_at": stamp(hours=1),
+    }
+    return {
+        "version": 1,
+        "active_account": "main",
+        "sessions": {f"ccl-auto-{n}": {"account": "main", "hit": hit, "kind": "quota"} for n in range(500)},
+        "history": [{"at": stamp(minutes=-100 * n), **entry} for n in range(10_000, 0, -1)],
+    }
+
+
+every_state = pytest.mark.parametrize("kind", STATES)

@@ -1,0 +1,36 @@
+"""Fixtures of the tests that run the real programs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import DEPLOY
+from tests.support.sandbox import NEIGHBOURS, POOL, Fleet, hit_screen
+from tests.support.tmux_server import Server
+from tests.support.user_manager import QUICK, UNLIMITED, UserManager
+
+
+@pytest.fixture
+def fleet(server: Server, tmp_path: Path) -> Fleet:
+    return Fleet(server, tmp_path)
+
+
+@pytest.fixture
+def blocked(fleet: Fleet) -> Fleet:
+    """Three blocked sessions of the pool, beside three that show the same and are none of ours."""
+    for name in (*POOL, *NEIGHBOURS):
+        fleet.server.show(name, hit_screen())
+    return fleet
+
+
+@pytest.fixture
+def manager(user_manager: UserManager) -> Iterator[UserManager]:
+    """The shipped units, with an interval of half a second; `out` in its folder takes what the service prints."""
+    user_manager.install(DEPLOY / "failover.service", DEPLOY / "failover.timer")
+    user_manager.drop_in("failover.timer", QUICK)
+    user_manager.drop_in("failover.service", UNLIMITED.format(user_manager.folder / "out"))
+    yield user_manager
+    user_manager.systemctl("stop", "failover.timer", "failover.service", check=False)
+    user_manager.systemctl("reset-failed", check=False)
+    (user_manager.folder / "out").unlink(missing_ok=True)

@@ -1,0 +1,430 @@
+"""Metrics, notices and pings of the real program: real tmux, real files, apprise's own json:// to a real server."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.paths import PANES, ROOT
+from tests.support.polling import poll
+from tests.support.sandbox import POOL, Fleet, hit_screen
+from tests.support.webhook import Webhook, webhook
+
+SECRET = "FAKE-webhook-secret"
+EXPIRED = (PANES / "auth" / "http401-expired-80x24.txt").read_text(encoding="utf-8")
+IDLE = (PANES / "ok" / "ok-80x24.txt").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def hook() -> Iterator[Webhook]:
+    with webhook() as listening:
+        yield listening
+
+
+@pytest.fixture
+def second() -> Iterator[Webhook]:
+    with webhook() as listening:
+        yield listening
+
+
+def notify(fleet: Fleet, *hooks: Webhook, **settings: Any) -> None:
+    """Told through apprise; each URL holds a secret."""
+    fleet.config["notify"] = {
+        "urls": [f"json://user:{SECRET}@{hook.address}/{SECRET}" for hook in hooks],
+        "timeout": "20s",
+        **settings,
+    }
+
+
+def ago(**delta: float) -> str:
+    return f"{datetime.now(UTC) - timedelta(**delta):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def ahead(**delta: float) -> str:
+    return f"{datetime.now(UTC) + timedelta(**delta):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def make_due(fleet: Fleet) -> None:
+    """As if the pause before the next attempt were over."""
+    fleet.set_state(outbox=[{**notice, "next_at": ago(seconds=1)} for notice in fleet.state()["outbox"]])
+
+
+def refused() -> str:
+    """A loopback address at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+def has_no_secret(fleet: Fleet, *outputs: str) -> bool:
+    files = [path for path in fleet.state_file.parent.iterdir() if path.is_file()]
+    return not any(SECRET in text for text in (*outputs, *(path.read_text() for path in files)))
+
+
+# -- notices -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_swap_is_told_to_everybody_once(blocked: Fleet, hook: Webhook, second: Webhook) -> None:
+    file = blocked.home / "urls"
+    file.write_text(f"# the second\n\njson://{second.address}/{SECRET}\n")
+    file.chmod(0o600)
+    notify(blocked, hook, urls_file=str(file))
+    done = blocked.run("-v")
+    for listening in (hook, second):
+        (message,) = listening.messages()
+        assert message["title"] == f"failover on {os.uname().nodename}: swapped"
+        assert message["type"] == "info"
+        assert message["message"].startswith("swapped from main to backup: 3 of 3 pool sessions blocked")
+    assert (done.returncode, done.stderr.count("WARNING")) == (0, 0)
+    assert blocked.state()["outbox"] == []
+    assert blocked.check()["outcome"] == "cooldown"
+    assert (len(hook.got), len(second.got)) == (1, 1)
+    assert has_no_secret(blocked, done.stdout, done.stderr)
+
+
+def test_waiting_is_told_once(blocked: Fleet, hook: Webhook) -> None:
+    notify(blocked, hook)
+    blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": ahead(days=2)}})
+    assert [blocked.check()["outcome"] for _ in range(3)] == ["waiting"] * 3
+    assert [message["type"] for message in hook.messages()] == ["warning"]
+
+
+def test_auth_trouble_is_told_once(fleet: Fleet, hook: Webhook) -> None:
+    notify(fleet, hook)
+    for name in POOL[:2]:
+        fleet.server.show(name, EXPIRED)
+    fleet.server.show(POOL[2], IDLE)
+    assert [fleet.check()["outcome"] for _ in range(2)] == ["ok"] * 2
+    (message,) = hook.messages()
+    assert message["message"].startswith("auth: account main has to log in again; ccl-auto-11, ccl-auto-12: “")
+
+
+def test_a_failing_swap_is_told_once_however_often_it_is_tried(blocked: Fleet, hook: Webhook) -> None:
+    """The breaker refuses, and so does each check after it."""
+    notify(blocked, hook)
+    blocked.config["swap"]["max_per_hour"] = 1
+    blocked.set_state(active_account="main", last_swap={"at": ago(minutes=20), "from": "backup", "to": "main"})
+    assert [blocked.check(code=1)["outcome"] for _ in range(2)] == ["failed"] * 2
+    (message,) = hook.messages()
+    assert (message["type"], "max_per_hour" in message["message"]) == ("failure", True)
+
+
+def test_a_state_that_was_reset_is_told(blocked: Fleet, hook: Webhook) -> None:
+    notify(blocked, hook)
+    blocked.state_file.parent.mkdir()
+    blocked.state_file.write_text("{")
+    blocked.check(code=65)
+    assert [message["type"] for message in hook.messages()] == ["failure"]
+
+
+def test_only_the_wanted_events_are_told(blocked: Fleet, hook: Webhook) -> None:
+    notify(blocked, hook, events=["waiting"])
+    assert blocked.check()["outcome"] == "swapped"
+    assert hook.got == []
+
+
+def test_a_refused_target_is_tried_again_and_the_others_are_not(blocked: Fleet, hook: Webhook, second: Webhook) -> None:
+    notify(blocked, hook)
+    blocked.config["notify"]["urls"].insert(0, f"json://{refused()}/{SECRET}")
+    done = blocked.run()
+    assert "not told of swapped: notify.urls[0]: no connection" in done.stderr
+    assert (done.returncode, done.stderr.count("WARNING"), len(hook.got)) == (0, 1, 1)
+    assert has_no_secret(blocked, done.stdout, done.stderr)
+    assert [notice["left"] for notice in blocked.state()["outbox"]] == [[0]]
+
+    blocked.config["notify"]["urls"][0] = f"json://{second.address}/{SECRET}"
+    blocked.save_config()
+    blocked.check()
+    assert second.got == [], "not with every check: the pause goes on"
+    make_due(blocked)
+    blocked.check()
+    assert (len(second.got), len(hook.got), blocked.state()["outbox"]) == (1, 1, [])
+
+
+def test_a_server_that_answers_with_an_error(blocked: Fleet, hook: Webhook) -> None:
+    notify(blocked, hook)
+    hook.status = 503
+    assert "not told of swapped: notify.urls[0]: the server answered 503" in blocked.run().stderr
+
+
+def test_a_server_that_hangs_costs_the_timeout_and_nobody_else_the_notice(
+    blocked: Fleet, hook: Webhook, second: Webhook
+) -> None:
+    notify(blocked, hook, second, timeout="8s")
+    blocked.config["notify"]["urls"][0] += "?rto=60&cto=60"  # apprise itself would wait longer
+    hook.go_on.clear()
+    done = blocked.run()
+    assert (done.returncode, len(second.got)) == (0, 1)
+    assert "not told of swapped: notify.urls[0]: no answer within notify.timeout" in done.stderr
+    assert [notice["left"] for notice in blocked.state()["outbox"]] == [[0]]
+
+
+def test_while_it_is_sent_no_command_line_holds_a_secret_and_no_other_run_sends_it(
+    blocked: Fleet, hook: Webhook
+) -> None:
+    notify(blocked, hook)
+    hook.go_on.clear()
+    blocked.save_config()
+    first = subprocess.Popen(blocked.argv("-q"), env=blocked.environ(), stderr=subprocess.DEVNULL)
+    poll(lambda: hook.got)
+    lines = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(entry.read_bytes())
+        except OSError:
+            continue
+    assert any(b"failover_oneshot.monitoring.apprise_sender" in line for line in lines)
+    assert not any(SECRET.encode() in line for line in lines)
+    assert blocked.check()["outcome"] == "cooldown", "the lock is free while people are told"
+    hook.go_on.set()
+    assert first.wait(60) == 0
+    assert len(hook.got) == 1
+
+
+def test_a_run_that_is_killed_while_it_tells_is_made_good(blocked: Fleet, hook: Webhook) -> None:
+    notify(blocked, hook)
+    hook.go_on.clear()
+    blocked.save_config()
+    first = subprocess.Popen(blocked.argv("-q"), env=blocked.environ(), start_new_session=True)
+    poll(lambda: hook.got)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert [notice["event"] for notice in blocked.state()["outbox"]] == ["swapped"]
+    hook.go_on.set()
+    make_due(blocked)
+    blocked.check()
+    assert [message["title"].rpartition(" ")[2] for message in hook.messages()] == ["swapped"] * 2
+    assert blocked.state()["outbox"] == []
+
+
+def test_without_apprise_one_line_says_how_to_install_it(blocked: Fleet, hook: Webhook, tmp_path: Path) -> None:
+    notify(blocked, hook)
+    without = tmp_path / "without"
+    without.mkdir()
+    (without / "apprise.py").write_text("raise ModuleNotFoundError(\"No module named 'apprise'\", name='apprise')\n")
+    done = blocked.run(PYTHONPATH=f"{without}:{ROOT}")
+    assert (done.returncode, done.stderr.count("WARNING")) == (0, 1)
+    assert "pip install 'failover-oneshot[notify]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        (f"json://127.0.0.1:1/{SECRET}\n", 0o640, "is accessible to others: chmod 600 it"),
+        (None, 0o600, "No such file or directory"),
+        (b"\xff\xfe", 0o600, "is not UTF-8 text"),
+        (f"# nothing\n\n{SECRET}\n", 0o600, "line 3 of notify.urls_file: apprise does not know such a URL"),
+        (f"nonsense://{SECRET}\n", 0o600, "line 1 of notify.urls_file: apprise does not know such a URL"),
+    ],
+)
+def test_a_urls_file_of_no_use_is_one_warning(
+    blocked: Fleet, content: str | bytes | None, mode: int, said: str
+) -> None:
+    file = blocked.home / "urls"
+    if content is not None:
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        file.chmod(mode)
+    blocked.config["notify"] = {"urls_file": str(file)}
+    done = blocked.run("-v")
+    assert (done.returncode, done.stderr.count("WARNING")) == (0, 1)
+    assert said in done.stderr
+    assert has_no_secret(blocked, done.stdout, done.stderr)
+
+
+def ctl(fleet: Fleet, *flags: str) -> subprocess.CompletedProcess[str]:
+    fleet.save_config()
+    argv = [sys.executable, "-m", "failover_oneshot.ctl", "notify", "--config", str(fleet.config_file), *flags]
+    return subprocess.run(argv, env=fleet.environ(), capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_test_message_says_who_got_it(fleet: Fleet, hook: Webhook) -> None:
+    notify(fleet, hook)
+    fleet.config["notify"]["urls"].append(f"json://{refused()}/{SECRET}")
+    done = ctl(fleet)
+    assert (done.returncode, done.stdout) == (1, "notify.urls[0]: told\nnotify.urls[1]: NOT told\n")
+    assert "notify.urls[1]: no connection" in done.stderr
+    fleet.config["notify"]["urls"].pop()
+    done = ctl(fleet, "--json")
+    assert (done.returncode, json.loads(done.stdout)["targets"]) == (0, [{"target": "notify.urls[0]", "told": True}])
+    assert [message["title"].rpartition(" ")[2] for message in hook.messages()] == ["test", "test"]
+    assert SECRET not in done.stdout + done.stderr
+    assert not fleet.state_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"), [({}, "there is nobody to tell"), ({"urls_file": "/nonexistent/urls"}, "No such file")]
+)
+def test_nobody_to_tell_is_said(fleet: Fleet, settings: dict[str, Any], said: str) -> None:
+    fleet.config["notify"] = settings
+    done = ctl(fleet)
+    assert (done.returncode, said in done.stdout, done.stderr) == (1, True, "")
+
+
+# -- pings -------------------------------------------------------------------------------------------------------------
+
+
+def pinged(fleet: Fleet, hook: Webhook, **settings: Any) -> None:
+    fleet.config["ping"] = {"url": f"http://{hook.address}/{SECRET}?create=1", **settings}
+
+
+def test_a_run_that_went_well_is_pinged(blocked: Fleet, hook: Webhook) -> None:
+    pinged(blocked, hook, start=True)
+    done = blocked.run("-v")
+    (start, nothing), (success, said) = hook.got
+    assert (start, nothing) == (f"/{SECRET}/start?create=1", "")
+    assert (success, said) == (f"/{SECRET}?create=1", done.stdout.strip())
+    assert has_no_secret(blocked, done.stdout, done.stderr)
+
+
+def test_a_run_that_failed_is_pinged_as_such(blocked: Fleet, hook: Webhook) -> None:
+    pinged(blocked, hook)
+    blocked.config["tmux"]["binary"] = "/nonexistent/tmux"
+    assert blocked.run().returncode == 69
+    ((path, said),) = hook.got
+    assert (path, "tmux" in said) == (f"/{SECRET}/fail?create=1", True)
+
+
+def test_a_run_that_is_to_be_tried_again_is_neither(blocked: Fleet, hook: Webhook) -> None:
+    pinged(blocked, hook)
+    blocked.config["tmux"].update(binary=blocked.server.write_wrapper("exec sleep 600"), timeout="200ms")
+    assert blocked.run().returncode == 75
+    assert hook.got == []
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("hangs", "no answer within ping.timeout"),
+        ("404", "the server answered 404"),
+        ("refused", "Connection refused"),
+        ("no such host", "ping.url was not pinged"),
+    ],
+)
+def test_a_ping_that_fails_is_a_warning(fleet: Fleet, hook: Webhook, how: str, said: str) -> None:
+    pinged(fleet, hook, timeout="500ms")
+    if how == "hangs":
+        hook.go_on.clear()
+    elif how == "404":
+        hook.status = 404
+    else:
+        host = refused() if how == "refused" else "nowhere.invalid"
+        fleet.config["ping"]["url"] = f"http://{host}/{SECRET}"
+    done = fleet.run("-v")
+    assert (done.returncode, done.stderr.count("WARNING")) == (0, 1)
+    assert said in done.stderr
+    assert has_no_secret(fleet, done.stdout, done.stderr)
+
+
+# -- metrics -----------------------------------------------------------------------------------------------------------
+
+
+def measured(fleet: Fleet) -> Path:
+    """The metrics file, in a folder of its own."""
+    path = fleet.home / "collector" / "failover.prom"
+    path.parent.mkdir()
+    fleet.config["metrics"] = {"textfile": str(path), "labels": {"fleet": "test"}}
+    return path
+
+
+def samples(path: Path) -> dict[str, float]:
+    """Name and labels (without `fleet`) to value."""
+    found = {}
+    for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
+        for sample in family.samples:
+            assert sample.labels.pop("fleet") == "test"
+            found[" ".join((sample.name, *(text for _, text in sorted(sample.labels.items()))))] = sample.value
+    return found
+
+
+def test_the_metrics_of_a_swap(blocked: Fleet) -> None:
+    path = measured(blocked)
+    old = os.umask(0o077)
+    try:
+        report = blocked.check()
+    finally:
+        os.umask(old)
+    found = samples(path)
+    assert found["failover_last_check_timestamp_seconds"] == datetime.fromisoformat(report["at"]).timestamp()
+    assert found["failover_last_check_outcome swapped"] == 1
+    assert found["failover_swaps_total"] == 1
+    assert found["failover_account_active backup"] == 1
+    assert found["failover_account_active main"] == 0
+    assert found["failover_account_exhausted_until_timestamp_seconds main"] > datetime.now(UTC).timestamp()
+    assert found["failover_sessions quota pool"] == 3
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644, "node_exporter is another user"
+    assert list(path.parent.iterdir()) == [path]
+    assert blocked.check()["outcome"] == "cooldown"
+    assert samples(path)["failover_swaps_total"] == 1
+    assert "failover_sessions quota pool" not in samples(path), "nothing was looked at"
+
+
+def test_a_run_that_can_not_check_is_seen(blocked: Fleet) -> None:
+    path = measured(blocked)
+    blocked.config["pool"]["autonomous"]["max"] = 1
+    blocked.check()
+    before = samples(path)
+    assert before["failover_last_run_exit_code"] == 0
+    blocked.config["tmux"]["binary"] = "/nonexistent/tmux"
+    blocked.save_config()
+    assert blocked.run().returncode == 69
+    after = samples(path)
+    assert after["failover_last_run_exit_code"] == 69
+    assert after["failover_last_run_timestamp_seconds"] >= before["failover_last_run_timestamp_seconds"]
+    assert after["failover_last_check_timestamp_seconds"] == before["failover_last_check_timestamp_seconds"]
+    path.unlink()
+    assert blocked.run().returncode == 69
+    assert samples(path).keys() == {"failover_last_run_exit_code", "failover_last_run_timestamp_seconds"}
+
+
+def test_metrics_that_can_not_be_written_stop_nothing(blocked: Fleet) -> None:
+    path = measured(blocked)
+    path.mkdir()
+    done = blocked.run()
+    assert (done.returncode, done.stderr.count("WARNING")) == (0, 1)
+    assert f"metrics.textfile {path} was not written" in done.stderr
+    assert blocked.state()["active_account"] == "backup"
+    assert list(path.parent.iterdir()) == [path], "no temporary file is left"
+
+
+# -- neither here nor there --------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_sends_writes_and_pings_nothing(blocked: Fleet, hook: Webhook) -> None:
+    measured(blocked)
+    notify(blocked, hook)
+    pinged(blocked, hook, start=True)
+    blocked.save_config()
+    before = blocked.fingerprint()
+    assert blocked.check("--dry-run")["outcome"] == "swapped"
+    assert blocked.fingerprint() == before
+    assert hook.got == []
+
+
+@pytest.mark.parametrize(("configured", "imported"), [(False, set[str]()), (True, {"after_check", "metrics"})])
+def test_what_is_not_configured_is_not_imported(fleet: Fleet, configured: bool, imported: set[str]) -> None:
+    for name in POOL[:2]:
+        fleet.server.show(name, hit_screen())
+    if configured:
+        measured(fleet)
+    fleet.save_config()
+    program = (
+        "import sys; from failover_oneshot.cli import main; code = main(sys.argv[1:]);"
+        "print(*sys.modules, file=sys.stderr); sys.exit(code)"
+    )
+    argv = [sys.executable, "-c", program, *fleet.argv("-q")[3:]]
+    done = subprocess.run(argv, env=fleet.environ(), capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.splitlines()[-1].split())
+    ours = {"after_check", "metrics", "outbox", "apprise", "apprise_sender", "healthchecks"}
+    assert {name for name in ours if f"failover_oneshot.monitoring.{name}" in loaded} == imported
+    assert not loaded & {"apprise", "requests", "urllib.request", "http.client", "ssl"}
+    assert json.loads(fleet.state_file.read_bytes())["counters"] == {"swapped": 1}

@@ -1,0 +1,259 @@
+"""The main job, end to end: the real program on a real tmux server with throwaway accounts (issue "The main job")."""
+
+import json
+import stat
+import subprocess
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.sandbox import NEIGHBOURS, POOL, Fleet, credentials, hit_screen, identity, pids
+
+
+def test_exactly_the_pool_is_put_on_the_backup_account(blocked: Fleet) -> None:
+    before = pids(blocked)
+    report = blocked.check()
+    after = pids(blocked)
+
+    assert report["outcome"] == "swapped"
+    assert report["swap"] == {"from": "main", "to": "backup"}
+    assert [a["session"] for a in report["actions"]] == list(POOL)
+    assert {name for name in before if before[name] != after[name]} == set(POOL)
+    assert set(after) == {*POOL, *NEIGHBOURS}
+
+    assert blocked.live() == ("FAKE-access-backup-1", "backup@example.invalid")
+    kept = json.loads((blocked.stored("main") / ".credentials.json").read_bytes())
+    assert kept["claudeAiOauth"] == credentials("main", 2)["claudeAiOauth"], "the refreshed token is in its store"
+    live = json.loads((blocked.claude / ".credentials.json").read_bytes())
+    assert live["mcpOAuth"] == {"server": {"accessToken": "FAKE-mcp"}}, "what belongs to the machine stays"
+    assert json.loads((blocked.home / ".claude.json").read_bytes())["numStartups"] == 7
+    for path in (blocked.claude / ".credentials.json", blocked.state_file, *blocked.stored("main").iterdir()):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    leftovers = [p.name for p in blocked.home.rglob("*") if p.name.endswith(".lock") or "tmp" in p.name]
+    assert leftovers == []
+
+    state = blocked.state()
+    assert (state["active_account"], state["swap_in_progress"]) == ("backup", None)
+    assert state["accounts"]["main"]["exhausted_until"] == report["sessions"][0]["resets_at"]
+    assert state["sessions"]["ccl-auto-11"]["hit"]["acted_on"] is True
+    assert state["history"][-1]["outcome"] == "swapped"
+
+    again = blocked.check()
+    assert again["outcome"] == "cooldown"
+    until = datetime.fromisoformat(again["next_possible_at"]) - datetime.fromisoformat(state["last_swap"]["at"])
+    assert until == timedelta(minutes=10)
+    assert "until 20" in blocked.run().stdout
+
+
+def test_a_dry_run_says_the_same_and_changes_no_byte(blocked: Fleet) -> None:
+    blocked.save_config()
+    before = blocked.fingerprint()
+    dry = blocked.check("--dry-run")
+    assert blocked.fingerprint() == before
+    real = blocked.check()
+    same = ("outcome", "reason", "swap", "blocked_pool", "sessions", "active_account")
+    drop = {"first_seen": None}
+    for one in (*dry["sessions"], *real["sessions"]):
+        one.update(drop)
+    assert {key: dry[key] for key in same} == {key: real[key] for key in same}
+    assert [(a["action"], a["session"]) for a in dry["actions"]] == [
+        (a["action"], a["session"]) for a in real["actions"]
+    ]
+
+
+def test_the_redrawn_old_hit_is_not_acted_on_again(blocked: Fleet) -> None:
+    """After `recreate` the same screen stands there again; past the cooldown it must still not swap."""
+    blocked.check()
+    past = f"{datetime.now(UTC) - timedelta(minutes=11):%Y-%m-%dT%H:%M:%SZ}"
+    blocked.set_state(last_swap={**blocked.state()["last_swap"], "at": past})
+    for _ in range(3):
+        report = blocked.check()
+        assert (report["outcome"], report["blocked_pool"]) == ("ok", 0)
+        assert {s["stale"] for s in report["sessions"]} == {True}
+
+
+def test_no_server_is_no_sessions_and_starts_none(fleet: Fleet) -> None:
+    report = fleet.check()
+    assert report["outcome"] == "no_sessions"
+    assert not fleet.server.socket.exists()
+
+
+def test_two_plain_hits_without_a_reset_need_two_checks_in_a_row(fleet: Fleet) -> None:
+    for name in POOL[:2]:
+        fleet.server.show(name, "error: usage limit reached")
+    assert fleet.check()["outcome"] == "suspected"
+    assert fleet.check()["outcome"] == "suspected", "one second later is not the next poll"
+    since = datetime.fromisoformat(fleet.state()["suspected_hit_at"]) - timedelta(seconds=20)
+    fleet.set_state(suspected_hit_at=since.isoformat())
+    assert fleet.check()["outcome"] == "swapped"
+    assert fleet.state()["suspected_hit_at"] is None
+
+
+def test_one_blocked_session_of_the_pool_is_too_few_and_one_dedicated_is_enough(fleet: Fleet) -> None:
+    fleet.server.show("ccl-auto-11", hit_screen())
+    assert fleet.check()["outcome"] == "ok"
+    fleet.server.show("ops", hit_screen())
+    before = pids(fleet)["ops"]
+    report = fleet.check()
+    assert (report["outcome"], report["blocked_dedicated"]) == ("swapped", 1)
+    assert pids(fleet)["ops"] == before, "dedicated sessions are left alone unless after_swap says otherwise"
+
+
+def test_all_accounts_exhausted_is_waiting_and_the_first_that_frees_is_used(blocked: Fleet) -> None:
+    soon = f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": soon}})
+    before = pids(blocked)
+    report = blocked.check()
+    assert (report["outcome"], report["next_possible_at"]) == ("waiting", soon)
+    assert blocked.state()["waiting"]["account"] == "backup"
+    assert pids(blocked) == before
+    assert blocked.live()[1] == "main@example.invalid"
+    past = f"{datetime.now(UTC) - timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
+    blocked.set_state(accounts={**blocked.state()["accounts"], "backup": {"exhausted_until": past}})
+    assert blocked.check()["outcome"] == "swapped"
+
+
+def test_the_active_account_that_frees_first_gets_its_sessions_restarted(blocked: Fleet) -> None:
+    late = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
+    blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": late}})
+    assert blocked.check()["outcome"] == "waiting"
+    state = blocked.state()
+    past = f"{datetime.now(UTC) - timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
+    for session in state["sessions"].values():
+        session["hit"]["resets_at"] = past
+    state["accounts"]["main"]["exhausted_until"] = past
+    blocked.set_state(**state)
+    before = pids(blocked)
+    report = blocked.check()
+    assert (report["outcome"], report["swap"]) == ("resumed", None)
+    assert {name for name in before if before[name] != pids(blocked)[name]} == set(POOL)
+    assert blocked.check()["outcome"] == "ok", "it is not resumed again"
+
+
+def test_the_daemons_configuration_observes_and_decides(blocked: Fleet) -> None:
+    blocked.config_file.write_text(
+        "quota: {poll_interval: 30s, reactivate_cooldown: 10m}\n"
+        "pool:\n  autonomous: {prefix: ccl-auto-, start_index: 11, min: 0, max: 10}\n  dedicated: [{name: ops}]\n"
+        f"tmux: {{socket_path: {blocked.server.socket}}}\n"
+    )
+    before = pids(blocked)
+    report = blocked.check()
+    assert (report["outcome"], report["blocked_pool"], report["actions"]) == ("waiting", 3, [])
+    assert "no accounts are configured" in report["reason"]
+    assert pids(blocked) == before
+
+
+def breakage(fleet: Fleet, what: str) -> None:
+    folder = fleet.stored("backup")
+    if what == "missing":
+        folder.rename(folder.with_name("elsewhere"))
+    elif what == "empty":
+        for path in folder.iterdir():
+            path.write_bytes(b"")
+    elif what == "not JSON":
+        (folder / ".credentials.json").write_bytes(b"\x00\xff{")
+    elif what == "blank tokens":
+        blank = credentials("backup")
+        blank["claudeAiOauth"].update(accessToken="", refreshToken="")
+        fleet.write(folder / ".credentials.json", blank)
+    elif what == "another's identity":
+        fleet.write(folder / "oauthAccount.json", identity("main"))
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "not JSON", "blank tokens", "another's identity"])
+def test_a_broken_store_is_named_and_nothing_is_touched(blocked: Fleet, what: str) -> None:
+    breakage(blocked, what)
+    before = pids(blocked), blocked.live()
+    report = blocked.check()
+    assert report["outcome"] == "waiting"
+    assert "backup can not be used" in report["reason"]
+    assert (pids(blocked), blocked.live()) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "outcome"),
+    [(b"{", 65, "state_reset"), (b'{"version": 99}', 74, None), (b"", 65, "state_reset")],
+)
+def test_a_broken_state_swaps_nothing(blocked: Fleet, content: bytes, code: int, outcome: str | None) -> None:
+    blocked.state_file.parent.mkdir()
+    blocked.state_file.write_bytes(content)
+    before = pids(blocked), blocked.live()
+    done = blocked.run("--json")
+    assert done.returncode == code
+    assert (json.loads(done.stdout)["outcome"] if done.stdout else None) == outcome
+    assert len(done.stderr.splitlines()) == 1
+    assert (pids(blocked), blocked.live()) == before
+    if code == 65:
+        assert blocked.check()["outcome"] == "swapped"
+
+
+def test_a_state_folder_that_others_can_write_is_refused_in_one_line(blocked: Fleet) -> None:
+    blocked.check("--dry-run")
+    blocked.state_file.parent.mkdir()
+    blocked.state_file.parent.chmod(0o777)
+    before = pids(blocked), blocked.live()
+    for flags in ((), ("--dry-run",)):
+        done = blocked.run(*flags)
+        assert (done.returncode, done.stdout) == (74, "")
+        assert f"chmod go-w '{blocked.state_file.parent}'" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert (pids(blocked), blocked.live()) == before
+    assert list(blocked.state_file.parent.iterdir()) == []
+
+
+def test_a_clock_that_jumped_back_a_day_blocks_for_one_cooldown_only(blocked: Fleet) -> None:
+    ahead = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+    blocked.set_state(active_account="main", last_swap={"at": ahead, "from": "backup", "to": "main", "reason": ""})
+    report = blocked.check()
+    assert report["outcome"] == "cooldown"
+    left = datetime.fromisoformat(report["next_possible_at"]) - datetime.now(UTC)
+    assert left <= timedelta(minutes=10)
+    assert datetime.fromisoformat(blocked.state()["last_swap"]["at"]) <= datetime.now(UTC), "it ends with that cooldown"
+
+
+def test_usage_version_and_missing_configuration(fleet: Fleet) -> None:
+    assert fleet.run("--nonsense").returncode == 2
+    assert fleet.run("--version").stdout.startswith("failover-check 0.")
+    fleet.config_file = fleet.config_file.with_name("none.yaml")
+    fleet.config_file.unlink(missing_ok=True)
+
+    done = subprocess.run(fleet.argv(), env=fleet.environ(), capture_output=True, text=True, check=False)
+    assert done.returncode == 78
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_hanging_absent_and_failing_tmux(blocked: Fleet) -> None:
+    def with_tmux(**changes: Any) -> Any:
+        blocked.config["tmux"] = {"socket_path": str(blocked.server.socket), **changes}
+        blocked.save_config()
+        return blocked.run()
+
+    before = blocked.live()
+    hanging = with_tmux(binary=blocked.server.write_wrapper("exec sleep 600"), timeout="200ms")
+    assert (hanging.returncode, "again" in hanging.stderr) == (75, True)
+    failing = with_tmux(binary=blocked.server.write_wrapper("echo 'cosmic rays' >&2; exit 1"))
+    assert (failing.returncode, "cosmic rays" in failing.stderr) == (69, True)
+    absent = with_tmux(binary="/nonexistent/tmux")
+    assert absent.returncode == 69
+    assert blocked.live() == before
+    assert not blocked.state_file.exists()
+    for done in (hanging, failing, absent):
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_lifecycle_makes_the_pool_up_to_min_from_nothing(fleet: Fleet) -> None:
+    fleet.config["pool"]["autonomous"].update(min=3, command="exec sleep 600")
+    report = fleet.check()
+    assert report["outcome"] == "no_sessions"
+    assert [a["session"] for a in report["actions"]] == list(POOL)
+    assert fleet.server.names() == set(POOL)
+    assert fleet.check()["actions"] == []
+
+
+@pytest.mark.parametrize("flag", ["-q", "-v", None])
+def test_one_summary_line_on_stdout(blocked: Fleet, flag: str | None) -> None:
+    done = blocked.run(*([flag] if flag else []))
+    assert len(done.stdout.splitlines()) == (0 if flag == "-q" else 1)
+    assert "FAKE" not in done.stdout + done.stderr + blocked.state_file.read_text(), "law L4"
+    assert not any(line.startswith("<") for line in done.stderr.splitlines())

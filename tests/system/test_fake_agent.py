@@ -1,0 +1,252 @@
+"""The stand-in agent in a real pane: what the demo and the end-to-end tests rest on."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from failover_oneshot.fake_agent.client import block, reset_words
+from tests.support.polling import poll
+from tests.support.tmux_server import Server
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+class Lab:
+    """One pane of a private tmux server, with a home that is logged in as `main`."""
+
+    def __init__(self, server: Server) -> None:
+        self.tmux, self.home, self.work = server.tmux, server.home, server.home / "work"
+        self.socket = server.socket
+        self.work.mkdir()
+        self.credentials = self.home / ".claude/.credentials.json"
+        self.credentials.parent.mkdir()
+        self.quota, self.log = server.folder / "quota.json", server.folder / "log"
+        self.quota.write_text("{}")
+        self.log.touch()
+        self.login("main")
+
+    def login(self, account: str) -> None:
+        tokens = {"accessToken": f"fake-{account}-1", "refreshToken": f"fake-{account}-refresh-1", "expiresAt": 1}
+        self.credentials.write_text(json.dumps({"claudeAiOauth": tokens, "mcpOAuth": {"kept": True}}))
+        identity = {"oauthAccount": {"accountUuid": f"uuid-{account}"}}
+        (self.home / ".claude.json").write_text(json.dumps(identity))
+
+    def exhaust(self, account: str, until: datetime | str) -> None:
+        self.quota.write_text(json.dumps({account: until if isinstance(until, str) else until.isoformat()}))
+
+    def start(self, *argv: str, width: int = 80, height: int = 24) -> None:
+        size = ("-x", str(width), "-y", str(height))
+        command = [
+            sys.executable,
+            "-m",
+            "failover_oneshot.fake_agent",
+            "--quota",
+            str(self.quota),
+            "--log",
+            str(self.log),
+        ]
+        self.tmux("new-session", "-d", "-s", "a", *size, "-c", str(self.work), *command, *argv)
+        poll(lambda: "❯" in self.screen())
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p", "-t", "=a:")
+
+    def shows(self, text: str) -> None:
+        poll(lambda: text in self.screen() or None)
+
+    def messages(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def records(self) -> list[dict[str, object]]:
+        [path] = (self.home / ".claude/projects").glob("*/*.jsonl")
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def lab(server: Server) -> Lab:
+    return Lab(server)
+
+
+def test_a_typed_message_is_answered(lab: Lab) -> None:
+    """It draws the client's screen: the turn, its closing line, box and status, and the idle title."""
+    lab.start()
+    lab.tmux("send-keys", "-t", "=a:", "-l", "please refactor the parser")
+    lab.shows("❯ please refactor the parser")
+    assert lab.messages() == [], "a draft is not a message"
+    lab.tmux("send-keys", "-t", "=a:", "Enter")
+    lab.shows("✻ Worked for 0s · done ")
+    lines = [line.rstrip() for line in lab.screen().splitlines()]
+    assert lines[5:8] == ["❯ please refactor the parser", "", "● Message 1 answered on main."]
+    assert lines[-5:] == ["◐ medium · /effort".rjust(80), "─" * 80, "❯", "─" * 80, lines[-1]]
+    assert lines[-1].startswith("  ⏵⏵ auto mode on")
+    assert lab.tmux("display-message", "-p", "-t", "=a:", "#{pane_title}") == "✳ Claude Code"
+    [message] = lab.messages()
+    assert message["prompt"] == "please refactor the parser"
+    assert (message["account"], message["source"], message["result"]) == ("main", "typed", "reply")
+
+
+def test_an_exhausted_account_shows_the_limit_as_recorded(lab: Lab) -> None:
+    """Line for line the recorded hit-5h-2h-80x24, and the client's transcript record beside it."""
+    until = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(hours=2)
+    lab.exhaust("main", until)
+    lab.start("--transcript", "please refactor the parser module")
+    lab.shows("set to continue automatically")
+    clock = reset_words(until, datetime.now(UTC)).removesuffix(" (UTC)")
+    lines = [line.rstrip() for line in lab.screen().splitlines()]
+    assert lines[5:9] == [
+        "❯ please refactor the parser module",
+        f"  ⎿  You've hit your 5-hour limit · resets {clock} (UTC)",
+        "",
+        f"● Usage limit reached · set to continue automatically at {clock}",
+    ]
+    assert lines[-3:-1] == [
+        f"  ⚠ Usage limit reached · limit resets {clock}",
+        f"    Continuing automatically at {clock} · Esc to cancel",
+    ]
+    hit = lab.records()[-1]
+    assert (hit["type"], hit["error"], hit["apiError"]) == ("assistant", "rate_limit", "usage_limit_reached")
+    assert hit["quotaLimits"] == {
+        "status": "rejected",
+        "rateLimitType": "five_hour",
+        "resetsAt": int(until.timestamp()),
+    }
+    assert lab.records()[0]["accountUuid"] == "uuid-main"
+    [session] = (lab.home / ".claude/sessions").iterdir()
+    assert json.loads(session.read_text())["sessionId"] == hit["sessionId"]
+
+
+def test_the_next_message_goes_out_on_the_credentials_of_that_moment(lab: Lab) -> None:
+    """As the real client: a swap of the files reaches a running, blocked session at its next message."""
+    lab.exhaust("main", datetime.now(UTC) + timedelta(hours=2))
+    lab.start("one")
+    lab.shows("You've hit your 5-hour limit")
+    lab.login("backup")
+    lab.tmux("send-keys", "-t", "=a:", "Escape")
+    poll(lambda: "Continuing automatically" not in lab.screen())
+    lab.tmux("send-keys", "-t", "=a:", "-l", "continue")
+    lab.tmux("send-keys", "-t", "=a:", "Enter")
+    lab.shows("answered on backup")
+    assert [(m["account"], m["result"]) for m in lab.messages()] == [("main", "hit"), ("backup", "reply")]
+
+
+def test_it_goes_on_by_itself_when_the_limit_resets(lab: Lab) -> None:
+    """A waiting client sends the same message again at the reset."""
+    lab.exhaust("main", datetime.now(UTC) + timedelta(seconds=2))
+    lab.start("one")
+    lab.shows("Usage limit reset · continuing automatically")
+    lab.shows("answered on main")
+    assert [(m["prompt"], m["source"]) for m in lab.messages()] == [("one", "argument"), ("one", "automatic")]
+
+
+def test_a_reset_may_be_unknown_and_a_login_may_be_gone(lab: Lab) -> None:
+    """Both are shown in the client's words, and neither waits."""
+    lab.exhaust("main", "unknown")
+    lab.start("one")
+    lab.shows("You've hit your 5-hour limit")
+    assert "resets" not in lab.screen()
+    lab.credentials.unlink()
+    lab.tmux("send-keys", "-t", "=a:", "-l", "two")
+    lab.tmux("send-keys", "-t", "=a:", "Enter")
+    lab.shows("OAuth token revoked · Please run /login")
+    assert [m["result"] for m in lab.messages()] == ["hit", "auth"]
+
+
+def test_a_paste_arrives_byte_for_byte_and_once(lab: Lab) -> None:
+    """Bracketed paste keeps line breaks and odd characters; the box shows a long one as the real client does."""
+    lab.start()
+    text = "first  line\n  ü “quoted” $(id) `x` \\ ;\n世界" + " long" * 900
+    subprocess.run(
+        ["tmux", "-S", str(lab.socket), "load-buffer", "-b", "t", "-"], check=True, input=text, encoding="utf-8"
+    )
+    lab.tmux("paste-buffer", "-p", "-b", "t", "-t", "=a:")
+    lab.shows("❯ [Pasted text #1 +2 lines]")
+    assert lab.messages() == []
+    lab.tmux("send-keys", "-t", "=a:", "Enter")
+    poll(lab.messages)
+    assert [m["prompt"] for m in lab.messages()] == [text]
+
+
+def test_a_working_client_is_busy(lab: Lab) -> None:
+    """The title's glyph and the status line say so; Escape interrupts."""
+    lab.start("--work", "600", "long task")
+    lab.shows("esc to interrupt")
+    poll(lambda: lab.tmux("display-message", "-p", "-t", "=a:", "#{pane_title}") == "◐ Claude Code")
+    lab.tmux("send-keys", "-t", "=a:", "Escape")
+    lab.shows("Interrupted")
+    assert lab.messages() == []
+
+
+def test_continue_and_resume_draw_the_old_conversation(lab: Lab) -> None:
+    """The old hit stands on the screen again: text alone does not prove a fresh one."""
+    lab.exhaust("main", "unknown")
+    lab.start("--transcript", "one")
+    lab.shows("You've hit your 5-hour limit")
+    session = str(lab.records()[0]["sessionId"])
+    lab.login("backup")
+    lab.tmux("new-session", "-d", "-s", "keep", "cat")
+    for how in (["--continue"], ["--resume", session]):
+        lab.tmux("kill-session", "-t", "=a")
+        lab.start("--transcript", *how)
+        lab.shows("You've hit your 5-hour limit")
+    lab.tmux("send-keys", "-t", "=a:", "-l", "go on")
+    lab.tmux("send-keys", "-t", "=a:", "Enter")
+    lab.shows("answered on backup")
+    assert {r["sessionId"] for r in lab.records()} == {session}
+    assert [r["accountUuid"] for r in lab.records() if r["type"] == "session-owner"] == ["uuid-main", "uuid-backup"]
+
+
+def test_nothing_to_continue_is_said(lab: Lab) -> None:
+    """The real client's words and exit code."""
+    env = {"HOME": str(lab.home), "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-m", "failover_oneshot.fake_agent", "--transcript", "--continue"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, cwd=lab.work)
+    assert (done.returncode, done.stderr) == (1, "No conversation found to continue\n")
+
+
+def test_a_refresh_rotates_the_tokens_and_waits_for_the_lock(lab: Lab) -> None:
+    """It never writes while somebody holds the client's lock, and leaves the other keys alone."""
+    lock = Path(f"{lab.credentials.parent}.lock")
+    lock.mkdir()
+    lab.start("--refresh", "one")
+    poll((lab.credentials.parent / ".oauth_refresh.lock").exists)
+    assert "fake-main-1" in lab.credentials.read_text()
+    assert lab.messages() == []
+    lock.rmdir()
+    poll(lab.messages)
+    live = json.loads(lab.credentials.read_text())
+    assert (live["claudeAiOauth"]["accessToken"], live["mcpOAuth"]) == ("fake-main-2", {"kept": True})
+    assert lab.credentials.stat().st_mode & 0o777 == 0o600
+    assert lab.messages()[0]["account"] == "main"
+
+
+def test_a_narrow_pane_is_wrapped_and_redrawn(lab: Lab) -> None:
+    """The client wraps by itself, under the text's first column, and follows the pane's size."""
+    lab.exhaust("main", NOON.replace(year=NOON.year + 100))
+    lab.start("one")
+    lab.shows("You've hit your 5-hour limit")
+    lab.tmux("resize-window", "-t", "=a:", "-x", "40", "-y", "30")
+    lab.shows("  ⎿  You've hit your 5-hour limit ·\n     resets ")
+    assert "─" * 40 + "\n" in lab.screen()
+
+
+@pytest.mark.parametrize(
+    ("until", "words"),
+    [
+        (NOON.replace(hour=20), "8pm (UTC)"),
+        (NOON.replace(minute=20), "12:20pm (UTC)"),
+        (NOON.replace(day=25, hour=0, minute=5), "12:05am (UTC)"),
+        (NOON.replace(day=26, hour=10, minute=17), "Nov 26, 10:17am (UTC)"),
+    ],
+)
+def test_reset_words(until: datetime, words: str) -> None:
+    assert reset_words(until, NOON) == words
+
+
+def test_block_wraps_under_its_text() -> None:
+    assert block("● ", "one two\nthree", 7) == ["● one", "  two", "  three"]
+    assert block("❯ ", "", 7) == ["❯ "]

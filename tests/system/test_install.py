@@ -1,0 +1,240 @@
+"""`failoverctl install` and `uninstall` under a real user manager, and the units that they write."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from failover_oneshot.ctl.systemd import programs, units
+from failover_oneshot.ctl.systemd.units import SERVICE, TIMER, Place, render
+from tests.support.paths import DEPLOY
+from tests.support.polling import poll
+from tests.support.user_manager import UserManager
+
+CTL = (sys.executable, "-m", "failover_oneshot.ctl")
+CONFIG = "accounts: []\n"
+
+
+@pytest.fixture
+def manager(user_manager: UserManager) -> Iterator[UserManager]:
+    """An empty home but for a configuration, and nothing installed."""
+    config = user_manager.home / ".config/failover/failover.yaml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(CONFIG)
+    yield user_manager
+    user_manager.systemctl("disable", "--now", TIMER, check=False)
+    shutil.rmtree(user_manager.units)
+    user_manager.units.mkdir()
+    user_manager.systemctl("daemon-reload")
+
+
+def ctl(manager: UserManager, *argv: str, code: int = 0) -> str:
+    done = manager.run(*CTL, *argv, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def files(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {str(p): (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_installed_the_timer_runs_this_check_in_this_home(manager: UserManager) -> None:
+    """From nothing to a check made by the timer, with the program that this installation has."""
+    ctl(manager, "install")
+    assert manager.property(TIMER, "UnitFileState") == "enabled"
+    assert manager.property(TIMER, "ActiveState") == "active"
+    assert f"path={Path(sys.executable).parent / 'failover-check'} " in manager.property(SERVICE, "ExecStart")
+    state = manager.home / ".local/state/failover/state.json"
+    manager.systemctl("start", SERVICE)
+    assert json.loads(state.read_text())["last_check"]["outcome"]
+
+
+def test_a_dry_run_shows_all_and_changes_nothing(manager: UserManager) -> None:
+    before = files(manager.home)
+    said = ctl(manager, "install", "--dry-run")
+    for words in (f"would write {manager.units / SERVICE}", "enable failover.timer", "daemon-reload", "enable-linger"):
+        assert words in " ".join(said.split())
+    assert files(manager.home) == before
+    assert manager.property(TIMER, "LoadState") == "not-found"
+
+
+def test_a_second_install_does_nothing(manager: UserManager) -> None:
+    """No file is touched, no timer restarted: its next check comes when it would have come."""
+    ctl(manager, "install")
+    before, started = files(manager.units), manager.property(TIMER, "ActiveEnterTimestampMonotonic")
+    done = manager.run(*CTL, "install", "--json")
+    assert {step["step"] for step in json.loads(done.stdout)["steps"]} == {"none"}
+    assert files(manager.units) == before
+    assert manager.property(TIMER, "ActiveEnterTimestampMonotonic") == started
+
+
+def test_the_timer_looks_at_what_the_shell_looks_at(manager: UserManager) -> None:
+    """The manager knows nothing of the shell's variables: what differs is spelled out in the unit."""
+    other = manager.home / "my configs/failover.yaml"
+    other.parent.mkdir(exist_ok=True)
+    other.write_text(CONFIG)
+    shell = [f"XDG_STATE_HOME={manager.home}/states", f"FAILOVER_CONFIG={other}", f"TMUX_TMPDIR={manager.folder}"]
+    done = manager.run("env", *shell, *CTL, "install")
+    assert done.returncode == 0
+    manager.systemctl("start", SERVICE)
+    assert (manager.home / "states/failover/state.json").exists()
+    for line in json.loads(manager.run("env", *shell, *CTL, "doctor", "--json", check=False).stdout)["lines"]:
+        assert line["topic"] != "timer" or line["level"] == "ok", line
+    assert sum("here it is the default" in line["text"] for line in doctor_lines(manager)) == 3
+
+
+def test_a_changed_interval_reaches_the_running_timer(manager: UserManager) -> None:
+    ctl(manager, "install")
+    (manager.home / ".config/failover/failover.yaml").write_text("quota: {poll_interval: 45s}\n")
+    ctl(manager, "install")
+    assert "OnUnitInactiveUSec=45s" in manager.property(TIMER, "TimersMonotonic")
+    assert manager.property(TIMER, "ActiveState") == "active"
+
+
+def test_a_unit_changed_by_hand_is_kept_beside(manager: UserManager) -> None:
+    manager.units.joinpath(SERVICE).write_text("[Service]\nExecStart=/bin/true\n# by hand\n")
+    assert "kept as failover.service.bak" in " ".join(ctl(manager, "install").split())
+    assert "by hand" in manager.units.joinpath(f"{SERVICE}.bak").read_text()
+    ctl(manager, "install")
+    assert "by hand" in manager.units.joinpath(f"{SERVICE}.bak").read_text()
+
+
+def test_a_linked_unit_is_not_written_through(manager: UserManager) -> None:
+    """`systemctl --user link` makes such: what it points to is somebody's checkout."""
+    target = manager.home / "theirs.service"
+    target.write_text("[Service]\nExecStart=/bin/true\n")
+    manager.units.joinpath(SERVICE).symlink_to(target)
+    assert "is a link to" in ctl(manager, "install", code=1)
+    assert target.read_text() == "[Service]\nExecStart=/bin/true\n"
+
+
+def test_the_doctor_sees_the_timer_and_what_is_amiss_with_it(manager: UserManager) -> None:
+    """Each state of the timer, and the mend that it names puts it right."""
+
+    def told() -> dict[str, tuple[str, str]]:
+        lines = [line for line in doctor_lines(manager) if line["topic"] in ("timer", "cadence")]
+        return {line["topic"]: (line["level"], line["mend"]) for line in lines}
+
+    assert told()["timer"] == ("error", "failoverctl install")
+    ctl(manager, "install")
+    manager.systemctl("start", SERVICE)
+    assert told() == {"timer": ("ok", ""), "cadence": ("ok", "")}
+    (manager.home / ".config/failover/failover.yaml").write_text("quota: {poll_interval: 5m}\n")
+    interval = next(line for line in doctor_lines(manager) if "poll_interval" in line["text"])
+    assert (interval["level"], interval["mend"]) == ("error", "failoverctl install")
+    ctl(manager, "install")
+    assert told()["cadence"] == ("ok", "")
+    manager.systemctl("stop", TIMER)
+    assert told()["timer"] == ("error", f"systemctl --user start {TIMER}")
+
+
+def doctor_lines(manager: UserManager) -> list[dict[str, str]]:
+    lines: list[dict[str, str]] = json.loads(manager.run(*CTL, "doctor", "--json", check=False).stdout)["lines"]
+    return lines
+
+
+def test_uninstall_takes_away_what_install_brought(manager: UserManager) -> None:
+    ctl(manager, "install")
+    before = files(manager.home)
+    ctl(manager, "uninstall", "--dry-run")
+    assert files(manager.home) == before
+    manager.drop_in(TIMER, "[Timer]\nAccuracySec=2s\n")
+    assert "drop-ins" in ctl(manager, "uninstall")
+    assert sorted(p.name for p in manager.units.rglob("*") if not p.is_dir()) == ["test.conf"]
+    poll(lambda: manager.property(TIMER, "ActiveState") == "inactive")
+    assert "there is no" in ctl(manager, "uninstall")
+    assert (manager.home / ".config/failover/failover.yaml").read_text() == CONFIG
+
+
+def test_uninstall_leaves_the_units_of_others_alone(manager: UserManager) -> None:
+    manager.units.joinpath(SERVICE).write_text("[Service]\nExecStart=/bin/true\n")
+    assert "left alone" in ctl(manager, "uninstall")
+    assert manager.units.joinpath(SERVICE).exists()
+
+
+def test_a_wrong_configuration_is_not_installed(manager: UserManager) -> None:
+    (manager.home / ".config/failover/failover.yaml").write_text("pools: {}\n")
+    assert "did you mean" in ctl(manager, "install", code=78)
+    assert not manager.units.joinpath(TIMER).exists()
+
+
+def test_where_there_is_no_manager_it_says_what_to_do(tmp_path: Path) -> None:
+    """Exit 69, one clear text, nothing written."""
+    config = tmp_path / ".config/failover/failover.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text(CONFIG)
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(tmp_path / "none")}
+    done = subprocess.run([*CTL, "install"], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, "no systemd user manager answers here" in done.stderr) == (69, True)
+    assert "cron" in done.stderr
+    assert not (tmp_path / ".config/systemd").exists()
+
+
+# -- the text of the units -----------------------------------------------------------------------------------------
+
+
+def lines(text: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+
+
+def test_what_depends_on_the_machine_is_filled_in() -> None:
+    place = Place(
+        home="/home/me",
+        command=["/home/me/.local/bin/failover-check", "--config", "/srv/a b%c/$x.yaml"],
+        folders=["/opt/tmux/bin"],
+        tmux_tmpdir="/run/user/1000",
+        interval=90.5,
+    )
+    service = render(SERVICE, programs.template(SERVICE), place)
+    assert '\nExecStart=%h/.local/bin/failover-check --config "/srv/a b%%c/$$x.yaml"\n' in service
+    assert "\nEnvironment=PATH=/opt/tmux/bin:%h/.local/bin:/usr/local/bin:/usr/bin:/bin\n" in service
+    assert "\nEnvironment=TMUX_TMPDIR=/run/user/1000\n" in service
+    assert "\nOnUnitInactiveSec=90500ms\n" in render(TIMER, programs.template(TIMER), place)
+
+
+def test_with_the_defaults_the_shipped_units_are_installed() -> None:
+    """But for the line that says by whom."""
+    place = Place(home="/home/me", command=["/home/me/.local/bin/failover-check"])
+    for name in (SERVICE, TIMER):
+        shipped = (DEPLOY / name).read_text()
+        assert render(name, shipped, place).endswith(f"\n{shipped}")
+        assert units.is_ours(render(name, shipped, place), shipped)
+
+
+def test_the_packaged_units_are_the_shipped_ones() -> None:
+    for name in (SERVICE, TIMER):
+        assert programs.template(name) == (DEPLOY / name).read_text()
+
+
+def test_a_shipped_unit_that_lacks_a_line_is_refused() -> None:
+    with pytest.raises(ValueError, match="ExecStart"):
+        render(SERVICE, "[Service]\n", Place(home="/", command=["/bin/true"]))
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [("30s", 30), ("1min 30s", 90), ("500ms", 0.5), ("1h 2min 3s", 3723), ("infinity", None), ("", None), ("1x", None)],
+)
+def test_time_spans_of_systemctl(span: str, expected: float | None) -> None:
+    assert units.seconds(span) == expected
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
+def test_any_path_stays_one_word_of_one_line(path: str) -> None:
+    """A path can not begin a new line of the unit, nor a specifier or a variable."""
+    place = Place(home="/home/me", command=["/bin/check", "--config", path])
+    service = render(SERVICE, programs.template(SERVICE), place)
+    [line] = [line for line in service.split("\n") if line.startswith("ExecStart=")]
+    words = shlex.split(line.removeprefix("ExecStart=").replace("%%", "%").replace("$$", "$"), comments=False)
+    assert words == ["/bin/check", "--config", path]
+    assert len(service.split("\n")) == len(programs.template(SERVICE).split("\n")) + 3

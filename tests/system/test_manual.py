@@ -1,0 +1,287 @@
+"""`failoverctl` swap, pause, resume, reset: the operator's hands, by the checks' own path."""
+
+import json
+import shutil
+import stat
+import subprocess
+from typing import Any
+
+import pytest
+
+from failover_oneshot.ctl import main
+from failover_oneshot.decision.manual import NothingDoneError, Order, obey
+from failover_oneshot.decision.rules import Action
+from failover_oneshot.state.model import AccountMemory, State
+from failover_oneshot.state.store import Store
+from tests.support.builders import NOW, at, finding, hits, make_config, seen
+from tests.support.operator import CTL, STATES, ctl, environ, every_state, facts, huge, put_state, stamp
+from tests.support.polling import poll
+from tests.support.sandbox import NEIGHBOURS, POOL, Fleet, pids
+
+FREE = State(active_account="main")
+EXHAUSTED = State(active_account="main", accounts={"backup": AccountMemory(exhausted_until=at(hours=1))})
+CHURN = State(
+    active_account="main", history=tuple({"at": at(minutes=-n).isoformat(), "outcome": "swapped"} for n in (1, 2, 3, 4))
+)
+
+
+@pytest.mark.parametrize(
+    ("state", "order", "unusable", "code", "words"),
+    [
+        (FREE, Order(to="nobody"), {}, 2, "there are: main, backup, off"),
+        (FREE, Order(to="main"), {}, 0, "nothing is changed"),
+        (FREE, Order(to="main", force=True), {}, 0, "nothing is changed"),
+        (FREE, Order(to="off"), {}, 1, "is disabled"),
+        (FREE, Order(to="backup"), {"backup": "its store is empty"}, 1, "its store is empty"),
+        (FREE, Order(to="backup", force=True), {"backup": "its store is empty"}, 1, "its store is empty"),
+        (EXHAUSTED, Order(to="backup"), {}, 1, "failoverctl reset backup"),
+        (EXHAUSTED, Order(), {}, 1, "no account is free: main is the active one, backup is exhausted until"),
+        (FREE, Order(), {"backup": "blank"}, 1, "backup can not be used: blank"),
+        (CHURN, Order(to="backup"), {}, 1, "4 swaps in the last hour"),
+    ],
+)
+def test_an_order_that_is_not_carried_out(
+    state: State, order: Order, unusable: dict[str, str], code: int, words: str
+) -> None:
+    config = make_config(("main", "backup", "off"), disabled=("off",))
+    with pytest.raises(NothingDoneError, match=words.replace("(", r"\(")) as caught:
+        obey(config, state, seen(unusable=unusable), (), order, NOW)
+    assert caught.value.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("state", "order", "to"),
+    [
+        (FREE, Order(), "backup"),
+        (FREE, Order(to="third"), "third"),
+        (EXHAUSTED, Order(), "third"),
+        (EXHAUSTED, Order(to="backup", force=True), "backup"),
+        (FREE, Order(to="off", force=True), "off"),
+        (CHURN, Order(to="backup", force=True), "backup"),
+    ],
+)
+def test_an_order_that_is(state: State, order: Order, to: str) -> None:
+    config = make_config(("main", "backup", "third", "off"), disabled=("off",))
+    decision = obey(config, state, seen(), (), order, NOW)
+    assert (decision.action, decision.candidates[0], decision.exhausted_until) == (Action.SWAP, to, None)
+
+
+def test_hits_on_screen_are_answered_by_an_order_too() -> None:
+    found = (*hits(11, 12), finding("ccl-auto-13", counted=False, account="backup"))
+    decision = obey(make_config(), FREE, seen(found), found, Order(), NOW)
+    assert (decision.blocked_pool, decision.exhausted_until) == (2, at(hours=2))
+    assert decision.acted_on == ("ccl-auto-11", "ccl-auto-12", "ccl-auto-13")
+
+
+def test_nobody_is_swapped_to_without_accounts() -> None:
+    with pytest.raises(NothingDoneError, match="no accounts are configured"):
+        obey(make_config(()), State(), seen(), (), Order(), NOW)
+
+
+# --- the real program ------------------------------------------------------------------------------------------------
+
+
+def test_a_swap_by_hand_is_a_checks_swap(blocked: Fleet) -> None:
+    """The same files, sessions, state and report; also while paused and in a cooldown, which it ends not."""
+    environ(blocked)
+    blocked.set_state(paused={"since": stamp(hours=-1)}, last_failure={"at": stamp(seconds=-5), "reason": "r"})
+    before = pids(blocked)
+    dry = facts(blocked, "swap", "--dry-run")
+    assert (dry["dry_run"], dry["swap"]) == (True, {"from": "main", "to": "backup"})
+    assert pids(blocked) == before
+    report = facts(blocked, "swap", "--to", "backup")
+    assert report["swap"] == dry["swap"]
+    assert [a["session"] for a in report["actions"]] == [a["session"] for a in dry["actions"]] == list(POOL)
+    assert {name for name in before if before[name] != pids(blocked)[name]} == set(POOL)
+    assert set(pids(blocked)) == {*POOL, *NEIGHBOURS}
+    assert blocked.live() == ("FAKE-access-backup-1", "backup@example.invalid")
+    state = blocked.state()
+    assert (state["active_account"], state["swap_in_progress"], state["history"][-1]["outcome"]) == (
+        "backup", None, "swapped",
+    )  # fmt: skip
+    assert state["sessions"]["ccl-auto-11"]["hit"]["acted_on"] is True, "law L3: the checks never answer it again"
+    assert state["accounts"]["main"]["exhausted_until"], "the hit on screen says until when"
+    assert blocked.check()["outcome"] == "paused"
+
+
+def test_swapping_to_the_active_account_changes_no_byte(blocked: Fleet) -> None:
+    environ(blocked)
+    before = blocked.fingerprint()
+    done = ctl(blocked, "swap", "--to", "main")
+    assert (done.returncode, done.stdout) == (0, "main is the active account already: nothing is changed\n")
+    lock = {str(blocked.state_file) + ".lock", str(blocked.state_file.parent), str(blocked.state_file.parent.parent)}
+    assert {k: v for k, v in blocked.fingerprint().items() if k not in lock} == {
+        k: v for k, v in before.items() if k not in lock
+    }
+
+
+def test_who_is_active_is_what_is_live(blocked: Fleet) -> None:
+    """The operator logged in by hand meanwhile: the state is behind."""
+    environ(blocked)
+    blocked.set_state(active_account="backup")
+    assert "main is the active account already" in ctl(blocked, "swap", "--to", "main").stdout
+    assert facts(blocked, "swap", "--to", "backup")["swap"] == {"from": "main", "to": "backup"}
+
+
+def test_an_unfinished_swap_is_finished_first(blocked: Fleet) -> None:
+    environ(blocked)
+    blocked.config["accounts"].append({"name": "third", "store": str(blocked.stored("third"))})
+    blocked.store("third")
+    journal = {"started_at": stamp(minutes=-3), "from": "main", "to": "backup", "step": "save_back", "runs": 1}
+    blocked.set_state(active_account="main", swap_in_progress=journal)
+    done = ctl(blocked, "swap", "--to", "third")
+    assert (done.returncode, "finished first" in done.stderr) == (1, True)
+    assert blocked.state()["active_account"] == "backup"
+    assert facts(blocked, "swap", "--to", "third")["swap"] == {"from": "backup", "to": "third"}
+
+
+def test_a_swap_by_hand_that_is_killed_is_finished_by_the_next_check(blocked: Fleet) -> None:
+    """Killed while it restarts the sessions: each is restarted once, and it is one swap."""
+    calls = blocked.server.folder / "calls"
+    calls.write_text("")
+    binary = blocked.server.write_wrapper(
+        f'echo >> {calls}; [ "$(wc -l < {calls})" -gt 4 ] && exec sleep 600; exec "$tmux" "$@"'
+    )
+    plain = blocked.config["tmux"]
+    blocked.config["tmux"] = {**plain, "binary": binary, "timeout": "1m"}
+    before = pids(blocked)
+    running = subprocess.Popen(
+        [*CTL, "swap"], env=environ(blocked), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    poll(lambda: len(calls.read_text()) > 4)
+    running.kill()
+    running.wait()
+    assert blocked.state()["swap_in_progress"]["step"] == "restart"
+    between = pids(blocked)
+    blocked.config["tmux"] = plain
+    blocked.save_config()
+    report = blocked.check()
+    assert (report["outcome"], report["swap"]) == ("swapped", {"from": "main", "to": "backup"})
+    after = pids(blocked)
+    for name in POOL:
+        assert before[name] != after[name]
+        assert between[name] in {before[name], after[name]}, "restarted once"
+    assert len(blocked.state()["history"]) == 1
+
+
+def test_a_swap_waits_for_the_lock_of_a_check_and_gives_up(blocked: Fleet) -> None:
+    blocked.config["state"] = {"path": str(blocked.state_file), "lock_timeout": "100ms"}
+    environ(blocked)
+    with Store(blocked.state_file, 1).locked():
+        for command in (["swap"], ["pause"], ["resume"], ["reset", "main"]):
+            done = ctl(blocked, *command)
+            assert (done.returncode, "run this again" in done.stderr) == (75, True)
+        assert ctl(blocked, "swap", "--dry-run").returncode == 0, "it reads without the lock"
+        assert ctl(blocked, "status").returncode == 0
+
+
+def test_a_swap_that_fails_says_so_and_leaves_all_as_it_was(blocked: Fleet) -> None:
+    environ(blocked)
+    before = blocked.live()
+    shutil.rmtree(blocked.stored("backup"))
+    done = ctl(blocked, "swap")
+    assert (done.returncode, "no account is free" in done.stderr) == (1, True)
+    assert blocked.live() == before
+
+
+def test_pause_and_resume(blocked: Fleet) -> None:
+    done = ctl(blocked, "pause", "--for", "2h", "--reason", "moving  sk-ant-FAKEFAKEFAKE\x1b[31m")
+    assert (done.returncode, "until 20" in done.stdout) == (0, True)
+    assert blocked.state()["paused"]["reason"] == "moving [redacted] [31m"
+    assert stat.S_IMODE(blocked.state_file.stat().st_mode) == 0o600
+    report = blocked.check()
+    assert (report["outcome"], report["next_possible_at"]) == ("paused", blocked.state()["paused"]["until"])
+    assert facts(blocked, "pause")["paused"]["until"] is None, "a second one takes its place"
+    assert facts(blocked, "resume") == {"version": 1, "resumed": True}
+    text = blocked.state_file.read_bytes()
+    assert facts(blocked, "resume") == {"version": 1, "resumed": False}
+    assert blocked.state_file.read_bytes() == text
+    assert blocked.check()["outcome"] == "swapped"
+
+
+@pytest.mark.parametrize("words", ["", "0", "-1h", "soon", "1y", "9" * 30 + "h", "0s"])
+def test_a_pause_for_no_time(fleet: Fleet, words: str) -> None:
+    done = ctl(fleet, "pause", f"--for={words}")
+    assert done.returncode == 2
+    assert not fleet.state_file.exists()
+
+
+def test_a_pause_longer_than_the_calendar_has_no_end(fleet: Fleet) -> None:
+    assert facts(fleet, "pause", "--for", "99999w")["paused"]["until"][:2] in {"39", None}
+    assert ctl(fleet, "status").returncode == 0
+
+
+def test_reset_makes_an_account_free_again(blocked: Fleet) -> None:
+    blocked.set_state(
+        active_account="main",
+        accounts={
+            "backup": {"exhausted_until": stamp(hours=1), "unusable": {"at": stamp(), "reason": "blank"}, "mine": 1},
+            "gone": {"exhausted_until": stamp(hours=1)},
+        },
+    )
+    assert blocked.check()["outcome"] == "waiting"
+    done = ctl(blocked, "reset", "backup", "gone")
+    assert done.returncode == 0
+    assert "backup: was exhausted until" in done.stdout
+    assert "had failed (blank); forgotten" in done.stdout
+    assert "gone: was exhausted" in done.stdout, "an account that left the config can be forgotten too"
+    kept = blocked.state()["accounts"]["backup"]
+    assert (kept["exhausted_until"], kept["unusable"], kept["mine"]) == (None, None, 1)
+    assert ctl(blocked, "reset", "backup").stdout == "backup: nothing to forget\n"
+    assert "ccl-auto-11, ccl-auto-12, ccl-auto-13 still showed its hit" in ctl(blocked, "reset", "main").stdout
+    assert ctl(blocked, "reset", "nobody").returncode == 2
+    assert blocked.check()["outcome"] == "swapped"
+
+
+CHANGES = (["pause"], ["resume"], ["reset", "main"], ["swap"])
+
+
+@every_state
+@pytest.mark.parametrize("command", CHANGES, ids=lambda c: c[0])
+def test_states_that_are_none(fleet: Fleet, kind: str, command: list[str]) -> None:
+    text, _, code = STATES[kind]
+    put_state(fleet, text)
+    done = ctl(fleet, *command)
+    assert done.returncode == code, done.stdout + done.stderr
+    kept = [path.read_text() for path in fleet.state_file.parent.glob("state.json*") if path.suffix != ".lock"]
+    assert text is None or text in kept, "nothing is ever deleted"
+    if code == 74:
+        assert len(done.stderr.splitlines()) == 1
+    if command == ["pause"] and code != 74:
+        assert fleet.check()["outcome"] == "paused"
+
+
+@pytest.mark.parametrize("command", CHANGES, ids=lambda c: c[0])
+def test_a_huge_state_is_kept_whole(fleet: Fleet, command: list[str]) -> None:
+    put_state(fleet, json.dumps(huge()))
+    fleet.config["state"] = {"path": str(fleet.state_file), "history": 20_000}
+    assert ctl(fleet, *command).returncode == 0
+    state: dict[str, Any] = fleet.state()
+    assert len(state["history"]) == 10_000 + (command == ["swap"])
+    assert len(state["sessions"]) == 500
+
+
+def test_a_state_that_can_not_be_read(fleet: Fleet) -> None:
+    """As another user's: one line, exit 74, nothing changed. Root can read all but a link that goes in a circle."""
+    fleet.state_file.parent.mkdir()
+    fleet.state_file.symlink_to(fleet.state_file)
+    for command in (*CHANGES, ["status"], ["accounts"]):
+        done = ctl(fleet, *command)
+        assert (done.returncode, len(done.stderr.splitlines()), done.stdout) == (74, 1, ""), done.stderr
+    assert {path.name for path in fleet.state_file.parent.iterdir()} <= {"state.json", "state.json.lock"}
+
+
+@pytest.mark.parametrize("command", sorted(main.COMMANDS))
+def test_help_fits_80_columns(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main.main([command, "--help"])
+    text = capsys.readouterr().out
+    assert left.value.code == 0
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_wrong_config_is_every_problem_and_78(fleet: Fleet) -> None:
+    fleet.config["quota"] = {"pool_treshold": 2}
+    for command in (*CHANGES, ["status"], ["accounts"]):
+        done = ctl(fleet, *command)
+        assert (done.returncode, "pool_threshold" in done.stderr) == (78, True)

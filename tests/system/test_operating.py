@@ -1,0 +1,41 @@
+"""The operating guide names every outcome and every warning that the checks can log."""
+
+import ast
+import re
+
+import pytest
+
+from failover_oneshot.model import Outcome
+from tests.support.paths import ROOT
+
+GUIDE = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_is_explained(outcome: Outcome) -> None:
+    assert f"\n| `{outcome}` | " in GUIDE
+
+
+def logged() -> dict[str, str]:
+    """The messages of warnings and errors outside failoverctl, by where they stand."""
+    found = {}
+    for path in sorted((ROOT / "failover_oneshot").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name(id="log"), attr="warning" | "error"),
+                    args=[ast.Constant(value=str(text)), *_],
+                ):
+                    found[f"{path.name}:{node.lineno}"] = text
+    return found
+
+
+@pytest.mark.parametrize(("place", "text"), logged().items())
+def test_every_warning_is_explained(place: str, text: str) -> None:
+    """By its longest run of fixed words; a message that is all variable is explained by what fills it."""
+    fixed = max(re.split(r"%\w", text), key=len).strip(" :()")
+    assert len(fixed) < 6 or fixed in GUIDE, f"{place}: {text}"
+
+
+def test_the_messages_are_found() -> None:
+    assert len(logged()) > 10

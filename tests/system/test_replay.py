@@ -1,0 +1,212 @@
+"""Recordings: kept without secrets and within bounds; replayed, they decide as the checks did."""
+
+import gzip
+import json
+import stat
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from failover_oneshot.analysis import recorder
+from failover_oneshot.analysis.replay import Checked, Record, check
+from failover_oneshot.config.model import Config
+from failover_oneshot.ctl.commands.replay import _watched
+from failover_oneshot.model import Outcome, Pane, Role, Session
+from failover_oneshot.state.model import LastSwap, State
+from tests.support.builders import NOW, at, make_config
+from tests.support.operator import ctl, facts, stamp
+from tests.support.sandbox import HIT, Fleet
+
+CLEAR = "❯ go\n\n● Done.\n\n✻ Baked for 3s · done 10:00 AM\n"
+VAGUE = "❯ go\n\n  ⎿  You've hit your limit\n"
+RESET = "❯ go\n\n  ⎿  You've hit your session limit · resets 12:00pm (UTC)\n"
+
+
+def record(seconds: float, *texts: str, **changes: Any) -> Record:
+    sessions = tuple(
+        Session(
+            name=f"ccl-auto-{11 + n}",
+            role=Role.POOL,
+            index=11 + n,
+            session_id=f"${n}",
+            panes=(Pane(pane_id=f"%{n}", pid=n + 1, text=text),),
+        )
+        for n, text in enumerate(texts)
+    )
+    known = {"version": 1, "zone": "UTC", "server_running": True, "state": State(active_account="main"), **changes}
+    return Record(at=at(seconds=seconds), sessions=sessions, **known)
+
+
+def replayed(config: Config, *records: Record) -> list[Checked]:
+    state = records[0].state
+    done = []
+    for one in records:
+        done.append(check(config, state, one, _watched(config)))
+        state = done[-1].state
+    return done
+
+
+def outcomes(config: Config, *records: Record) -> list[str]:
+    return [str(checked.decision.outcome) for checked in replayed(config, *records)]
+
+
+def test_each_check_is_decided_on_what_the_one_before_left_behind() -> None:
+    row = [record(30 * n, VAGUE, VAGUE, CLEAR) for n in range(4)]
+    assert outcomes(make_config(), *row) == ["suspected", "swapped", "cooldown", "cooldown"]
+    assert outcomes(make_config(quota={"pool_threshold": 3}), *row) == ["ok"] * 4
+    last = replayed(make_config(), *row)[-1].state
+    assert (last.active_account, last.swap_in_progress, len(last.history)) == ("backup", None, 1)
+    assert last.sessions["ccl-auto-11"].hit is not None
+    assert last.sessions["ccl-auto-11"].hit.acted_on
+
+
+def test_the_same_hit_never_swaps_twice_however_short_the_cooldown() -> None:
+    config = make_config(("main", "backup", "third"), quota={"reactivate_cooldown": 1})
+    row = [record(30 * n, RESET, RESET) for n in range(10)]
+    assert outcomes(config, *row) == ["swapped"] + ["ok"] * 9
+
+
+def test_waiting_and_the_account_that_is_free_again() -> None:
+    config = make_config(("main",))
+    row = [record(0, RESET, RESET), record(30, RESET, RESET), record(7230, RESET, RESET)]
+    assert outcomes(config, *row) == ["waiting", "waiting", "resumed"]
+
+
+def test_a_swap_in_the_future_holds_for_one_cooldown() -> None:
+    state = State(active_account="main", last_swap=LastSwap(at=at(days=1), from_="backup", to="main"))
+    row = [record(0, RESET, RESET, state=state), record(630, RESET, RESET)]
+    assert outcomes(make_config(), *row) == ["cooldown", "swapped"]
+
+
+def test_sessions_that_the_config_does_not_watch_are_left_out() -> None:
+    config = make_config()
+    narrow = msgspec.structs.replace(
+        config,
+        pool=msgspec.structs.replace(config.pool, autonomous=msgspec.structs.replace(config.pool.autonomous, max=1)),
+    )
+    assert outcomes(narrow, record(0, RESET, RESET)) == ["ok"]
+    assert outcomes(make_config(), record(0, RESET, RESET)) == ["swapped"]
+
+
+# --- the real program ------------------------------------------------------------------------------------------------
+
+
+def test_what_a_check_saw_is_kept_and_replayed_as_it_was_decided(blocked: Fleet, tmp_path: Path) -> None:
+    folder = tmp_path / "recorded"
+    secret = "sk-ant-api03-" + "FAKE0" * 12
+    blocked.server.show("ccl-auto-14", f"{CLEAR}\n  my key is {secret}\n\n❯ /home/op {blocked.server.home}/x\n")
+    why = f"its store {blocked.home}/x of bob@corp.example is empty"
+    blocked.set_state(active_account="main", accounts={"third": {"unusable": {"at": stamp(hours=-1), "reason": why}}})
+    blocked.check("--record", str(folder))
+    blocked.check("--record", str(folder))
+    files = sorted(folder.iterdir())
+    assert len(files) == 2
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    text = b"".join(gzip.decompress(path.read_bytes()) for path in files).decode()
+    assert "FAKE" not in text, "law L4"
+    assert str(blocked.home) not in text
+    assert "bob@corp" not in text
+    assert [r.outcome for r in recorder.read([folder], [])] == [Outcome.SWAPPED, Outcome.COOLDOWN]
+    assert all(r.sessions for r in recorder.read([folder], [])), "in a cooldown too: another config has none"
+
+    told = facts(blocked, "replay", str(folder))
+    assert (told["checks"], told["swaps"], told["differences"]) == (2, 1, 0)
+    assert told["outcomes"] == {"swapped": 1, "cooldown": 1}
+    one = tmp_path / "one.jsonl.gz"
+    one.write_bytes(b"".join(path.read_bytes() for path in files))
+    assert facts(blocked, "replay", str(one)) == told
+
+    blocked.config["quota"] = {"pool_threshold": 4}
+    done = ctl(blocked, "replay", str(folder))
+    assert (done.returncode, "≠ recorded: swapped" in done.stdout, "none" in done.stdout) == (0, True, True)
+
+
+def test_nothing_is_written_without_the_flag_or_in_a_dry_run(fleet: Fleet, tmp_path: Path) -> None:
+    folder = tmp_path / "recorded"
+    assert fleet.run("--dry-run", "--record", str(folder)).returncode == 2
+    assert fleet.run("--record", "").returncode == 2
+    fleet.check()
+    assert not folder.exists()
+
+
+def test_a_record_that_can_not_be_kept_is_a_warning(fleet: Fleet, tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.write_text("")
+    done = fleet.run("--record", str(place))
+    assert (done.returncode, "nothing was recorded" in done.stderr) == (0, True)
+
+
+def test_the_heap_is_bounded_by_number_and_by_size(tmp_path: Path) -> None:
+    for number in range(10):
+        (tmp_path / f"2026112{number}T100000Z.json.gz").write_bytes(bytes(100))
+    (tmp_path / "notes.txt").write_bytes(bytes(5000))
+    recorder.prune(tmp_path, most_files=7)
+    assert sorted(p.name[:8] for p in tmp_path.glob("*.gz")) == [f"2026112{n}" for n in range(3, 10)]
+    recorder.prune(tmp_path, most_bytes=250)
+    assert sorted(p.name[:8] for p in tmp_path.glob("*.gz")) == ["20261128", "20261129"]
+    assert (tmp_path / "notes.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n\n",
+        b"{",
+        b"[]",
+        b'{"version": 99}',
+        b"\x1f\x8b",
+        b"\x1f\x8b\x08" + b"x" * 50,
+        b"\xff\xfe",
+        b"null\n" * 20,
+    ],
+)
+def test_files_that_hold_no_recording(fleet: Fleet, tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "r.jsonl.gz"
+    file.write_bytes(content)
+    done = ctl(fleet, "replay", str(file))
+    assert (done.returncode, "nothing is recorded" in done.stderr) == (1, True)
+    assert len(done.stderr.splitlines()) <= 7
+
+
+def test_a_damaged_part_does_not_spoil_the_rest(blocked: Fleet, tmp_path: Path) -> None:
+    good = msgspec.json.encode(record(0, RESET, RESET))
+    newer = good.replace(b'"version":1', b'"version":2', 1)
+    (tmp_path / "20261124T100000Z.json.gz").write_bytes(gzip.compress(good + b"\n")[:-9])
+    (tmp_path / "20261124T100030Z.json.gz").write_bytes(gzip.compress(good + b"\n" + newer + b"\ngarbage\n"))
+    done = ctl(blocked, "replay", str(tmp_path))
+    assert (done.returncode, "1 checks over" in done.stdout) == (0, True)
+    assert [words in done.stderr for words in ("cut off", "newer version", "is no record")] == [True] * 3
+    for path in ("/nonexistent", "/dev/zero"):
+        assert ctl(blocked, "replay", path).returncode == 1
+
+
+def test_accounts_of_the_recording_stand_in_for_a_config_without_any(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.config["accounts"] = []
+    file = tmp_path / "r.jsonl"
+    state = State(active_account="main", accounts={"spare": msgspec.convert({}, type=type(State().account("x")))})
+    rows = [record(30 * n, RESET, RESET, CLEAR, state=state) for n in range(3)]
+    file.write_bytes(b"\n".join(map(msgspec.json.encode, rows)))
+    assert [e["to"] for e in facts(fleet, "replay", str(file))["events"] if e["to"]] == ["spare"]
+
+
+def test_two_days_of_a_pool_are_replayed(fleet: Fleet, tmp_path: Path) -> None:
+    """5,760 checks of ten sessions; the panes hit their limit now and then."""
+    texts = [CLEAR] * 8
+    rows = []
+    for number in range(5760):
+        reset = f"{NOW + timedelta(seconds=30 * number) + timedelta(hours=1):%-I:%M%p} (UTC)".lower().replace(
+            "utc", "UTC"
+        )
+        hit = HIT.replace("12:20pm (UTC)", reset) if number % 600 > 590 else CLEAR
+        rows.append(record(30 * number, hit, hit, *texts))
+    file = tmp_path / "long.jsonl.gz"
+    file.write_bytes(gzip.compress(b"\n".join(map(msgspec.json.encode, rows)), 1))
+    told = facts(fleet, "replay", str(file))
+    assert told["checks"] == 5760
+    assert told["swaps"] >= 2
+    assert json.dumps(told).count("FAKE") == 0

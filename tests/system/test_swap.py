@@ -1,0 +1,165 @@
+"""The swap as the operator meets it: candidates in turn, what a failure leaves, the rules for a run that was killed."""
+
+import json
+import os
+import re
+import resource
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from failover_oneshot.config.loader import load
+from failover_oneshot.state.model import Step
+from failover_oneshot.swap.journal import RULES
+from tests.support.paths import ROOT
+from tests.support.sandbox import POOL, Fleet, credentials, pids
+
+
+def command(fleet: Fleet, body: str) -> Path:
+    """A swap.command that does that; it also notes each call."""
+    calls = fleet.home / "calls"
+    script = fleet.home / "switch"
+    script.write_text(f'#!/bin/sh\necho "$1 $2" >> {calls}\n{body}\n')
+    script.chmod(0o755)
+    fleet.config["swap"] = {"method": "command", "command": [str(script), "{from}", "{to}"]}
+    fleet.config["accounts"] = [{"name": name} for name in ("main", "backup", "spare")]
+    fleet.set_state(active_account="main")
+    return calls
+
+
+def journal(**changes: Any) -> dict[str, Any]:
+    return {
+        "started_at": "2026-11-23T10:00:00Z", "kind": "swap", "from": "main", "to": "backup", "step": "save_back",
+        "reason": "3 of 10", "candidates": [], "acted_on": list(POOL), "runs": 1, **changes,
+    }  # fmt: skip
+
+
+def test_a_target_that_fails_is_named_and_the_next_candidate_is_taken(blocked: Fleet) -> None:
+    calls = command(blocked, '[ "$2" = spare ] || { echo "no seat left for $2" >&2; exit 3; }')
+    report = blocked.check()
+    assert (report["outcome"], report["swap"]) == ("swapped", {"from": "main", "to": "spare"})
+    assert calls.read_text().splitlines() == ["main backup", "main spare"]
+    state = blocked.state()
+    assert state["accounts"]["backup"]["unusable"]["reason"] == "swap.command failed (exit 3): no seat left for backup"
+    assert state["history"][0]["rejected"] == {"backup": "swap.command failed (exit 3): no seat left for backup"}
+
+
+def test_when_no_candidate_works_everything_is_as_it_was_and_the_cooldown_counts_from_it(blocked: Fleet) -> None:
+    calls = command(blocked, "exit 3")
+    before = pids(blocked)
+    report = blocked.check(code=1)
+    assert report["outcome"] == "failed"
+    assert "backup: swap.command failed (exit 3); spare: swap.command failed (exit 3)" in report["reason"]
+    assert (blocked.state()["active_account"], blocked.state()["swap_in_progress"]) == ("main", None)
+    assert pids(blocked) == before
+    assert blocked.check()["outcome"] == "cooldown"
+    assert len(calls.read_text().splitlines()) == 2
+
+
+def test_a_login_that_can_not_be_brought_to_safety_is_no_candidates_fault(blocked: Fleet) -> None:
+    """The store of the account that is left can not take it: nothing is swapped, nobody else is called unusable."""
+    (blocked.stored("main") / ".credentials.json").unlink()
+    (blocked.stored("main") / ".credentials.json").mkdir()
+    before = pids(blocked), blocked.live()
+    report = blocked.check(code=1)
+    assert report["outcome"] == "failed"
+    assert "cannot save the live login" in report["reason"]
+    assert "unusable" not in blocked.state()["accounts"].get("backup", {})
+    assert (pids(blocked), blocked.live()) == before
+
+
+def test_a_symbolic_link_is_followed_and_stays(blocked: Fleet) -> None:
+    for link in (blocked.claude / ".credentials.json", blocked.stored("main") / ".credentials.json"):
+        real = blocked.home / "dotfiles" / link.parent.name / link.name
+        real.parent.mkdir(parents=True)
+        link.rename(real)
+        link.symlink_to(real)
+    assert blocked.check()["outcome"] == "swapped"
+    assert blocked.live() == ("FAKE-access-backup-1", "backup@example.invalid")
+    for link in (blocked.claude / ".credentials.json", blocked.stored("main") / ".credentials.json"):
+        assert link.is_symlink()
+    kept = json.loads((blocked.stored("main") / ".credentials.json").read_bytes())
+    assert kept["claudeAiOauth"] == credentials("main", 2)["claudeAiOauth"]
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_the_run_that_finishes_a_swap_says_by_which_rule(blocked: Fleet, step: Step) -> None:
+    if step is not Step.SAVE_BACK:  # as it is then: the account is live
+        blocked.store("main", 2)
+        blocked.log_in("backup")
+    prepared = {"token": "0000", "incoming": "backup"}
+    blocked.set_state(active_account="main", swap_in_progress=journal(step=step, prepared=prepared))
+    done = blocked.run("--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["outcome"]) == (0, "swapped")
+    assert f"stopped at step {step}" in report["reason"]
+    assert RULES[step] in done.stderr
+    assert blocked.live()[1] == "backup@example.invalid"
+    assert blocked.state()["history"][0]["outcome"] == "swapped"
+
+
+def test_half_a_swap_to_an_account_that_is_in_the_config_no_more_is_undone(blocked: Fleet) -> None:
+    """The run was killed between the two files; then the operator took the account out."""
+    old = blocked.live()
+    blocked.write(blocked.claude / ".credentials.json", credentials("backup"))
+    (blocked.home / ".failover-tmp-0000-1").write_text("{}")
+    blocked.config["accounts"] = [{"name": "main", "store": str(blocked.stored("main"))}]
+    blocked.store("main", 2)
+    prepared = {"token": "0000", "incoming": "backup"}
+    blocked.set_state(active_account="main", swap_in_progress=journal(step="install", prepared=prepared))
+    report = blocked.check(code=1)
+    assert "backup is not in the config any more" in report["reason"]
+    assert blocked.live() == old
+    aside = (blocked.state_file.parent / "unclaimed").glob("*.credentials.json")
+    assert ["FAKE-refresh-backup-1" in path.read_text() for path in aside] == [True]
+    assert blocked.state()["swap_in_progress"] is None
+
+
+def test_the_page_of_the_rules_has_every_step_with_its_rule() -> None:
+    page = " ".join((ROOT / "docs/swap.md").read_text(encoding="utf-8").split())
+    for step, rule in RULES.items():
+        assert f"| `{step}` |" in page
+        assert rule in page
+
+
+def test_the_examples_recipes_are_a_configuration(tmp_path: Path) -> None:
+    """A recipe for each way to restart, as it stands in the comment."""
+    recipes = re.findall(r"^#   (\{after_swap: .*\})$", (ROOT / "etc/failover.yaml").read_text(), re.MULTILINE)
+    modes = []
+    for recipe in recipes:
+        (tmp_path / "failover.yaml").write_text(f"pool: {{autonomous: {recipe}}}")
+        modes.append(str(load(tmp_path / "failover.yaml", {"HOME": str(tmp_path)}).pool.autonomous.after_swap))
+    assert modes == ["recreate", "respawn", "nudge", "recreate"]
+
+
+def test_typing_can_not_change_an_account_that_lies_in_the_environment(blocked: Fleet) -> None:
+    blocked.config["swap"] = {"method": "env"}
+    blocked.config["accounts"] = [{"name": name, "env": {"FAKE_ACCOUNT": name}} for name in ("main", "backup")]
+    blocked.config["pool"]["autonomous"]["after_swap"] = "nudge"
+    blocked.set_state(active_account="main")
+    before = pids(blocked)
+    done = blocked.run("--json")
+    assert json.loads(done.stdout)["outcome"] == "swapped"
+    assert "a nudge can't change its account: method env needs a restart" in done.stderr
+    assert pids(blocked) == before
+    assert {blocked.state()["sessions"][name]["account"] for name in POOL} == {"main"}
+
+
+def test_a_crash_leaves_no_core_dump(blocked: Fleet) -> None:
+    """What the check starts, such as a hook, shows the limit that it has set for itself."""
+    shown = blocked.home / "limit"
+    hook = blocked.home / "hook"
+    hook.write_text(f"#!/bin/sh\ncat > /dev/null\nulimit -S -c > {shown}\n")
+    hook.chmod(0o755)
+    blocked.config["hooks"] = {"on_swap": [str(hook)]}
+    blocked.save_config()
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+
+    def generous() -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+
+    subprocess.run(blocked.argv(), env=blocked.environ(), preexec_fn=generous, capture_output=True, check=True)
+    assert shown.read_text().strip() == "0"
+    assert hard != 0 or os.geteuid() != 0, "root may set any limit"

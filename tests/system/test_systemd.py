@@ -1,0 +1,158 @@
+"""The shipped units under a real user manager: what the timer starts, and what outlives it."""
+
+import json
+import shutil
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import DEPLOY
+from tests.support.polling import poll
+from tests.support.tmux_server import Server
+from tests.support.user_manager import UNLIMITED, UserManager, program
+
+
+def test_the_service_is_run_as_the_unit_says(manager: UserManager) -> None:
+    """One state for timer and shell, programs of ~/.local/bin found, UTF-8, nothing readable by others."""
+    program(manager, 'env; touch "$HOME/touched"')
+    manager.systemctl("start", "failover.service")
+    seen = dict(line.split("=", 1) for line in (manager.folder / "out").read_text().splitlines())
+    assert seen["HOME"] == str(manager.home)
+    assert "STATE_DIRECTORY" not in seen
+    assert seen["PATH"].split(":")[0] == str(manager.home / ".local/bin")
+    assert seen["LANG"] == "C.UTF-8"
+    assert stat.S_IMODE((manager.home / "touched").stat().st_mode) == 0o600
+
+
+def test_try_again_is_no_failure(manager: UserManager) -> None:
+    """Exit 75 leaves the unit well, exit 1 does not."""
+    for code, result in ((75, "success"), (1, "exit-code")):
+        program(manager, f"exit {code}")
+        done = manager.systemctl("start", "failover.service", check=False)
+        assert (done.returncode == 0) == (result == "success")
+        assert manager.property("failover.service", "Result") == result
+
+
+def test_the_timer_goes_on_after_failures_and_its_own_restart(manager: UserManager) -> None:
+    """It fires again and again, whatever the check's exit code, and after the timer was restarted."""
+    out = manager.folder / "out"
+    program(manager, "echo ran; exit 1")
+    manager.systemctl("start", "failover.timer")
+    poll(lambda: out.exists() and out.read_text().count("ran") >= 3)
+    manager.systemctl("restart", "failover.timer")
+    before = out.read_text().count("ran")
+    poll(lambda: out.read_text().count("ran") >= before + 3)
+
+
+@pytest.mark.parametrize(("kill_mode", "alive"), [("", True), ("KillMode=control-group", False)])
+def test_a_server_that_the_check_started_outlives_it(manager: UserManager, kill_mode: str, alive: bool) -> None:
+    """With the unit as it is shipped; with systemd's default every session dies, which is why the line is there."""
+    if kill_mode:
+        manager.drop_in("failover.service", f"[Service]\n{kill_mode}\n")
+    socket = manager.folder / "own"
+    tmux = ["tmux", "-f", "/dev/null", "-S", str(socket)]
+    program(manager, f"{' '.join(tmux)} new-session -d -s a cat")
+    manager.systemctl("start", "failover.service")
+    poll(lambda: manager.property("failover.service", "ActiveState") == "inactive")
+    found = subprocess.run([*tmux, "-N", "list-sessions", "-F", "#S"], check=False, capture_output=True, text=True)
+    assert found.stdout == ("a\n" if alive else "")
+    if alive:
+        subprocess.run([*tmux, "-N", "kill-server"], check=True)
+
+
+def tokens(account: str) -> dict[str, object]:
+    expires = int((datetime.now(UTC) + timedelta(hours=8)).timestamp() * 1000)
+    return {"accessToken": f"fake-{account}-1", "refreshToken": f"fake-{account}-refresh-1", "expiresAt": expires}
+
+
+def private(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.write_text(json.dumps(value))
+    path.chmod(0o600)
+
+
+CONFIG = """
+accounts:
+  - {{name: main, store: "{home}/accounts/main"}}
+  - {{name: backup, store: "{home}/accounts/backup"}}
+quota: {{poll_interval: 1s}}
+pool:
+  autonomous: {{prefix: ccl-auto-, start_index: 11, max: 4, min: 4, command: '{standin} "new one"'}}
+  dedicated: []
+tmux: {{socket_path: "{socket}"}}
+"""
+
+
+@pytest.mark.parametrize("unit", ["as shipped", "hardened"])
+def test_timer_fires_the_check_and_sessions_survive(manager: UserManager, server: Server, unit: str) -> None:
+    """The whole product: the pool is blocked, the timer fires, the account is swapped, and all sessions live on."""
+    home = manager.home
+    shutil.rmtree(home / ".local/state", ignore_errors=True)
+    for left in ("messages", ".claude.json"):
+        (home / left).unlink(missing_ok=True)
+    if unit == "hardened":
+        hardened = (DEPLOY / "failover-hardened.conf").read_text()
+        manager.drop_in("failover.service", UNLIMITED.format(manager.folder / "out") + hardened)
+    for account in ("main", "backup"):
+        identity = {"accountUuid": f"uuid-{account}", "emailAddress": f"{account}@example.invalid"}
+        private(home / f"accounts/{account}/.credentials.json", {"claudeAiOauth": tokens(account)})
+        private(home / f"accounts/{account}/oauthAccount.json", identity)
+    private(home / ".claude/.credentials.json", {"claudeAiOauth": tokens("main")})
+    private(home / ".claude.json", {"oauthAccount": {"accountUuid": "uuid-main"}, "numStartups": 7})
+    private(home / "quota.json", {"main": (datetime.now(UTC) + timedelta(hours=2)).isoformat()})
+    (home / "work").mkdir(exist_ok=True)
+    log = home / "messages"
+    standin = f"{sys.executable} -m failover_oneshot.fake_agent --quota {home}/quota.json --log {log}"
+    config = home / ".config/failover/failover.yaml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(CONFIG.format(home=home, standin=standin, socket=server.socket))
+    program(manager, f'exec {sys.executable} -m failover_oneshot "$@"')
+
+    server.environ["HOME"] = str(home)
+    tmux = server.tmux
+
+    def panes() -> dict[str, str]:
+        found = tmux("list-panes", "-a", "-F", "#{session_name} #{pane_pid} #{pane_dead}").splitlines()
+        assert all(line.endswith(" 0") for line in found), found
+        return {name: pid for name, pid, _ in (line.split() for line in found)}
+
+    def messages(account: str, result: str) -> int:
+        found = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        return sum((m["account"], m["result"]) == (account, result) for m in found)
+
+    pool = ["ccl-auto-11", "ccl-auto-12", "ccl-auto-13"]
+    try:
+        for name in ["ccl-0", *pool, "ccl-auto-1", "ccl-auto-110"]:
+            server.start(name, f"{standin} 'work of {name}'", folder=home / "work")
+        poll(lambda: messages("main", "hit") == 6)
+        poll(lambda: all("You've hit your" in tmux("capture-pane", "-p", "-t", f"={name}:") for name in pool))
+        before = panes()
+
+        manager.systemctl("enable", "--now", "failover.timer")
+        state = home / ".local/state/failover/state.json"
+        out = manager.folder / "out"
+
+        def outcome(name: str) -> bool:
+            last = json.loads(state.read_text())["last_check"] if state.exists() else None
+            return last is not None and last["outcome"] == name
+
+        try:
+            poll(lambda: outcome("cooldown"), seconds=30)  # a later check: the one that swapped has exited
+        except AssertionError as error:
+            raise AssertionError(out.read_text() if out.exists() else "it never ran") from error
+        manager.systemctl("stop", "failover.timer")
+        poll(lambda: manager.property("failover.service", "ActiveState") == "inactive")
+
+        assert json.loads(state.read_text())["active_account"] == "backup"
+        live = json.loads((home / ".claude/.credentials.json").read_text())
+        assert live["claudeAiOauth"]["accessToken"] == "fake-backup-1"
+        poll(lambda: messages("backup", "reply") == 4)  # each session of the pool, and the fourth that `min` asks for
+        after = panes()
+        assert sorted(after) == sorted([*before, "ccl-auto-14"])
+        assert {name for name in before if after[name] == before[name]} == {"ccl-0", "ccl-auto-1", "ccl-auto-110"}
+    finally:
+        tmux("kill-server")

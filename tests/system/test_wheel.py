@@ -1,0 +1,93 @@
+"""The wheel, installed as pipx does it: a venv of its own, an empty home, nothing of the checkout in reach."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+from tests.support.tmux_server import Server
+
+
+def build(folder: Path) -> Path:
+    """The wheel of a copy of the tree, so that the build leaves nothing in it."""
+    tree = folder / "tree"
+    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, tree, ignore=ignored, symlinks=True)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(tree)], check=True
+    )
+    [wheel] = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an isolated installation. Its dependencies are lent by the interpreter that runs the tests."""
+    folder = tmp_path_factory.mktemp("wheel")
+    wheel = build(folder)
+    home = folder / "venv"
+    venv.create(home, with_pip=False, symlinks=True)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(home / "bin/python")]
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", str(wheel)], check=True)
+    packages = next((home / "lib").glob("python3*/site-packages"))
+    # Not as a .pth file: those of the lender, which lead to the checkout, would be read too.
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if not entry.name.startswith(("__editable__", "failover_oneshot", "_virtualenv")) and entry.suffix != ".pth":
+            target = packages / entry.name
+            if not target.exists():
+                target.symlink_to(entry)
+    return home / "bin"
+
+
+def run(bin_folder: Path, server: Server, *argv: str, code: int = 0) -> str:
+    """A program of the installation, by its name alone, in an empty home."""
+    env = {**server.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
+    env.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [str(bin_folder / argv[0]), *argv[1:]], env=env, cwd=server.home, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_wheel_is_whole(bin_folder: Path, server: Server) -> None:
+    """It is the installed package that runs, with the units, the style sheet and the man pages in it."""
+    python = bin_folder / "python"
+    where = subprocess.run(
+        [python, "-c", "import failover_oneshot as f; print(f.__file__)"], cwd=server.home,
+        env=server.environ, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert str(bin_folder.parent) in where
+    data = Path(where.strip()).parent / "data"
+    for name in ("failover.service", "failover.timer"):
+        assert not (data / name).is_symlink()
+        assert (data / name).read_bytes() == (ROOT / "deploy" / name).read_bytes()
+    for name in ("failoverctl.1", "failover-check.1"):
+        assert (bin_folder.parent / "share/man/man1" / name).is_file()
+
+
+def test_an_empty_home_becomes_an_installation(bin_folder: Path, server: Server) -> None:
+    """Every command of the set-up, one after the other, up to the one that needs a user manager."""
+    server.start("ccl-auto-1", "exec sleep 600")
+    assert "failoverctl init" in run(bin_folder, server, "failover-check", code=78)
+    run(bin_folder, server, "failoverctl", "doctor", code=2)
+    run(bin_folder, server, "failoverctl", "init", "--socket-path", str(server.socket))
+    assert "0 of 1 pool sessions blocked" in run(bin_folder, server, "failover-check")
+    facts = json.loads(run(bin_folder, server, "failoverctl", "doctor", "--json", code=2))
+    assert {line["topic"] for line in facts["lines"] if line["level"] == "error"} == {"accounts", "files"}
+    run(bin_folder, server, "failoverctl", "report", "-o", "r.html")
+    assert (server.home / "r.html").read_bytes().startswith(b"<!doctype html>")
+    assert "_failoverctl" in run(bin_folder, server, "failoverctl", "completion", "zsh")
+    refused = run(bin_folder, server, "failoverctl", "install", code=69)
+    assert f"{bin_folder / 'failover-check'} -q" in refused
+    assert "promises hold" in run(bin_folder, server, "failoverctl", "demo")

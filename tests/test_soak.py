@@ -1,8 +1,0 @@
-"""A small soak: `make soak` is the whole one."""
-
-from soak import soak
-
-
-def test_every_task_is_done_exactly_once_whatever_is_killed() -> None:
-    numbers = soak(seed=3, size=4, count=16, swaps=1, seconds=300)
-    assert (numbers["tasks"], numbers["swaps"]) == (16, 1)

@@ -1,0 +1,166 @@
+"""The client's lock folders: order, staleness, heartbeat, release. Real folders and real processes."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from failover_oneshot.accounts import client_locks as locks
+from failover_oneshot.accounts.client_locks import client_locks
+from failover_oneshot.accounts.registry import MethodError
+from tests.support.polling import poll
+
+
+def test_taken_in_order_and_released(tmp_path: Path) -> None:
+    wanted = [(tmp_path / name, 60.0) for name in ("first", "second", "third")]
+    with client_locks(wanted, 1):
+        made = [path.stat() for path, _ in wanted]
+        assert all(info.st_ctime_ns <= later.st_ctime_ns for info, later in pairwise(made))
+        assert all(path.is_dir() and not list(path.iterdir()) for path, _ in wanted)  # a client can rmdir them
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_released_after_an_error_too(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), client_locks([(tmp_path / "lock", 60)], 1):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fresh_lock_of_a_client_is_respected_and_nothing_stays_held(tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    wanted = [(tmp_path / "first", 60.0), (tmp_path / "second", 60.0)]
+    with pytest.raises(MethodError, match="holds its lock"), client_locks(wanted, 0.1):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["second"]
+
+
+@pytest.mark.parametrize(("age", "broken"), [(5, False), (15, True), (-86400, False)])
+def test_broken_only_past_its_staleness(age: float, broken: bool, tmp_path: Path) -> None:
+    """A time in the future (the clock went back) is not stale."""
+    lock = tmp_path / "lock"
+    lock.mkdir()
+    os.utime(lock, (time.time() - age,) * 2)
+    try:
+        with client_locks([(lock, 10)], 0.1):
+            assert broken
+    except MethodError:
+        assert not broken
+    assert lock.exists() is not broken
+
+
+@pytest.mark.parametrize("make", [lambda p: p.write_bytes(b""), lambda p: (p / "file").mkdir(parents=True)])
+def test_what_can_not_be_broken_is_left(make: object, tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    assert callable(make)
+    make(lock)
+    os.utime(lock, (1, 1))
+    with pytest.raises(MethodError, match="holds its lock"), client_locks([(lock, 10)], 0.1):
+        pass
+    assert lock.exists()
+
+
+def test_no_folder_to_make_it_in(tmp_path: Path) -> None:
+    with pytest.raises(MethodError, match="No such file"), client_locks([(tmp_path / "none" / "lock", 10)], 0.1):
+        pass
+
+
+def test_waits_until_the_client_is_done(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    lock.mkdir()
+
+    def client() -> None:
+        poll((tmp_path / "go").exists)
+        lock.rmdir()
+
+    with child(client):
+        with pytest.raises(MethodError), client_locks([(lock, 60)], 0.05):
+            pass
+        (tmp_path / "go").touch()
+        with client_locks([(lock, 60)], 10):
+            assert lock.exists()
+
+
+def test_touched_while_held_and_while_waiting_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "TOUCH_EVERY", 0.01)
+    first, second = tmp_path / "first", tmp_path / "second"
+
+    def touched() -> bool:
+        os.utime(first, (1, 1))
+        return poll(lambda: first.stat().st_mtime > 1)
+
+    with client_locks([(first, 60)], 1):
+        assert touched()
+    second.mkdir()
+
+    def client() -> None:
+        poll(first.exists)
+        touched()
+        second.rmdir()
+
+    with child(client), client_locks([(first, 60), (second, 60)], 10):
+        pass
+
+
+def test_of_a_killed_run_of_ours_taken_over_at_once(tmp_path: Path) -> None:
+    wanted = [(tmp_path / "first", 60.0), (tmp_path / "second", 60.0)]
+
+    def dies() -> None:
+        with client_locks(wanted, 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with child(dies):
+        pass
+    assert all(path.exists() for path, _ in wanted)
+    with client_locks(wanted, 0.1):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_living_run_of_ours_not_taken_over(tmp_path: Path) -> None:
+    lock, held, done = tmp_path / "lock", tmp_path / "held", tmp_path / "done"
+
+    def holds() -> None:
+        with client_locks([(lock, 60)], 1):
+            held.touch()  # the folder is there before it is held
+            poll(done.exists)
+
+    with child(holds):
+        poll(held.exists)
+        with pytest.raises(MethodError), client_locks([(lock, 60)], 0.1):
+            pass
+        done.touch()
+
+
+def test_one_that_was_broken_meanwhile_is_noticed_and_left_to_its_new_holder(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with client_locks([(lock, 60)], 1) as held:
+        held.check()
+        lock.rmdir()
+        lock.mkdir()
+        with pytest.raises(MethodError, match="was lost"):
+            held.check()
+    assert lock.exists()
+
+
+@contextmanager
+def child(work: object) -> Iterator[None]:
+    """Runs the work in a process beside the block, and waits for it."""
+    assert callable(work)
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    try:
+        yield
+    finally:
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status in {0, -signal.SIGKILL}

@@ -1,0 +1,313 @@
+"""The configuration file: found, read, and as a `Config`."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from failover_oneshot.config import loader
+from failover_oneshot.config.loader import ConfigError, find, load
+from failover_oneshot.config.model import AfterSwap, Config, Method, pattern_regex
+from failover_oneshot.model import Kind
+
+DAEMON = """\
+quota:
+  poll_interval: 30s
+  reactivate_cooldown: 10m
+pool:
+  autonomous:
+    prefix: "ccl-auto-"
+    start_index: 11
+    min: 10
+    max: 10
+  dedicated:
+    - name: ops
+    - name: docs
+"""
+
+
+def loaded(folder: Path, text: str, **environ: str) -> Config:
+    file = folder / "failover.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load(file, {"HOME": "/home/ada", **environ})
+
+
+# -- what is accepted --------------------------------------------------------------------------------------------------
+
+
+def test_the_daemons_production_config_is_accepted_as_it_stands(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, DAEMON)
+    assert settings.quota.poll_interval == 30.0
+    assert settings.quota.reactivate_cooldown == 600.0
+    pool = settings.pool.autonomous
+    assert (pool.prefix, pool.start_index, pool.min, pool.max) == ("ccl-auto-", 11, 10, 10)
+    assert [dedicated.name for dedicated in settings.pool.dedicated] == ["ops", "docs"]
+    assert settings.accounts == ()
+
+
+def test_blank_keys_and_sections_keep_their_defaults(tmp_path: Path) -> None:
+    """Operators clear a value and leave the key."""
+    blank = (
+        "accounts:\nswap:\nquota:\n  tail_lines:\n  swap_on:\npool:\n  autonomous:\n    min: ~\n  dedicated:\n"
+        "tmux: {socket_name: , binary: null}\nstate:\n  path:\n"
+    )
+    assert loaded(tmp_path, blank) == loaded(tmp_path, "{}")
+
+
+def test_every_kind_of_value_reaches_the_config(tmp_path: Path) -> None:
+    settings = loaded(
+        tmp_path,
+        "swap: {method: env, timeout: 90}\n"
+        "accounts:\n- name: a.b@c+d_e-1\n  enabled: no\n  env: {TOKEN: 'x', EMPTY: ''}\n"
+        "quota: {swap_on: [quota, auth], patience: 1h30m, extra_patterns: ['slow down', '/try (again )?at/']}\n"
+        "pool: {autonomous: {after_swap: nudge, command: 'run {name} ${HOME} {a,b} $(awk \"{ print }\")'}}\n",
+    )
+    assert (settings.swap.method, settings.swap.timeout) == (Method.ENV, 90.0)
+    assert (settings.accounts[0].name, settings.accounts[0].enabled) == ("a.b@c+d_e-1", False)
+    assert settings.accounts[0].env == {"TOKEN": "x", "EMPTY": ""}
+    assert settings.quota.swap_on == (Kind.QUOTA, Kind.AUTH)
+    assert settings.quota.patience == 5400.0
+    assert settings.pool.autonomous.after_swap is AfterSwap.NUDGE
+
+
+def test_anchors_and_merge_keys(tmp_path: Path) -> None:
+    """A key of the mapping itself wins over a merged one, the first of several merged ones over the later."""
+    settings = loaded(
+        tmp_path,
+        "pool:\n  dedicated:\n"
+        "  - &ops {name: ops, nudge: go, workdir: /ops}\n"
+        "  - &dev {<<: *ops, name: dev, nudge: on we go}\n"
+        "  - {<<: [*dev, *ops], name: doc}\n"
+        "quota: {extra_patterns: &words [slow], extra_server_error_patterns: *words}\n",
+    )
+    assert [(d.name, d.nudge, d.workdir) for d in settings.pool.dedicated] == [
+        ("ops", "go", "/ops"),
+        ("dev", "on we go", "/ops"),
+        ("doc", "on we go", "/ops"),
+    ]
+    assert settings.quota.extra_server_error_patterns == ("slow",)
+
+
+@pytest.mark.parametrize(
+    "text", ["\ufeffstate: {history: 7}\n", "state: {history: 7}\r\n", "%YAML 1.2\n---\nstate: {history: 7}\n...\n"]
+)
+def test_forms_of_the_same_file(tmp_path: Path, text: str) -> None:
+    (tmp_path / "failover.yaml").write_bytes(text.encode())
+    assert load(tmp_path / "failover.yaml", {"HOME": "/"}).state.history == 7
+
+
+@pytest.mark.parametrize(
+    "name", ["ccl-auto-10", "ccl-auto-21", "ccl-auto-011", "ccl-auto-", "ccl-auto-1x", "xccl-auto-11"]
+)
+def test_names_just_outside_the_pool_are_free(tmp_path: Path, name: str) -> None:
+    """The range is exactly prefix and index: ccl-auto-11 to ccl-auto-20."""
+    assert loaded(tmp_path, f"{DAEMON}    - name: '{name}'\n").dedicated(name)
+
+
+ODD_NAMES = [
+    "a b",
+    "é",
+    "日本",
+    "a'b",
+    'a"b',
+    "=x",
+    "{x}",
+    "-x",
+    "~",
+    "+",
+    "!",
+    " a",
+    "a ",
+    "a*",
+    "[a]",
+    "(a)",
+    "a&b",
+    "`a`",
+]
+
+
+@pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")
+def test_tmux_keeps_and_finds_every_name_that_is_accepted(tmp_path: Path) -> None:
+    """The rule is tmux's own: what it rewrites or misreads is refused (see test_config_errors)."""
+    text = yaml.safe_dump({"pool": {"dedicated": [{"name": name} for name in ODD_NAMES]}})
+    names = [dedicated.name for dedicated in loaded(tmp_path, text).pool.dedicated]
+    assert names == ODD_NAMES
+    tmux = ["tmux", "-f", "/dev/null", "-S", str(tmp_path / "socket")]
+    try:
+        for name in names:
+            subprocess.run([*tmux, "new-session", "-d", "-s", name, "sleep 600"], check=True)
+        for name in names:
+            show = [*tmux, "list-panes", "-s", "-t", f"={name}", "-F", "#{session_name}"]
+            assert subprocess.run(show, check=True, capture_output=True, encoding="utf-8").stdout == f"{name}\n"
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False)
+
+
+# -- paths -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "expanded"),
+    [
+        ("~", "/home/ada"),
+        ("~/x y", "/home/ada/x y"),
+        ("$WORK/a", "/srv/work/a"),
+        ("${WORK}_2", "/srv/work_2"),
+        ("/a/~/$$", "/a/~/$$"),
+        ("~root/x", str(Path("~root/x").expanduser())),
+        ("sub/dir", "{here}/sub/dir"),
+        ("./sub", "{here}/./sub"),
+    ],
+)
+def test_paths_are_expanded_with_the_given_environment(tmp_path: Path, written: str, expanded: str) -> None:
+    settings = loaded(
+        tmp_path,
+        f"accounts: [{{name: a, store: '{written}/s', env_file: '{written}/e'}}]\n"
+        f"swap: {{claude_dir: '{written}', claude_json: '{written}/j', files: ['{written}/f']}}\n"
+        f"pool: {{autonomous: {{workdir: '{written}'}}, dedicated: [{{name: d, workdir: '{written}'}}]}}\n"
+        f"tmux: {{socket_path: '{written}/t', binary: '{written}/b'}}\nstate: {{path: '{written}/p'}}\n",
+        WORK="/srv/work",
+    )
+    path = expanded.replace("{here}", str(tmp_path))
+    account, swap, pool, tmux = settings.accounts[0], settings.swap, settings.pool, settings.tmux
+    assert (account.store, account.env_file) == (f"{path}/s", f"{path}/e")
+    assert (swap.claude_dir, swap.claude_json, swap.files) == (path, f"{path}/j", (f"{path}/f",))
+    assert (pool.autonomous.workdir, pool.dedicated[0].workdir) == (path, path)
+    assert (tmux.socket_path, settings.state.path) == (f"{path}/t", f"{path}/p")
+    assert tmux.binary == f"{path}/b"
+
+
+def test_a_relative_path_begins_at_the_config_however_it_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "failover.yaml").write_text("state: {path: s.json}")
+    monkeypatch.chdir(tmp_path)
+    assert load(Path("failover.yaml"), {"HOME": "/"}).state.path == f"{tmp_path}/s.json"
+
+
+def test_without_home_the_users_own_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "failover.yaml").write_text("{}")
+    home = subprocess.run(["sh", "-c", f"getent passwd {os.getuid()}"], capture_output=True, check=True, text=True)
+    assert load(tmp_path / "failover.yaml", {}).swap.claude_dir == home.stdout.split(":")[5] + "/.claude"
+
+
+# -- where it is looked for --------------------------------------------------------------------------------------------
+
+
+def test_the_search_order(tmp_path: Path) -> None:
+    home, xdg = tmp_path / "home", tmp_path / "xdg"
+    for folder in (home / ".config", xdg):
+        (folder / "failover").mkdir(parents=True)
+        (folder / "failover/failover.yaml").touch()
+    environ = {"HOME": str(home), "XDG_CONFIG_HOME": str(xdg), "FAILOVER_CONFIG": "/named"}
+    assert find("/given", environ) == Path("/given")
+    assert find(None, environ) == Path("/named")
+    assert find(None, environ | {"FAILOVER_CONFIG": ""}) == xdg / "failover/failover.yaml"
+    in_home = home / ".config/failover/failover.yaml"
+    assert find(None, {"HOME": str(home)}) == in_home
+    for ignored in ("", "relative"):
+        assert find(None, {"HOME": str(home), "XDG_CONFIG_HOME": ignored}) == in_home
+
+
+def test_a_link_to_nothing_is_found_and_reported_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "failover").mkdir()
+    link = tmp_path / "failover/failover.yaml"
+    link.symlink_to(tmp_path / "gone")
+    found = find(None, {"HOME": "/", "XDG_CONFIG_HOME": str(tmp_path)})
+    assert found == link
+    with pytest.raises(ConfigError, match="no such file"):
+        load(found, {"HOME": "/"})
+
+
+@pytest.mark.skipif(Path("/etc/failover/failover.yaml").exists(), reason="this machine has a config in /etc")
+def test_none_found_says_where_it_looked_and_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        find(None, {"HOME": str(tmp_path)})
+    (line,) = caught.value.problems
+    assert f"{tmp_path}/.config/failover/failover.yaml" in line
+    assert "/etc/failover/failover.yaml" in line
+    assert "--config" in line
+
+
+def test_an_empty_config_option_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--config is empty"):
+        find("", {"FAILOVER_CONFIG": "/named"})
+
+
+# -- files that are none -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", ": holds no settings"),
+        (b"# all\n# comments\n", ": holds no settings"),
+        (b"---\n", ": holds no settings"),
+        (b"~\n", ": holds no settings"),
+        (b"a: 1\nb: \xe9\n", ":2:4: is not UTF-8 text: byte 0xe9"),
+        (b"\xff\xfea\x00", ":1:1: is not UTF-8 text: byte 0xff"),
+        (b"a: 1\nb: \x00\n", ":2:4: holds the control character U+0000"),
+        (b"\x7fELF\x02\x01\x01\x00", ":1:1: holds the control character U+007F"),
+        (b"#" * (1 << 20) + b"\n", ": is larger than 1 MiB"),
+    ],
+)
+def test_content_that_is_no_config(tmp_path: Path, content: bytes, says: str) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load(file, {"HOME": "/"})
+    (line,) = caught.value.problems
+    assert line.startswith(f"{file}{says}")
+
+
+def test_a_missing_file_a_folder_a_pipe_and_an_unreadable_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    cases = {
+        tmp_path / "none": "there is no such file",
+        tmp_path: "is a folder",
+        tmp_path / "pipe": "is no regular file",
+        Path("/dev/zero"): "is no regular file",
+        tmp_path / "loop": "cannot be read: ",
+        tmp_path / "pipe/x": "cannot be read: Not a directory",
+        tmp_path / ("x" * 300): "cannot be read: File name too long",
+    }
+    for path, says in cases.items():
+        with pytest.raises(ConfigError) as caught:
+            load(path, {"HOME": "/"})
+        assert caught.value.problems[0].startswith(f"{path}: {says}")
+
+
+def test_a_file_without_permission(tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text("{}")
+    file.chmod(0)
+    if os.access(file, os.R_OK):  # root reads everything
+        pytest.skip("this user reads files whatever their mode")
+    with pytest.raises(ConfigError, match="cannot be read: Permission denied"):
+        load(file, {"HOME": "/"})
+
+
+def test_the_error_is_its_lines(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, "quota: {x: 1, y: 2}")
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "regex"),
+    [("slow", None), ("/slow?/", "slow?"), ("/", None), ("//", ""), ("/a", None), ("a/", None), ("/a/b/", "a/b")],
+)
+def test_the_regular_expression_in_a_pattern(pattern: str, regex: str | None) -> None:
+    assert pattern_regex(pattern) == regex
+
+
+def test_the_largest_file_is_read_in_full(tmp_path: Path) -> None:
+    """One byte below the bound is a config like any other."""
+    text = "state: {history: 7}\n"
+    filled = "#" * (loader.MAX_BYTES - len(text) - 1) + "\n" + text
+    assert loaded(tmp_path, filled).state.history == 7

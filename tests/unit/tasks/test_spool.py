@@ -1,0 +1,177 @@
+"""The spool's folders and the client's records, on real files."""
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from failover_oneshot.agents.claude import prompts
+from failover_oneshot.model import TaskTally
+from failover_oneshot.tasks import spool
+from failover_oneshot.tasks.spool import DONE, FAILED, QUEUE, RUNNING, SUFFIX, Gone, Spool
+from failover_oneshot.tasks.task import Record, Word
+from tests.support.builders import NOW, at
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Spool:
+    made = Spool(tmp_path / "spool")
+    made.prepare()
+    return made
+
+
+def put(box: Spool, state: str, name: str, text: str = "text") -> Path:
+    path = box.folder / state / name
+    path.write_text(text)
+    return path
+
+
+def listing(box: Spool) -> set[str]:
+    return {f"{path.parent.name}/{path.name}" for path in box.folder.glob("*/*")}
+
+
+def test_a_move_takes_the_record_along_and_leaves_nothing(box: Spool) -> None:
+    box.add("fix", b"text", Record(priority=2))
+    assert box.move("fix", QUEUE, RUNNING, Record(priority=2, attempts=1)) == "fix"
+    assert listing(box) == {"running/fix", "running/fix" + SUFFIX}
+    assert box.record(RUNNING, "fix") == Record(priority=2, attempts=1)
+    assert spool.counts(box.folder) == TaskTally(running=1)
+
+
+def test_nothing_is_overwritten(box: Spool) -> None:
+    for state in (QUEUE, DONE, RUNNING):
+        put(box, state, "fix", state)
+    assert box.move("fix", RUNNING, DONE, Record()) == "fix.2"
+    assert box.move("fix", DONE, QUEUE, Record()) == "fix.2"
+    texts = {path.read_text() for path in box.folder.glob("*/*") if not path.name.endswith(SUFFIX)}
+    assert texts == {QUEUE, DONE, RUNNING}
+
+
+def test_a_task_that_somebody_else_has_moved_is_gone(box: Spool) -> None:
+    with pytest.raises(Gone):
+        box.move("fix", QUEUE, RUNNING, Record())
+    assert listing(box) == set()
+
+
+def test_what_a_killed_run_left_is_mended(box: Spool) -> None:
+    """A record made before its text came, a text on its way back into the queue, a temporary."""
+    box.update(RUNNING, "claimed", Record(session="s"))
+    put(box, QUEUE, "claimed")
+    box.update(RUNNING, "back", Record(session="s"))
+    os.link(put(box, RUNNING, "back"), box.folder / QUEUE / "back.2")
+    box.update(QUEUE, "young", Record())
+    box.update(FAILED, "old", Record())
+    os.utime(box.folder / FAILED / ("old" + SUFFIX), (0, 0))
+    put(box, RUNNING, ".failover-tmp-1").chmod(0o600)
+    box.tidy(NOW.now(NOW.tzinfo))
+    assert listing(box) == {"queue/claimed", "queue/back.2", "queue/young" + SUFFIX}
+    assert (box.folder / QUEUE / "back.2").read_text() == "text"
+
+
+def test_a_file_that_is_being_written_is_left_alone(box: Spool) -> None:
+    put(box, QUEUE, "empty", "")
+    path = put(box, QUEUE, "half")
+    now = NOW.now(NOW.tzinfo)
+    assert [task.name for task in box.queued(now)] == ["half"]
+    assert len(box.queued(now + timedelta(minutes=2))) == 2, "nobody writes so slowly"
+    with path.open("ab"):
+        assert box.being_written("half")
+    assert not box.being_written("half")
+
+
+def test_a_record_that_can_not_be_read_is_a_blank_one(box: Spool) -> None:
+    put(box, QUEUE, "fix")
+    for content in ("", "{", "[]", '{"priority": "high"}', "\x00" * 9):
+        put(box, QUEUE, "fix" + SUFFIX, content)
+        assert box.record(QUEUE, "fix") == Record()
+
+
+def test_done_tasks_are_kept_by_age_and_count(box: Spool) -> None:
+    for age in range(6):
+        for path in (put(box, DONE, f"t{age}"), put(box, DONE, f"t{age}{SUFFIX}", "{}")):
+            os.utime(path, (at(hours=-age).timestamp(),) * 2)
+    put(box, DONE, "by-hand")
+    assert box.prune(NOW, 4.5 * 3600, 3) == 3
+    assert box.names(DONE) == ["by-hand", "t0", "t1", "t2"]
+    assert box.prune(NOW, 1.5 * 3600, 3) == 1
+    assert box.names(DONE) == ["by-hand", "t0", "t1"]
+    assert len(listing(box)) == 5
+
+
+def test_a_very_long_name_is_cut(box: Spool) -> None:
+    name = "ü" * 127
+    put(box, QUEUE, name)
+    assert box.move(name, QUEUE, RUNNING, Record()) == "ü" * 100
+    assert len(listing(box)) == 2
+
+
+# -- what the client's records say ------------------------------------------------------------------------------------
+
+
+def line(kind: str, text: str | list[Any], **fields: Any) -> str:
+    stop = fields.pop("stop", None)
+    message = {"role": kind, "content": text, **({"stop_reason": stop} if stop else {})}
+    return json.dumps({"type": kind, "message": message, **fields}) + "\n"
+
+
+TASK = line("user", "do\n it")
+TOOL = line("assistant", [{"type": "tool_use", "name": "Bash"}], stop="tool_use")
+RESULT = line("user", [{"type": "tool_result", "content": "x"}], toolUseResult={})
+SAID = line("assistant", [{"type": "text", "text": "I look"}])
+END = line("assistant", [{"type": "text", "text": "done"}], stop="end_turn")
+HIT = line("assistant", [{"type": "text", "text": "limit"}], isApiErrorMessage=True, error="rate_limit")
+BROKE = line("assistant", [{"type": "text", "text": "529"}], isApiErrorMessage=True, error="server_error")
+GO_ON = line("user", "continue")
+OTHER = line("user", "something else")
+
+
+@pytest.mark.parametrize(
+    ("records", "word"),
+    [
+        ("", Word.ABSENT),
+        (OTHER + END, Word.ABSENT),
+        (TASK, Word.OPEN),
+        (TASK + TOOL, Word.OPEN),
+        (TASK + TOOL + RESULT, Word.OPEN),
+        (TASK + SAID, Word.DOUBT),
+        (TASK + SAID + TOOL, Word.OPEN),
+        (TASK + TOOL + RESULT + END, Word.ENDED),
+        (TASK + END + OTHER + BROKE, Word.ENDED),
+        (TASK + HIT, Word.LIMIT),
+        (TASK + HIT + GO_ON, Word.OPEN),
+        (TASK + HIT + GO_ON + END, Word.ENDED),
+        (TASK + BROKE, Word.ERROR),
+        (OTHER + END + TASK, Word.OPEN),
+        ("{half" + "\n" + '{"type": 1}\n[]\n' + TASK + '{"type": "assistant", "message": 5}\n' + "{", Word.OPEN),
+        (line("user", "do it", isSidechain=True), Word.ABSENT),
+        (line("user", [{"type": "text", "text": "do it"}]) + END, Word.ENDED),
+    ],
+)
+def test_what_the_records_say_of_a_prompt(tmp_path: Path, records: str, word: Word) -> None:
+    path = tmp_path / "c.jsonl"
+    earlier = TASK + END  # the same words before: another task
+    path.write_text(earlier + records)
+    assert prompts.word(str(path), len(earlier), "do it") is word
+
+
+def test_records_that_are_gone_say_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    assert prompts.word(str(path), 0, "do it") is Word.ABSENT, "it has not begun"
+    assert prompts.word(str(path), 5, "do it") is Word.NONE
+    path.write_text("x")
+    assert prompts.word(str(path), 5, "do it") is Word.NONE
+    path.unlink()
+    path.mkdir()
+    assert prompts.word(str(path), 0, "do it") is Word.NONE
+
+
+def test_a_conversation_that_grew_long_is_read_at_both_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts, "_PART", 4096)
+    path = tmp_path / "c.jsonl"
+    path.write_text(TASK + (TOOL + RESULT) * 200 + END)
+    assert prompts.word(str(path), 0, "do it") is Word.ENDED
+    path.write_text(TASK + (TOOL + RESULT) * 200)
+    assert prompts.word(str(path), 0, "do it") is Word.OPEN

@@ -1,0 +1,95 @@
+"""A real check that collects and hands out tasks, killed at each call that changes the world, then ordinary checks.
+
+    python -m verification.dispatch_matrix [--stride N] [--error ENOSPC]
+
+tries every point and prints how many there were; with an error the disk fails from that point on instead. The tests try
+a part of them.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.crew import Crew
+from tests.support.paths import ROOT
+from tests.support.polling import poll
+from tests.support.tmux_server import private_server
+
+KILLED = -9
+TEXTS = {"one": "the first task", "two": "second\n" * 9, "three": "the third one"}
+
+
+@contextmanager
+def trial(*, records: bool) -> Iterator[Crew]:
+    """Two sessions; one has just done a task, which is still in running/, and two tasks wait."""
+    with private_server() as server, tempfile.TemporaryDirectory() as folder:
+        crew = Crew(server, Path(folder), records=records)
+        crew.up()
+        crew.drop("one", TEXTS["one"])
+        crew.check()
+        poll(lambda: crew.prompts() == [TEXTS["one"]])
+        for name in ("two", "three"):
+            crew.drop(name, TEXTS[name])
+        yield crew
+
+
+def killed(crew: Crew, point: int | str, points: Path) -> int:
+    argv = [sys.executable, str(ROOT / "verification" / "killpoint.py"), str(point), str(points), *crew.argv("-q")[3:]]
+    done = subprocess.run(argv, env=crew.environ(), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode in ({0, 74} if isinstance(point, str) else {0, KILLED}), (done.returncode, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.returncode
+
+
+def verify(crew: Crew) -> None:
+    """Ordinary checks until nothing is left to do: each task was taken once, and is done."""
+    poll(lambda: crew.check() and not crew.tasks("queue") and not crew.tasks("running"), seconds=60)
+    assert Counter(crew.prompts()) == Counter(TEXTS.values())
+    assert {name: path.read_text() for path in crew.spool.glob("done/*") if (name := path.name) in TEXTS} == TEXTS
+    assert crew.tasks("failed") == []
+    assert crew.server.tmux("list-buffers") == ""
+
+
+def points_of(*, records: bool) -> list[str]:
+    """The points of one undisturbed check, which is verified as well."""
+    with trial(records=records) as crew, tempfile.NamedTemporaryFile() as file:
+        assert killed(crew, 0, Path(file.name)) == 0
+        verify(crew)
+        return Path(file.name).read_text(encoding="utf-8").splitlines()
+
+
+def try_point(point: int | str, *, records: bool) -> None:
+    """Kill at that point, or let the disk fail from there (`12:ENOSPC`), recover, verify."""
+    with trial(records=records) as crew:
+        killed(crew, point, Path(os.devnull))
+        verify(crew)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stride", type=int, default=1)
+    parser.add_argument("--error", help="no kill: the disk fails from that point on, with ENOSPC, EIO, EROFS …")
+    options = parser.parse_args()
+    bad = 0
+    for records in (True, False):
+        points = points_of(records=records)
+        tried = range(1, len(points) + 1, options.stride)
+        for point in tried:
+            try:
+                try_point(f"{point}:{options.error}" if options.error else point, records=records)
+            except AssertionError as error:
+                bad += 1
+                print(f"records {records} at {point} ({points[point - 1][:60]}): {str(error)[:800]}")
+        print(f"records {records}: {len(tried)} of {len(points)} points tried", flush=True)
+    print(f"{bad} failed")
+    return bool(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""The fault laboratory: random sequences of hits, resets, clock jumps, kills, full disks, hung tmux, corrupt files and
+crowds, against the real program on a real tmux server; the laws are checked after each step (`lab.world`).
+
+    python -m verification.faults [--steps N] [--seed S] [--minutes M]
+
+Prints the seed, and for a violation the steps that led there: they go into tests/system/test_fault_lab.py. Exit 1 then.
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from tests.support.tmux_server import private_server
+from verification.world import ACCOUNTS, WATCHED, World
+
+LENGTH = 60  # steps in a row in one world
+SESSIONS = st.sampled_from(WATCHED)
+MINUTES = st.sampled_from([None, 1, 30, 120, 280])
+WAITS = st.sampled_from([0, 11, 11, 310])
+DISK_ERRORS = st.sampled_from(["ENOSPC", "EIO", "EROFS", "EDQUOT"])
+
+
+class Tally:
+    """What one run of the laboratory did."""
+
+    steps = 0
+    worlds = 0
+    until = float("inf")
+    names: Counter[str] = Counter()  # noqa: RUF012 - one run of the laboratory is one process
+    outcomes: Counter[str] = Counter()  # noqa: RUF012
+    violation: tuple[str, list[tuple[str, dict[str, Any]]]] | None = None
+
+
+class Laboratory(RuleBasedStateMachine):
+    """The rules: each is a step of `World`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = ExitStack()
+        self.world: World | None = None
+
+    @initialize(mode=st.sampled_from(["recreate", "respawn", "none"]))
+    def begin(self, mode: str) -> None:
+        if not self.over():
+            server = self.held.enter_context(private_server())
+            folder = Path(self.held.enter_context(tempfile.TemporaryDirectory(prefix="fo-lab-")))
+            self.world = World(server, folder)
+            Tally.worlds += 1
+            self.step("mode", after_swap=mode)
+            self.script(0, WATCHED[:3], 120, 0)
+
+    def over(self) -> bool:
+        """Whether this run has come to its end; the steps that are left do nothing then."""
+        return time.monotonic() > Tally.until or Tally.violation is not None
+
+    def step(self, name: str, **arguments: Any) -> None:
+        if self.world is None or self.over():
+            return
+        Tally.steps += 1
+        Tally.names[name] += 1
+        try:
+            self.world.step(name, **arguments)
+        except (AssertionError, OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
+            Tally.violation = f"{type(error).__name__}: {error}", self.world.trail
+            raise
+
+    @rule(session=SESSIONS, minutes=MINUTES)
+    def hit(self, session: str, minutes: int | None) -> None:
+        self.step("hit", session=session, minutes=minutes)
+
+    def script(self, wait: int, sessions: Sequence[str], minutes: int | None, checks: int) -> None:
+        """What a swap is made of: time has passed, some sessions stand still, and the timer fires."""
+        self.step("later", minutes=wait)
+        for session in sessions:
+            self.step("hit", session=session, minutes=minutes)
+        for _ in range(checks):
+            self.step("soon")
+            self.step("check")
+
+    # The laws are broken around swaps, if at all: three ways to one, so that most sequences have some.
+
+    @rule(wait=WAITS, minutes=MINUTES, checks=st.integers(0, 2))
+    def pool_stands_still(self, wait: int, minutes: int | None, checks: int) -> None:
+        self.script(wait, WATCHED[:3], minutes, checks)
+
+    @rule(wait=WAITS, minutes=MINUTES, checks=st.integers(0, 2))
+    def dedicated_stands_still(self, wait: int, minutes: int | None, checks: int) -> None:
+        self.script(wait, WATCHED[-1:], minutes, checks)
+
+    @rule(wait=WAITS, checks=st.integers(1, 2))
+    def timer(self, wait: int, checks: int) -> None:
+        self.script(wait, (), None, checks)
+
+    @rule(session=SESSIONS)
+    def heal(self, session: str) -> None:
+        self.step("heal", session=session)
+
+    @rule(session=SESSIONS)
+    def vanish(self, session: str) -> None:
+        self.step("vanish", session=session)
+
+    @rule()
+    def refresh(self) -> None:
+        self.step("refresh")
+
+    @rule(account=st.sampled_from(ACCOUNTS))
+    def log_in(self, account: str) -> None:
+        self.step("log_in", account=account)
+
+    @rule(minutes=st.sampled_from([1, 11, 11, 130, 300, -20, -1500]))
+    def later(self, minutes: int) -> None:
+        self.step("later", minutes=minutes)
+
+    @rule(which=st.sampled_from(["state", "backup", "both"]), how=st.sampled_from(["empty", "half", "zeros", "text"]))
+    def corrupt(self, which: str, how: str) -> None:
+        self.step("corrupt", which=which, how=how)
+
+    @rule()
+    def check(self) -> None:
+        self.step("check")
+
+    @rule()
+    def dry_run(self) -> None:
+        self.step("dry_run")
+
+    @rule(point=st.integers(1, 20))
+    def killed(self, point: int) -> None:
+        self.step("killed", point=point)
+
+    @rule(point=st.integers(1, 160))
+    def killed_in_a_swap(self, point: int) -> None:
+        self.step("killed", point=point)
+
+    @rule(point=st.integers(1, 160), error=DISK_ERRORS)
+    def disk(self, point: int, error: str) -> None:
+        self.step("disk", point=point, error=error)
+
+    @rule()
+    def hung(self) -> None:
+        self.step("hung")
+
+    @rule(size=st.integers(2, 4))
+    def crowd(self, size: int) -> None:
+        self.step("crowd", size=size)
+
+    @rule()
+    def client_lock(self) -> None:
+        self.step("client_lock")
+
+    def teardown(self) -> None:
+        try:
+            if self.world is not None and not Tally.violation:
+                self.step("check")  # whatever was broken: in the end nothing is owed
+        finally:
+            if self.world is not None:
+                Tally.outcomes += self.world.outcomes
+            self.held.close()
+
+
+def main() -> int:
+    """Run it, and say what was done and found; 1 when a law was broken."""
+    parser = argparse.ArgumentParser(
+        prog="python -m verification.faults", description="random faults against the real program"
+    )
+    parser.add_argument("--steps", type=int, default=400, help=f"at least so many (in worlds of about {LENGTH})")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--minutes", type=float, default=30, help="stop after so long, whatever was done")
+    options = parser.parse_args()
+    begun = time.monotonic()
+    Tally.until = begun + options.minutes * 60
+    number = options.seed
+    while Tally.steps < options.steps and time.monotonic() < Tally.until and not Tally.violation:
+        sys.stdout.write(f"seed {number}: {Tally.steps} steps so far\n")
+        sys.stdout.flush()
+        machine = seed(number)(type("Run", (Laboratory,), {}))
+        try:
+            run_state_machine_as_test(
+                machine,
+                settings=settings(
+                    max_examples=5,
+                    stateful_step_count=LENGTH,
+                    deadline=None,
+                    database=None,
+                    phases=[Phase.generate],  # a violation is not made smaller: each try takes a minute
+                    suppress_health_check=list(HealthCheck),
+                ),
+            )
+        except Exception:  # after a violation the steps that are left do nothing, which hypothesis takes for flakiness
+            if not Tally.violation:
+                raise
+        number += 1
+    spent = time.monotonic() - begun
+    sys.stdout.write(
+        f"{Tally.steps} steps in {Tally.worlds} worlds, {spent:.0f} s, seeds {options.seed} to {number - 1}\n"
+    )
+    sys.stdout.write(f"steps: {_listed(Tally.names)}\nchecks: {_listed(Tally.outcomes)}\n")
+    if not Tally.violation:
+        sys.stdout.write("no law was broken\n")
+        return 0
+    what, trail = Tally.violation
+    sys.stdout.write(f"BROKEN with seed {number - 1}: {what}\n")
+    for name, arguments in trail:
+        sys.stdout.write(f"    ({name!r}, {arguments!r}),\n")
+    return 1
+
+
+def _listed(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counter.most_common())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,403 @@
+"""The kill matrix: a real check killed at each call that changes the world, then ordinary checks, then a look around.
+
+    python -m verification.kill_matrix [--twice] [--error ENOSPC [--once]] [--stride N] [SCENARIO …]
+
+tries every point of every scenario and prints how many there were; the tests try a part of them. A scenario is a method
+and a restart mode, or `resumed` and a mode: there the account that was waited for is the active one itself.
+"""
+
+import argparse
+import json
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from tests.support.paths import ROOT
+from tests.support.polling import poll as wait
+from tests.support.sandbox import NEIGHBOURS, POOL, Fleet, credentials, hit_screen, identity
+from tests.support.tmux_server import MEMORY, private_server
+
+METHODS = ("claude", "files", "env", "command", "resumed")
+MODES = ("recreate", "respawn", "nudge", "none")
+SCENARIOS = [f"{method}-{mode}" for method, mode in product(METHODS, MODES) if (method, mode) != ("resumed", "none")]
+ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS")
+KILLED = -9
+Tree = dict[str, tuple[int, bytes]]
+poll = partial(wait, seconds=60)
+
+
+class Trial:
+    """One fleet, blocked, whose sessions note each start of theirs."""
+
+    def __init__(self, fleet: Fleet, scenario: str) -> None:
+        self.fleet = fleet
+        self.method, self.mode = scenario.split("-")
+        self.nudged = self.mode == "nudge" and self.method != "env"  # there only a restart changes the account
+        folder = fleet.home.parent
+        self.starts, self.switches, self.agent = folder / "starts", folder / "switches", folder / "agent"
+        self.starts.mkdir()
+        self.agent.mkdir()
+        fleet.config["tmux"]["timeout"] = "60s"  # many trials at a time: slowness is not what is tried here
+        fleet.config["swap"]["method"] = "claude" if self.method == "resumed" else self.method
+        fleet.config["pool"]["autonomous"]["after_swap"] = self.mode
+        self.client = fleet.claude  # where the stand-in reads its login
+        getattr(self, f"_{self.method}")()
+        fleet.save_config()
+        self.bystander = fleet.claude / "settings.json"
+        fleet.write(self.bystander, {"theme": "dark"})
+        self.untouched = self.inode()
+        for name in (*POOL, *NEIGHBOURS):
+            if self.nudged and name in POOL:
+                self._stand_in(name)
+            else:
+                screen = fleet.server.screen_command(
+                    hit_screen(minutes=-5) if self.method == "resumed" else hit_screen()
+                )
+                log = self.starts / name
+                fleet.server.start(name, f"echo ${{FAKE_ACCOUNT:-x}} >> {log}; {screen}")
+        for name in (*POOL, *NEIGHBOURS):
+            poll(partial(self._shows, name, "limit"))
+        if self.nudged:  # the limit is gone, or the account is another one, when it is told to go on
+            (fleet.home.parent / "quota.json").write_text(self._quota(after=True))
+        self.pids = self._pids()
+        self.before = self.tree()
+
+    def inode(self) -> tuple[int, int]:
+        info = self.bystander.stat()
+        return info.st_ino, info.st_mtime_ns
+
+    def _shows(self, name: str, word: str) -> bool:
+        return word in self.fleet.server.tmux("capture-pane", "-p", "-t", f"={name}:")
+
+    # -- the methods ---------------------------------------------------------------------------------------------------
+
+    def _login(self, account: str, generation: int) -> dict[str, Any]:
+        """A login in which the stand-in finds its account."""
+        login = credentials(account, generation)
+        login["claudeAiOauth"]["accessToken"] = f"fake-{account}-{generation}"
+        return login
+
+    def _claude(self) -> None:
+        machine = {"mcpOAuth": {"server": {"accessToken": "FAKE-mcp"}}}
+        self.fleet.write(self.fleet.stored("backup") / ".credentials.json", self._login("backup", 1))
+        self.fleet.write(self.fleet.claude / ".credentials.json", {**self._login("main", 2), **machine})
+
+    def _resumed(self) -> None:
+        """Both were exhausted; the active one frees first, and has just done so."""
+        self._claude()
+        past, late = (f"{datetime.now(UTC) + timedelta(minutes=m):%Y-%m-%dT%H:%M:%SZ}" for m in (-4, 3000))
+        self.fleet.set_state(
+            active_account="main",
+            accounts={"main": {"exhausted_until": past}, "backup": {"exhausted_until": late}},
+            waiting={"since": past, "account": "main", "until": past},
+        )
+
+    def _files(self) -> None:
+        self.client = self.agent
+        self.fleet.config["swap"]["files"] = [str(self.agent / ".credentials.json"), str(self.agent / "profile.json")]
+        for folder, account, generation in (
+            (self.agent, "main", 2),
+            (self.fleet.stored("main"), "main", 1),
+            (self.fleet.stored("backup"), "backup", 1),
+        ):
+            self.fleet.write(folder / ".credentials.json", self._login(account, generation))
+            self.fleet.write(folder / "profile.json", {"login": f"FAKE-{account}-{generation}"})
+        self.fleet.set_state(active_account="main")
+
+    def _env(self) -> None:
+        for account in self.fleet.config["accounts"]:
+            account["env"] = {"FAKE_ACCOUNT": account["name"]}
+        self.fleet.set_state(active_account="main")
+
+    def _command(self) -> None:
+        self.client = self.agent
+        live, saved = self.agent / ".credentials.json", self.fleet.home / "saved"
+        for account in ("main", "backup"):
+            self.fleet.write(self.fleet.stored(account) / ".credentials.json", self._login(account, 1))
+        self.fleet.write(live, self._login("main", 2))
+        script = self.switches.with_name("switch")  # what a careful operator would write: safe to repeat
+        script.write_text(
+            f"#!/bin/sh -e\numask 077\ntrap 'rm -f {saved}.new {live}.new' EXIT\n"
+            f'echo "$1 $2" >> {self.switches}\n'
+            f"grep -q fake-$2- {live} && exit 0\n"
+            f'cp {live} {saved}.new; mv {saved}.new {self.fleet.stored("main").parent}/"$1"/.credentials.json\n'
+            f'cp {self.fleet.stored("main").parent}/"$2"/.credentials.json {live}.new; mv {live}.new {live}\n'
+        )
+        script.chmod(0o700)
+        self.fleet.config["swap"]["command"] = [str(script), "{from}", "{to}"]
+        self.fleet.set_state(active_account="main")
+
+    def _quota(self, *, after: bool) -> str:
+        """What the stand-in is told of the limits."""
+        if self.method == "resumed":
+            return "{}" if after else '{"main": "unknown"}'
+        return json.dumps({"main": (datetime.now(UTC) + timedelta(hours=2)).isoformat()})
+
+    def _stand_in(self, name: str) -> None:
+        quota = self.fleet.home.parent / "quota.json"
+        quota.write_text(self._quota(after=False))
+        self.fleet.server.start(
+            name,
+            f"PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={ROOT} exec {sys.executable} -m failover_oneshot.fake_agent"
+            f" --claude-dir {self.client} --quota {quota} --log {self.starts / name} 'do the work'",
+        )
+
+    # -- one check, disturbed ------------------------------------------------------------------------------------------
+
+    def checked(self, what: Sequence[str], under: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        """A check by `killpoint.py`, told what to disturb; `under` a program such as strace."""
+        argv = [
+            *under,
+            sys.executable,
+            str(ROOT / "verification" / "killpoint.py"),
+            *what,
+            *self.fleet.argv("--json")[3:],
+        ]
+        return subprocess.run(
+            argv,
+            env=self.fleet.environ(PYTHONDONTWRITEBYTECODE="1"),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def killed(self, point: int, points: str = os.devnull) -> bool:
+        """Whether the check was killed at that point; else it came to its end before."""
+        done = self.checked([str(point), points])
+        assert done.returncode in {0, KILLED}, done.stderr
+        return done.returncode == KILLED
+
+    def fail(self, point: int, error: str) -> None:
+        """A check whose disk fails at that point."""
+        self.judge(self.checked([f"{point}:{error}", os.devnull]))
+
+    def judge(self, done: subprocess.CompletedProcess[str]) -> None:
+        """A check that could not write: one of the promised exit codes, no traceback, no secret, nothing half done."""
+        assert done.returncode in {0, 1, 74}, (done.returncode, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert "FAKE-" not in done.stdout + done.stderr
+        state = self.fleet.state() if self.fleet.state_file.exists() else {}
+        if state.get("last_failure"):  # given up: the next attempt comes after the cooldown
+            assert self._live(self.tree()) == self._live(self.before), "everything is as it was"
+            assert self._pids() == self.pids
+            self.fleet.set_state(last_failure=None, history=[])
+
+    def recover(self) -> None:
+        """Ordinary checks until nothing is owed: at most two, whatever happened."""
+        outcomes = []
+        for _ in range(2):
+            done = self.fleet.run("--json")
+            assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
+            outcomes.append(json.loads(done.stdout)["outcome"])
+        if self.method == "resumed":
+            assert outcomes in (["resumed", "ok"], ["ok", "ok"]), outcomes
+        else:
+            assert outcomes in (["swapped", "cooldown"], ["cooldown", "cooldown"]), outcomes
+
+    # -- what must be so afterwards ------------------------------------------------------------------------------------
+
+    def tree(self) -> Tree:
+        """Every file of the home and of the agent to the byte, without the stand-in's records and our temporaries."""
+        found = {}
+        for root in (self.fleet.home, self.agent):
+            for path in sorted(root.rglob("*")):
+                records = {"projects", "sessions", "__pycache__"} & set(path.parts)
+                if path.is_file() and not records and not path.name.startswith(".failover-tmp-"):
+                    name = str(path.relative_to(self.fleet.home.parent))
+                    found[name] = stat.S_IMODE(path.stat().st_mode), path.read_bytes()
+        return found
+
+    @staticmethod
+    def _live(tree: Tree) -> Tree:
+        return {name: content for name, content in tree.items() if ".claude-accounts" not in name}
+
+    def verify(self, expected: Tree | None = None) -> None:
+        """Everything that section 8 promises; `expected` is what an undisturbed check leaves, to the byte."""
+        fleet, state = self.fleet, self.fleet.state()
+        assert state["swap_in_progress"] is None
+        assert state["active_account"] == ("main" if self.method == "resumed" else "backup")
+        outcome = "resumed" if self.method == "resumed" else "swapped"
+        told = [e["outcome"] for e in state["history"] if e["outcome"] != "waiting"]
+        assert told == [outcome], "exactly one swap"
+        assert state["counters"][outcome] == 1, "and it is counted once"
+        for name in POOL:
+            hit = state["sessions"][name]["hit"]
+            assert hit is None or hit["acted_on"], "a nudged session has moved on"
+        getattr(self, f"_verify_{self.method}")()
+        if expected is not None:
+            tree = self.tree()
+            assert tree.keys() == expected.keys()
+            assert [name for name in tree if tree[name] != expected[name]] == []
+        self._verify_sessions()
+        assert self.inode() == self.untouched
+        locks = [p for p in fleet.home.rglob("*.lock") if p.is_dir()]
+        assert locks == [], "the client's locks are released"
+        assert not (fleet.state_file.parent / "unclaimed").exists(), "no login was taken for a stranger's"
+        for path in fleet.home.parent.rglob("*"):
+            secret = path.is_file() and not path.is_symlink() and b"FAKE-" in path.read_bytes()
+            if secret:
+                assert stat.S_IMODE(path.stat().st_mode) == 0o600, f"{path} is not private"
+        assert "FAKE-" not in fleet.state_file.read_text()
+
+    def _verify_claude(self) -> None:
+        fleet = self.fleet
+        live, kept, stored = (
+            json.loads((folder / ".credentials.json").read_bytes())
+            for folder in (fleet.claude, fleet.stored("main"), fleet.stored("backup"))
+        )
+        assert kept == self._login("main", 2), "the newest login of the account left behind"
+        assert stored == self._login("backup", 1)
+        assert live == {**stored, "mcpOAuth": {"server": {"accessToken": "FAKE-mcp"}}}
+        settings = json.loads((fleet.home / ".claude.json").read_bytes())
+        assert settings == {"numStartups": 7, "oauthAccount": identity("backup"), "projects": {}}
+
+    def _verify_resumed(self) -> None:
+        assert self.tree() == self.before, "no file was touched"
+
+    def _verify_files(self) -> None:
+        for folder, account, generation in (
+            (self.agent, "backup", 1),
+            (self.fleet.stored("main"), "main", 2),
+            (self.fleet.stored("backup"), "backup", 1),
+        ):
+            assert json.loads((folder / ".credentials.json").read_bytes()) == self._login(account, generation)
+            assert json.loads((folder / "profile.json").read_bytes()) == {"login": f"FAKE-{account}-{generation}"}
+
+    def _verify_env(self) -> None:
+        for name in POOL:
+            ran_on = (self.starts / name).read_text().split()[-1]
+            told = self.fleet.state()["sessions"][name]["account"]
+            assert (ran_on, told) == (("backup", "backup") if self.mode in {"recreate", "respawn"} else ("x", "main"))
+
+    def _verify_command(self) -> None:
+        assert set(self.switches.read_text().splitlines()) == {"main backup"}
+        for folder, account, generation in (
+            (self.agent, "backup", 1),
+            (self.fleet.stored("main"), "main", 2),
+            (self.fleet.stored("backup"), "backup", 1),
+        ):
+            assert json.loads((folder / ".credentials.json").read_bytes()) == self._login(account, generation)
+
+    def _verify_sessions(self) -> None:
+        now = self._pids()
+        assert set(now) == {*POOL, *NEIGHBOURS}
+        assert {n: now[n] for n in NEIGHBOURS} == {n: self.pids[n] for n in NEIGHBOURS}, "a neighbour was touched"
+        restarted = self.mode in {"recreate", "respawn"}
+        for name in POOL:
+            assert (now[name] != self.pids[name]) is restarted
+            if self.nudged:
+                sent = poll(partial(self._sent, name, 2))
+                assert [entry["prompt"] for entry in sent] == ["do the work", "continue"], f"{name} nudged once"
+                assert sent[-1]["result"] == "reply"
+                assert sent[-1]["account"] == ("main" if self.method == "resumed" else "backup")
+            else:
+                starts = poll(partial(self._starts, name, 2 if restarted else 1))
+                assert len(starts) == (2 if restarted else 1), f"{name} restarted once"
+
+    def _pids(self) -> dict[str, str]:
+        return {line.split()[0]: line.split()[-1] for line in self.fleet.panes().splitlines()}
+
+    def _sent(self, name: str, least: int) -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in (self.starts / name).read_text().splitlines()]
+        return found if len(found) >= least else []
+
+    def _starts(self, name: str, least: int) -> list[str]:
+        found = (self.starts / name).read_text().split()
+        return found if len(found) >= least else []
+
+
+@contextmanager
+def trial(scenario: str) -> Iterator[Trial]:
+    with private_server() as server, tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        yield Trial(Fleet(server, Path(folder)), scenario)
+
+
+@cache
+def undisturbed(scenario: str) -> tuple[list[str], Tree]:
+    """The points of one undisturbed check, which is verified as well, and the files that it leaves."""
+    with trial(scenario) as one, tempfile.NamedTemporaryFile() as file:
+        assert not one.killed(0, file.name)
+        one.recover()
+        one.verify()
+        return Path(file.name).read_text(encoding="utf-8").splitlines(), one.tree()
+
+
+def points_of(scenario: str) -> list[str]:
+    """The points of one undisturbed check, by name."""
+    return undisturbed(scenario)[0]
+
+
+def try_point(scenario: str, *points: int) -> None:
+    """Kill at that point, kill the run that follows at the next one given, recover, verify."""
+    _, expected = undisturbed(scenario)
+    with trial(scenario) as one:
+        for point in points:
+            one.killed(point)
+        one.recover()
+        one.verify(expected)
+
+
+def try_error(scenario: str, point: int, error: str) -> None:
+    """Let the disk fail at that point (`ENOSPC`: from there on, `ENOSPC:once`), then mend it, recover, verify."""
+    _, expected = undisturbed(scenario)
+    with trial(scenario) as one:
+        one.fail(point, error)
+        one.recover()
+        one.verify(expected)
+
+
+def second(point: int) -> int:
+    """Where the run after one that was killed at that point is killed: spread over a whole run."""
+    return 1 + point * 53 % 149
+
+
+def attempt(options: argparse.Namespace, scenario: str, point: int) -> str | None:
+    """Try one point as the command line says; what was wrong, None when nothing was."""
+    try:
+        if options.error:
+            try_error(scenario, point, options.error + (":once" if options.once else ""))
+        else:
+            try_point(scenario, point, *([second(point)] if options.twice else []))
+    except AssertionError as error:
+        return f"{scenario} at {point} ({points_of(scenario)[point - 1][:60]}): {str(error)[:600]}"
+    return None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {' '.join(SCENARIOS)}")
+    parser.add_argument("--stride", type=int, default=1, help="try each N-th point only")
+    parser.add_argument("--first", type=int, default=1, help="begin at this point")
+    parser.add_argument("--twice", action="store_true", help="kill the run that follows too, at another point")
+    parser.add_argument("--error", choices=ERRORS, help="no kill: the disk fails from that point on")
+    parser.add_argument("--once", action="store_true", help="with --error: at that point only")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="so many at a time")
+    options = parser.parse_args()
+    total = tried = bad = 0
+    print("| scenario | points | tried | failed |\n| --- | --- | --- | --- |", flush=True)
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for scenario in options.scenarios or SCENARIOS:
+            points = points_of(scenario)
+            numbers = range(options.first, len(points) + 1, options.stride)
+            wrong = [text for text in pool.map(partial(attempt, options, scenario), numbers) if text]
+            tried, bad = tried + len(numbers), bad + len(wrong)
+            total += len(points)
+            row = f"| `{scenario}` | {len(points)} | {len(numbers)} | {len(wrong)} |"
+            print("\n".join([row, *wrong]), flush=True)
+    print(f"| all | {total} | {tried} | {bad} |")
+    return bool(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,376 @@
+"""The laboratory's world: a real tmux server, real files, the real program, and a small model of the laws.
+
+Each public method of `World` is one step: it does something to the world, and `World.step` then checks the laws. The
+model is weaker than the program on purpose: it does not predict a decision, it knows what no decision may do.
+
+    L1  no session outside the range and the dedicated ones is touched
+    L2  each account's newest login exists on disk, and is the live one or in its store
+    L3  no swap on hits that were answered, within a cooldown, or onto an account known to be exhausted
+    L4  no secret in what is printed or in the state
+    L5  a check that says that it could not do its work has changed nothing
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Container
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bench.scene import FINE, HEALTHY
+from tests.support.paths import ROOT
+from tests.support.polling import poll
+from tests.support.sandbox import HIT, Fleet, credentials
+from tests.support.tmux_server import Server
+
+POOL = tuple(f"ccl-auto-{index}" for index in range(11, 15))
+DEDICATED = "ops"
+NEIGHBOURS = ("ccl-0", "ccl-auto-1", "ccl-auto-110", "opsy")
+WATCHED = (*POOL, DEDICATED)
+ACCOUNTS = ("main", "backup", "third")
+COOLDOWN = timedelta(minutes=10)
+CODES = {0, 1, 65, 69, 74, 75}
+KILLED = -9
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
+
+
+Done = subprocess.CompletedProcess[str]
+
+
+class ViolationError(AssertionError):
+    """A law was broken."""
+
+
+def law(name: str, held: object, what: str) -> None:
+    """Raise ViolationError unless it held."""
+    if not held:
+        raise ViolationError(f"{name}: {what}")
+
+
+class World:
+    """One fleet and its model."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server = server
+        self.fleet = Fleet(server, folder)
+        self.fleet.store("third")
+        self.fleet.config["accounts"] = [{"name": n, "store": str(self.fleet.stored(n))} for n in ACCOUNTS]
+        self.fleet.config["swap"]["timeout"] = "2s"
+        self.fleet.config["swap"]["max_per_hour"] = 1000
+        self.fleet.config["pool"]["autonomous"].update(max=len(POOL))
+        self.fleet.config["tmux"]["timeout"] = "30s"
+        self.fleet.config["state"] = {"lock_timeout": "60s"}
+        self.fleet.save_config()
+        self.screens = folder / "screens"
+        self.screens.mkdir()
+        self.hits: dict[str, int] = {}  # session to the number of the hit that it shows
+        self.answered: set[int] = set()  # hits that a swap has answered
+        self.pending: set[int] = set()  # those that the swap answers which is owed
+        self.newest: dict[str, int] = {"main": 2, "backup": 1, "third": 1}  # generation of each login that must exist
+        self.generation = 2
+        self.count = 0
+        self.outcomes: Counter[str] = Counter()
+        self.trail: list[tuple[str, dict[str, Any]]] = []
+        for name in (*WATCHED, *NEIGHBOURS):
+            self._draw(name, None)
+            self._start(name)
+        self.untouched = {name: self._pids()[name] for name in NEIGHBOURS}
+
+    # -- steps: the world ----------------------------------------------------------------------------------------------
+
+    def step(self, name: str, **arguments: Any) -> None:
+        """Do one step by its name, note it, and check what must hold at every instant."""
+        self.trail.append((name, arguments))
+        method: Callable[..., None] = getattr(self, name)
+        method(**arguments)
+        self._everywhere()
+
+    def hit(self, session: str, minutes: int | None) -> None:
+        """A new hit in a session; without `minutes` it names no reset."""
+        self.count += 1
+        self.hits[session] = self.count
+        self._draw(session, minutes)
+        self._show(session)
+
+    def heal(self, session: str) -> None:
+        """The session goes on."""
+        self.hits.pop(session, None)
+        self._draw(session, None)
+        self._show(session)
+
+    def vanish(self, session: str) -> None:
+        """The operator ends a session; the next `hit` or `heal` brings it back."""
+        if session in self._pids():
+            self.server.tmux("kill-session", "-t", f"={session}")
+
+    def refresh(self) -> None:
+        """The client refreshes the live login: its old refresh token is void from now on."""
+        account = self._live()
+        self.generation += 1
+        self.newest[account] = self.generation
+        live = json.loads(self._live_file().read_bytes())
+        self.fleet.write(self._live_file(), {**live, **credentials(account, self.newest[account])})
+
+    def log_in(self, account: str) -> None:
+        """The operator logs in by hand: what was live is gone, and only the store's is left of it."""
+        if self.state().get("swap_in_progress"):
+            return
+        before = self._live()
+        kept = json.loads((self.fleet.stored(before) / ".credentials.json").read_bytes())
+        self.newest[before] = int(kept["claudeAiOauth"]["refreshToken"].rsplit("-", 1)[1])
+        self.generation += 1
+        self.newest[account] = self.generation
+        self.fleet.log_in(account, self.newest[account])
+
+    def mode(self, after_swap: str) -> None:
+        """How the sessions of the pool are restarted from now on."""
+        self.fleet.config["pool"]["autonomous"]["after_swap"] = after_swap
+        self.fleet.save_config()
+
+    def soon(self) -> None:
+        """Half a minute passes."""
+        self._pass(timedelta(seconds=30))
+
+    def later(self, minutes: int) -> None:
+        """Time passes, or with a negative number the clock is put back."""
+        self._pass(timedelta(minutes=minutes))
+
+    def _pass(self, time: timedelta) -> None:
+        """What is remembered moves: the program has only the machine's clock, which is not ours to set."""
+        for path in self.fleet.state_file.parent.glob("state.json*"):
+            if path.suffix != ".lock" and path.is_file():
+                text = path.read_bytes().decode(errors="surrogateescape")
+                moved = STAMP.sub(lambda found: _moved(found[0], -time), text)
+                path.write_bytes(moved.encode(errors="surrogateescape"))
+
+    def corrupt(self, which: str, how: str) -> None:
+        """Damage the state or its backup, or both."""
+        names = {"state": ["state.json"], "backup": ["state.json.bak"], "both": ["state.json", "state.json.bak"]}[which]
+        for path in (self.fleet.state_file.with_name(name) for name in names):
+            if not path.exists():
+                continue
+            data = path.read_bytes()
+            damaged = {"empty": b"", "half": data[: len(data) // 2], "zeros": b"\0" * len(data), "text": b"not JSON"}
+            path.write_bytes(damaged[how])
+
+    # -- steps: the program --------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """An undisturbed check: whatever happened before, it comes to an end, and nothing stays owed."""
+        done = self._judged(self._run)
+        law("end", done.returncode in {0, 65}, f"exit {done.returncode}: {done.stderr}")
+        law("end", not self.state().get("swap_in_progress"), "a swap is still owed after an undisturbed check")
+
+    def dry_run(self) -> None:
+        """It says what it would do and changes no byte."""
+        before = self.fleet.fingerprint()
+        self._judged(lambda: self._run("--dry-run"))
+        law("dry", before == self.fleet.fingerprint(), "a dry run changed something")
+
+    def killed(self, point: int) -> None:
+        """Killed before its n-th call that changes the world."""
+        self._judged(lambda: self._at_point(str(point)))
+
+    def disk(self, point: int, error: str) -> None:
+        """From its n-th call on, every one that needs the disk fails."""
+        self._judged(lambda: self._at_point(f"{point}:{error}"))
+
+    def hung(self) -> None:
+        """The tmux server stands still, and then goes on."""
+        config = self.fleet.config["tmux"]
+        pid = self.server.server_pid()
+
+        def run() -> Done:
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                return self._run()
+            finally:
+                os.kill(pid, signal.SIGCONT)
+
+        config["timeout"] = "300ms"
+        self.fleet.save_config()
+        try:
+            self._judged(run)
+        finally:
+            config["timeout"] = "30s"
+            self.fleet.save_config()
+
+    def crowd(self, size: int) -> None:
+        """Several at once."""
+
+        def run() -> Done:
+            argv, environ = self.fleet.argv("--json"), self.fleet.environ()
+            started = [
+                subprocess.Popen(argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                for _ in range(size)
+            ]
+            ended = [(process, *process.communicate(timeout=300)) for process in started]
+            worst = max(process.returncode for process, _, _ in ended)
+            said = "".join(out for _, out, _ in ended), "".join(err for _, _, err in ended)
+            return subprocess.CompletedProcess(argv, worst, *said)
+
+        self._judged(run)
+
+    def client_lock(self) -> None:
+        """The client holds its own lock, a fresh one: a swap has to wait, and then to let be."""
+        lock = self.fleet.claude / ".oauth_refresh.lock"
+
+        def run() -> Done:
+            lock.mkdir()
+            try:
+                return self._run()
+            finally:
+                lock.rmdir()
+
+        if not lock.exists():
+            self._judged(run)
+
+    # -- the laws ------------------------------------------------------------------------------------------------------
+
+    def _judged(self, run: Callable[[], Done]) -> Done:
+        """Run the program in one way or another, and hold what it did against the laws."""
+        state, pids, live = self.state(), self._pids(), self._live_file().read_bytes()
+        done = run()
+        after = self.state()
+        self.outcomes[_outcome(done)] += 1
+        law("exit", done.returncode in CODES | {KILLED}, f"exit {done.returncode}: {done.stderr}")
+        law("L4", "FAKE-" not in done.stdout + done.stderr, "a secret was printed")
+        law("line", "Traceback" not in done.stderr, done.stderr)
+        if done.returncode == 65:  # the memory is lost, and the operator told: what was answered is not known any more
+            self.answered.clear()
+        owed, owes = state.get("swap_in_progress"), after.get("swap_in_progress")
+        swaps, failures, resumes = (
+            _events(after, kind) - _events(state, kind) for kind in ("swapped", "failed", "resumed")
+        )
+        if done.returncode in {65, 69, 74, 75} and not (owed or owes or swaps > 0 or resumes > 0):
+            same = (pids, live) == (self._pids(), self._live_file().read_bytes())
+            law("L5", same, f"something was changed, although the exit is {done.returncode}")
+        law("L3", swaps <= 1, f"{swaps} swaps in one run")
+        if not owed and (swaps > 0 or owes):
+            self._justified(state, after, pids)
+            self.pending = set(self.hits.values())
+        if swaps > 0:
+            self.answered |= self.pending
+        if failures > 0 or swaps > 0:
+            self.pending = set()
+        return done
+
+    def _justified(self, state: dict[str, Any], after: dict[str, Any], pids: Container[str]) -> None:
+        """Law L3: whether a swap, or a restart on the account that is free again, may begin from `state`."""
+        journal = after.get("swap_in_progress") or {"kind": "swap", "to": after["last_swap"]["to"]}
+        fresh = {name for name, hit in self.hits.items() if hit not in self.answered and name in pids}
+        if journal["kind"] == "resume":
+            law("L3", fresh, "a restart of sessions whose hits are all answered")
+            return
+        enough = DEDICATED in fresh or len(fresh & set(POOL)) >= 2
+        law("L3", enough, f"a swap on nothing but {sorted(fresh)}")
+        now = datetime.now(UTC)
+        if last := state.get("last_swap"):
+            age = now - datetime.fromisoformat(last["at"])
+            law("L3", age >= COOLDOWN - timedelta(seconds=2), f"a swap {age} after the last one")
+        until = state.get("accounts", {}).get(journal["to"], {}).get("exhausted_until")
+        law(
+            "L3",
+            not until or datetime.fromisoformat(until) <= now,
+            f"a swap onto {journal['to']}, exhausted to {until}",
+        )
+
+    def _everywhere(self) -> None:
+        """What must hold at every instant."""
+        pids = self._pids()
+        law("L1", set(pids) <= {*WATCHED, *NEIGHBOURS}, f"sessions that nobody asked for: {set(pids)}")
+        law("L1", {n: pids.get(n) for n in NEIGHBOURS} == self.untouched, "a neighbour was touched")
+        texts = {path: path.read_bytes() for path in self.fleet.home.parent.rglob("*") if path.is_file()}
+        for account, generation in self.newest.items():
+            token = f'FAKE-refresh-{account}-{generation}"'.encode()
+            places = [path for path, text in texts.items() if token in text]
+            law("L2", places, f"the newest login of {account} ({generation}) is nowhere")
+            right = {self._live_file(), self.fleet.stored(account) / ".credentials.json"}
+            law("L2", right & set(places), f"the newest login of {account} is only in {places}")
+        for path, text in texts.items():
+            if path.name.startswith("state.json"):
+                law("L4", b"FAKE-" not in text, f"a secret is in {path.name}")
+            elif b"FAKE-" in text and path.parent != self.screens:
+                law("L4", not path.stat().st_mode & 0o077, f"{path} can be read by others")
+
+    # -- how it is done ------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """The state file as it is, or its backup, or nothing."""
+        for path in (self.fleet.state_file, self.fleet.state_file.with_name("state.json.bak")):
+            try:
+                found = json.loads(path.read_bytes())
+            except (OSError, ValueError):
+                continue
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def _run(self, *flags: str) -> Done:
+        return self.fleet.run("--json", *flags)
+
+    def _at_point(self, point: str) -> Done:
+        argv = [
+            sys.executable,
+            str(ROOT / "verification/killpoint.py"),
+            point,
+            os.devnull,
+            *self.fleet.argv("--json")[3:],
+        ]
+        return subprocess.run(argv, env=self.fleet.environ(), capture_output=True, text=True, timeout=120, check=False)
+
+    def _live_file(self) -> Path:
+        return self.fleet.claude / ".credentials.json"
+
+    def _live(self) -> str:
+        token = json.loads(self._live_file().read_bytes())["claudeAiOauth"]["refreshToken"]
+        return str(token.split("-")[2])
+
+    def _pids(self) -> dict[str, str]:
+        return {line.split()[0]: line.split()[-1] for line in self.fleet.panes().splitlines()}
+
+    def _draw(self, session: str, minutes: int | None) -> None:
+        """What the session shows from its next start on."""
+        number = self.hits.get(session)
+        if number is None:
+            text = HEALTHY.format(answer=FINE)
+        elif minutes is None:
+            text = f"$ agent {number}\nerror: usage limit reached"
+        else:
+            then = f"{datetime.now(UTC) + timedelta(minutes=minutes):%-I:%M%p}".lower()
+            text = HIT.replace("12:20pm (UTC)", f"{then} (UTC)").replace("12:20pm", then)
+            text = re.sub(r"(?m)^❯ (\S.*)$", rf"❯ task {number}", text, count=1)
+        (self.screens / session).write_text(text.removesuffix("\n"), encoding="utf-8")
+
+    def _start(self, session: str) -> None:
+        self.server.start(session, f"cat '{self.screens / session}'; exec sleep 600")
+
+    def _show(self, session: str) -> None:
+        """Bring the screen up to what is drawn, in a new process of the pane; the session too if it is gone."""
+        if session in self._pids():
+            self.server.tmux("respawn-pane", "-k", "-t", f"={session}:")
+        else:
+            self._start(session)
+        last = (self.screens / session).read_text(encoding="utf-8").rsplit(maxsplit=1)[-1]
+        poll(lambda: last in self.server.tmux("capture-pane", "-p", "-J", "-t", f"={session}:"))
+
+
+def _moved(stamp: str, by: timedelta) -> str:
+    moved = datetime.fromisoformat(stamp) + by
+    return f"{moved:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _events(state: dict[str, Any], outcome: str) -> int:
+    return sum(entry.get("outcome") == outcome for entry in state.get("history", []))
+
+
+def _outcome(done: Done) -> str:
+    if done.returncode == KILLED:
+        return "killed"
+    found = re.search(r'"outcome": ?"(\w+)"', done.stdout)
+    return found[1] if found and not done.returncode else f"exit {done.returncode}"
