@@ -188,8 +188,8 @@ def _orphaned(record: Record, seen: Sighting, now: datetime) -> Verdict:
 
 def _unfinished_hand_out(record: Record, seen: Sighting) -> Verdict:
     """A run was killed, or gave up waiting, in the middle of a hand-out."""
-    if seen.word in {Word.OPEN, Word.DOUBT, Word.LIMIT, Word.ERROR}:
-        return Verdict(Action.SENT)
+    if seen.word in {Word.OPEN, Word.DOUBT, Word.ENDED, Word.LIMIT, Word.ERROR}:
+        return Verdict(Action.SENT)  # it was taken; the agent may be busy with something else by now
     if seen.drafted:
         return Verdict(Action.ENTER)
     if record.step is Step.PASTING:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from failover_oneshot.detection.screen import parse
@@ -119,6 +119,7 @@ SIGHTINGS = st.builds(
 
 
 @given(SIGHTINGS, st.sampled_from(Step))
+@example(Sighting(alive=True, stand=Stand.BUSY, word=Word.ENDED), Step.PASTING)
 def test_never_a_second_agent_while_the_first_may_do_it(sighting: Sighting, step: Step) -> None:
     verdict = judge(record(step), sighting, NOW, HOUR)
     if verdict.action is Action.REQUEUE:
