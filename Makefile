@@ -6,13 +6,16 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check install
 ARGS :=
+# Half of what a test does is waiting for a program: two for each processor.
+PARALLEL := --numprocesses $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) --dist worksteal
 
-.PHONY: help demo test lint bench bench-startup bench-dispatch soak detection-report lab fuzz kill-matrix clean tmux
+.PHONY: help demo test check lint bench bench-startup bench-dispatch soak detection-report lab fuzz kill-matrix clean tmux
 
 help:
 	@echo 'make demo    a pool of stand-in agents hits its limit on a private tmux server, and one check swaps the account'
 	@echo 'make test    the test suite (ARGS="-k name" is handed to pytest)'
-	@echo 'make lint    ruff and mypy'
+	@echo 'make check   lint, types, imports and the unit tests: in a minute'
+	@echo 'make lint    ruff, mypy and the import contracts'
 	@echo 'make bench   what a check costs, from one pane to a thousand, against its kin; into docs/performance.md'
 	@echo 'make bench-startup   only its start-up time, tmux processes and memory, against their budget'
 	@echo 'make bench-dispatch   what lifecycle and dispatch add to it, against their budget'
@@ -27,12 +30,16 @@ demo: tmux $(VENV)/installed
 	@$(VENV)/bin/failoverctl demo
 
 test: tmux $(VENV)/installed-dev
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
+
+check: lint
+	@$(VENV)/bin/python -m pytest $(PARALLEL) tests/unit $(ARGS)
 
 lint: $(VENV)/installed-dev
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy --strict
+	@$(VENV)/bin/lint-imports --no-logo
 
 bench: bench-startup
 	@$(VENV)/bin/python -m bench.sizes $(ARGS)
@@ -59,7 +66,7 @@ kill-matrix: tmux $(VENV)/installed-dev
 	@$(VENV)/bin/python -m verification.kill_matrix $(ARGS)
 
 clean:
-	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
 
 tmux:
 	@command -v tmux >/dev/null || { echo 'tmux is not installed: apt install tmux' >&2; exit 1; }

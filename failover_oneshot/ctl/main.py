@@ -12,7 +12,7 @@ from importlib import import_module
 from textwrap import fill
 from typing import Protocol, cast
 
-from failover_oneshot import __version__
+from failover_oneshot import __version__, cli
 from failover_oneshot.cli import EXIT_TEMPFAIL, guarded
 from failover_oneshot.lib.logs import setup_logging
 
@@ -72,8 +72,13 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
             command.configure(made)
             if made.epilog and "\n" not in made.epilog:  # one with line breaks is laid out by hand
                 made.epilog = fill(made.epilog, 78)
-            made.set_defaults(run=command.run)
+            made.set_defaults(run=command.run, command_line=command_line)
     return top
+
+
+def command_line(program: str) -> argparse.ArgumentParser:
+    """The whole command line of a program, every command of it."""
+    return cli.parser() if program == "failover-check" else parser(list(COMMANDS))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

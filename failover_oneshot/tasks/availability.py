@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from failover_oneshot.agents.base import PromptState
 from failover_oneshot.agents.claude import prompts
 from failover_oneshot.agents.claude.processes import Client
 from failover_oneshot.config.model import Config
@@ -16,7 +17,7 @@ from failover_oneshot.pool.typist import View
 from failover_oneshot.state.model import SessionMemory, State
 from failover_oneshot.tasks import task
 from failover_oneshot.tasks import text as tasktext
-from failover_oneshot.tasks.task import Place, Record, Sighting, Slot, Stand, Step, Word
+from failover_oneshot.tasks.task import Place, Record, Sighting, Slot, Stand, Step
 
 _PROC: Final = Path("/proc")
 
@@ -72,7 +73,7 @@ class Stands:
         alive = pane is not None and slot is not None and slot.stand is not Stand.DEAD
         if place and place.client_pid and (self._gone(place.client_pid) or (client and client.pid != place.client_pid)):
             alive = False
-        word, screen = Word.NONE, None
+        word, screen = PromptState.NONE, None
         if not (alive and slot and slot.stand is Stand.BUSY and record.step is Step.SENT):  # it works: nothing to ask
             if place and place.transcript:
                 word = prompts.word(place.transcript, place.offset, text)

@@ -15,6 +15,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from failover_oneshot.agents.base import PromptState
 from failover_oneshot.agents.claude import prompts
 from failover_oneshot.config.model import Pool
 from failover_oneshot.lib import atomicfile
@@ -23,7 +24,7 @@ from failover_oneshot.pool.typist import View
 from failover_oneshot.tasks import availability
 from failover_oneshot.tasks import text as tasktext
 from failover_oneshot.tasks.spool import RUNNING, Spool
-from failover_oneshot.tasks.task import Place, Record, Step, Word
+from failover_oneshot.tasks.task import Place, Record, Step
 from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.client import Control
 
@@ -147,8 +148,8 @@ class HandOut:
         if late or view.screen.busy or tasktext.fingerprint(view.screen) != delivery.record.before:
             return True
         place = delivery.place
-        told = prompts.word(place.transcript, place.offset, delivery.text) if place.transcript else Word.NONE
-        return told not in {Word.NONE, Word.ABSENT}
+        told = prompts.word(place.transcript, place.offset, delivery.text) if place.transcript else PromptState.NONE
+        return told not in {PromptState.NONE, PromptState.ABSENT}
 
     def _note(self, delivery: Delivery, record: Record) -> None:
         delivery.record = record

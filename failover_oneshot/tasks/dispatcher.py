@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from failover_oneshot.agents.base import PromptState
 from failover_oneshot.agents.claude import prompts
 from failover_oneshot.config.model import Config
 from failover_oneshot.model import Finding, PoolTally, Restart, TaskMove, TaskTally
@@ -17,7 +18,7 @@ from failover_oneshot.tasks import task as tasks
 from failover_oneshot.tasks.availability import Stands
 from failover_oneshot.tasks.delivery import Delivery, HandOut, Phase
 from failover_oneshot.tasks.spool import DONE, FAILED, QUEUE, RUNNING, Gone, Spool, SpoolError
-from failover_oneshot.tasks.task import Action, Place, Queued, Record, Slot, Stand, Step, Verdict, Word
+from failover_oneshot.tasks.task import Action, Place, Queued, Record, Slot, Stand, Step, Verdict
 from failover_oneshot.tasks.text import printable
 from failover_oneshot.tmux.client import Control, Tmux, TmuxError
 
@@ -104,7 +105,7 @@ class Dispatcher:
         seen = self.stands.sighting(record, self._text(name))
         limits = self.config.dispatch
         verdict = tasks.judge(record, seen, self.now, limits.timeout)
-        if verdict.action is Action.FAIL and seen.word is Word.ERROR:
+        if verdict.action is Action.FAIL and seen.word is PromptState.ERROR:
             self.holds[record.session] = "the agent's last turn ended with an error"
         return tasks.bounded(record, verdict, limits.attempts)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from failover_oneshot.agents.base import PromptState
 from failover_oneshot.lib import durations
 from failover_oneshot.model import Outcome, PoolTally
 
@@ -97,25 +98,13 @@ class Slot(Struct, frozen=True, kw_only=True):
     place: Place | None = None  # its agent; None when it has none
 
 
-class Word(StrEnum):
-    """What the agent's own records say of a prompt."""
-
-    NONE = "none"  # there are no records
-    ABSENT = "absent"  # the prompt is not in them
-    OPEN = "open"  # it was taken, and its turn has no end
-    DOUBT = "doubt"  # it was taken, and its turn may have ended
-    ENDED = "ended"
-    LIMIT = "limit"  # its turn ended at a limit
-    ERROR = "error"  # its turn ended with another error
-
-
 class Sighting(Struct, frozen=True, kw_only=True):
     """What is seen of a task that was handed out."""
 
     alive: bool  # the very agent that got it is there
     stand: Stand
     why: str = ""
-    word: Word = Word.NONE
+    word: PromptState = PromptState.NONE
     hit: bool = False  # the screen shows a limit, an old one too
     shown: bool = False  # the screen's last prompt is the task
     answered: bool = False  # and it is answered
@@ -146,7 +135,7 @@ class Verdict(Struct, frozen=True):
 
 def judge(record: Record, seen: Sighting, now: datetime, timeout: float) -> Verdict:
     """What becomes of a task that was handed out. It is never given to a second agent while the first may do it."""
-    if seen.word is Word.ENDED and not (seen.alive and seen.stand is Stand.BUSY):
+    if seen.word is PromptState.ENDED and not (seen.alive and seen.stand is Stand.BUSY):
         return Verdict(Action.FINISH)
     if not seen.alive:
         return _orphaned(record, seen, now)
@@ -155,9 +144,9 @@ def judge(record: Record, seen: Sighting, now: datetime, timeout: float) -> Verd
     began = record.handed_out_at or now
     if (now - began).total_seconds() > timeout:
         return Verdict(Action.FAIL, f"not done within {durations.format(timeout)}; {record.session} is left as it is")
-    if seen.stand is Stand.BUSY or seen.hit or seen.word is Word.LIMIT:
+    if seen.stand is Stand.BUSY or seen.hit or seen.word is PromptState.LIMIT:
         return Verdict(Action.KEEP)
-    if seen.word is Word.ERROR:
+    if seen.word is PromptState.ERROR:
         return Verdict(Action.FAIL, "the agent's turn ended with an error")
     if seen.stand is Stand.FREE and (seen.answered or (now - (record.sent_at or now)).total_seconds() >= SETTLED):
         return Verdict(Action.FINISH)
@@ -170,11 +159,11 @@ def _orphaned(record: Record, seen: Sighting, now: datetime) -> Verdict:
     if record.step is Step.PASTING:
         return Verdict(Action.REQUEUE, f"{gone}; the text had not been sent", not seen.swapped)
     place = record.place
-    if seen.word is Word.NONE or place is None:
+    if seen.word is PromptState.NONE or place is None:
         if seen.swapped:
             return Verdict(Action.REQUEUE, gone, tried=False)
         return Verdict(Action.FAIL, f"{gone}, and it left no records: whether the task was done is not known")
-    if seen.word is Word.DOUBT:
+    if seen.word is PromptState.DOUBT:
         return Verdict(Action.FAIL, f"{gone}, and its records do not say whether the task was done")
     if seen.successor and seen.successor == place.conversation:
         return Verdict(Action.REBIND, f"{record.session} goes on with its conversation")
@@ -188,7 +177,7 @@ def _orphaned(record: Record, seen: Sighting, now: datetime) -> Verdict:
 
 def _unfinished_hand_out(record: Record, seen: Sighting) -> Verdict:
     """A run was killed, or gave up waiting, in the middle of a hand-out."""
-    if seen.word in {Word.OPEN, Word.DOUBT, Word.ENDED, Word.LIMIT, Word.ERROR}:
+    if seen.word in {PromptState.OPEN, PromptState.DOUBT, PromptState.ENDED, PromptState.LIMIT, PromptState.ERROR}:
         return Verdict(Action.SENT)  # it was taken; the agent may be busy with something else by now
     if seen.drafted:
         return Verdict(Action.ENTER)

@@ -17,6 +17,7 @@ from failover_oneshot.config.model import Autonomous, Config, Dedicated, Pool
 from failover_oneshot.ctl.doctor import rules
 from failover_oneshot.ctl.doctor.machine import interval
 from failover_oneshot.ctl.doctor.rules import Level, Line, Watched
+from failover_oneshot.ctl.systemd.units import View
 from failover_oneshot.model import Outcome
 from failover_oneshot.state.model import Journal, LastCheck, Pause, State, Step, Trouble
 from tests.support.builders import NOW, at, make_config
@@ -166,11 +167,11 @@ def test_a_timer_that_looks_elsewhere_is_seen() -> None:
         "Environment": "PATH=/usr/bin LANG=C.UTF-8 TMUX_TMPDIR=/run/t",
     }
     theirs = rules.timers_view(known)
-    assert theirs == rules.View(config="/a b.yaml", state="/s.json", tmux_tmpdir="/run/t")
+    assert theirs == View(config="/a b.yaml", state="/s.json", tmux_tmpdir="/run/t")
     assert list(rules.same_view(theirs, theirs)) == []
-    assert levels(list(rules.same_view(theirs, rules.View(config="/a b.yaml")))) == ["warning", "warning"]
+    assert levels(list(rules.same_view(theirs, View(config="/a b.yaml")))) == ["warning", "warning"]
     plain = {"ExecStart": "{ path=/bin/failover-check ; argv[]=/bin/failover-check ; ignore_errors=no ; }"}
-    assert rules.timers_view(plain) == rules.View()
+    assert rules.timers_view(plain) == View()
 
 
 # -- the command ---------------------------------------------------------------------------------------------------

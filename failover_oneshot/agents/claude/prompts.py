@@ -12,9 +12,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from failover_oneshot.agents.base import PromptState
 from failover_oneshot.agents.claude import transcript
 from failover_oneshot.agents.claude.processes import Client
-from failover_oneshot.tasks.task import Word
 
 _PART: Final = 4 << 20  # bytes read from where the prompt must stand, and from the end, of a conversation grown long
 _LIMITS: Final = frozenset(("rate_limit", "billing_error"))
@@ -44,17 +44,17 @@ def size(path: str) -> int:
         return 0
 
 
-def word(path: str, offset: int, text: str) -> Word:
+def word(path: str, offset: int, text: str) -> PromptState:
     """What the records after `offset` say of the prompt `text`; NONE when records that were there can't be read."""
     whole = size(path)
     if whole < offset:
-        return Word.NONE
+        return PromptState.NONE
     if whole == offset:
-        return Word.ABSENT
+        return PromptState.ABSENT
     data = _read(path, offset, 2 * _PART)
     if data is not None and whole - offset > len(data):
         data = data.rpartition(b"\n")[0] + b"\n" + (_read(path, whole - _PART, _PART) or b"")
-    return Word.NONE if data is None else _judge(_records(data.split(b"\n")), text)
+    return PromptState.NONE if data is None else _judge(_records(data.split(b"\n")), text)
 
 
 def _read(path: str, offset: int, limit: int) -> bytes | None:
@@ -81,31 +81,31 @@ def _records(lines: Iterable[bytes]) -> Iterator[_Record]:
             yield record
 
 
-def _judge(records: Iterable[_Record], text: str) -> Word:
+def _judge(records: Iterable[_Record], text: str) -> PromptState:
     wanted = _folded(text)
-    found = Word.ABSENT
+    found = PromptState.ABSENT
     for record in records:
-        if record.type == "user" and found is Word.ABSENT:
-            found = Word.OPEN if _folded(_text(record.message)) == wanted else found
-        elif found is not Word.ABSENT and record.type in {"user", "assistant"}:
+        if record.type == "user" and found is PromptState.ABSENT:
+            found = PromptState.OPEN if _folded(_text(record.message)) == wanted else found
+        elif found is not PromptState.ABSENT and record.type in {"user", "assistant"}:
             found = _after(record)
-            if found is Word.ENDED:
+            if found is PromptState.ENDED:
                 return found
     return found
 
 
-def _after(record: _Record) -> Word:
+def _after(record: _Record) -> PromptState:
     """What one record says that follows the prompt, as long as its turn has not ended."""
     if record.type == "user":
-        return Word.OPEN  # a tool's result, or "go on"
+        return PromptState.OPEN  # a tool's result, or "go on"
     if record.is_api_error_message is True:
         at_limit = record.api_error == "usage_limit_reached" or record.error in _LIMITS
-        return Word.LIMIT if at_limit else Word.ERROR
+        return PromptState.LIMIT if at_limit else PromptState.ERROR
     stop = record.message.get("stop_reason")
     if stop in _ENDS:
-        return Word.ENDED
+        return PromptState.ENDED
     # Some versions write no reason beside an answer's text: the turn may be over, or a tool may be called next.
-    return Word.DOUBT if stop is None and _text(record.message) else Word.OPEN
+    return PromptState.DOUBT if stop is None and _text(record.message) else PromptState.OPEN
 
 
 def _text(message: dict[str, Any]) -> str:

@@ -3,8 +3,6 @@
 import argparse
 import sys
 
-from failover_oneshot import cli
-
 SHELLS = ("bash", "zsh", "fish")
 PROGRAMS = ("failoverctl", "failover-check")
 
@@ -26,21 +24,12 @@ def run(options: argparse.Namespace) -> int:
     """Print the script."""
     import shtab
 
-    parser = described(options.program)
+    parser = options.command_line(options.program)
     for action in actions(parser):
         if action.metavar in {"PATH", "FILE"}:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
     sys.stdout.write(shtab.complete(parser, options.shell).rstrip() + "\n")
     return 0
-
-
-def described(program: str) -> argparse.ArgumentParser:
-    """The whole command line of a program, every command of it."""
-    if program == "failover-check":
-        return cli.parser()
-    from failover_oneshot.ctl import main
-
-    return main.parser(list(main.COMMANDS))
 
 
 def actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:

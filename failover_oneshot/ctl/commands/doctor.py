@@ -11,11 +11,12 @@ import msgspec
 from failover_oneshot.check import state_path
 from failover_oneshot.config import loader
 from failover_oneshot.config.model import Config
-from failover_oneshot.ctl.commands.install import seen_from_here
 from failover_oneshot.ctl.doctor import files, machine
-from failover_oneshot.ctl.doctor.rules import Level, Line, View, error, exit_code, ok
+from failover_oneshot.ctl.doctor.rules import Level, Line, error, exit_code, ok
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.terminal import Terminal
+from failover_oneshot.ctl.systemd.programs import seen_from_here
+from failover_oneshot.ctl.systemd.units import View
 from failover_oneshot.lib.redact import redact
 
 STYLES = {Level.OK: "good", Level.WARNING: "bold", Level.ERROR: "bad"}

@@ -10,7 +10,6 @@ from pathlib import Path
 from failover_oneshot.cli import EXIT_UNAVAILABLE
 from failover_oneshot.config import loader
 from failover_oneshot.config.model import Config
-from failover_oneshot.ctl.doctor.rules import View
 from failover_oneshot.ctl.systemd import programs, steps, units
 from failover_oneshot.ctl.systemd.steps import Step
 from failover_oneshot.ctl.systemd.units import SERVICE, TIMER
@@ -69,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
 def place(settings: Config, file: Path, state: str | None, check: str, environ: Mapping[str, str]) -> units.Place:
     """What the units have to know. What the timer would find by itself is not spelled out."""
     home = environ.get("HOME", "/")
-    view = seen_from_here(settings, file, state, environ)
+    view = programs.seen_from_here(settings, file, state, environ)
     arguments = [*(["--config", view.config] if view.config else []), *(["--state", view.state] if view.state else [])]
     hooks = (settings.hooks.on_swap, settings.hooks.on_waiting, settings.hooks.on_failure)
     commands = [settings.tmux.binary, *(argv[0] for argv in (settings.swap.command, *hooks) if argv)]
@@ -82,20 +81,6 @@ def place(settings: Config, file: Path, state: str | None, check: str, environ: 
         folders=[folder for folder in folders if folder.startswith("/") and folder not in base],
         tmux_tmpdir=view.tmux_tmpdir,
         interval=settings.quota.poll_interval,
-    )
-
-
-def seen_from_here(settings: Config, file: Path, state: str | None, environ: Mapping[str, str]) -> View:
-    """What the timer has to be told, because the manager knows nothing of the shell's variables and flags."""
-    home = environ.get("HOME", "/")
-    default = file in (Path(home, ".config/failover/failover.yaml"), Path("/etc/failover/failover.yaml"))
-    xdg = environ.get("XDG_STATE_HOME", "")
-    if not state and not settings.state.path and xdg.startswith("/") and Path(xdg) != Path(home, ".local/state"):
-        state = str(Path(xdg, "failover/state.json"))
-    return View(
-        config="" if default else str(file),
-        state=os.path.abspath(state) if state else "",  # noqa: PTH100 - the name, not what it links to
-        tmux_tmpdir="" if settings.tmux.socket_path else environ.get("TMUX_TMPDIR", ""),
     )
 
 

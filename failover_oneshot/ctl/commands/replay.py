@@ -15,10 +15,9 @@ from msgspec.structs import replace
 from failover_oneshot.analysis import recorder
 from failover_oneshot.analysis.replay import Checked, Record, Watched, check
 from failover_oneshot.config.model import Account, Config
-from failover_oneshot.ctl.commands.status import OUTCOMES
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.installation import EXIT_REFUSED, log
-from failover_oneshot.ctl.lib.terminal import Terminal
+from failover_oneshot.ctl.lib.terminal import OUTCOMES, Terminal
 from failover_oneshot.ctl.lib.times import span
 from failover_oneshot.decision.rules import Action
 from failover_oneshot.model import Outcome, Role

@@ -25,7 +25,7 @@ from failover_oneshot.ctl.lib.status import (
     compose,
     would,
 )
-from failover_oneshot.ctl.lib.terminal import Cell, Terminal
+from failover_oneshot.ctl.lib.terminal import OUTCOMES, Cell, Terminal
 from failover_oneshot.ctl.lib.times import ago, clock, duration, span
 from failover_oneshot.ctl.systemd import timer
 from failover_oneshot.model import Kind, Outcome, PoolTally, TaskTally
@@ -33,11 +33,6 @@ from failover_oneshot.state.store import StoreError
 from failover_oneshot.tasks import spool
 
 MANY = 24  # sessions: beyond it those that are well are only counted
-OUTCOMES = {
-    Outcome.OK: "good", Outcome.RESUMED: "good", Outcome.SWAPPED: "warn", Outcome.SUSPECTED: "warn",
-    Outcome.COOLDOWN: "warn", Outcome.PAUSED: "warn", Outcome.WAITING: "bad", Outcome.FAILED: "bad",
-    Outcome.STATE_RESET: "bad",
-}  # fmt: skip
 KINDS = {
     Kind.OK: "good", Kind.QUOTA: "bad", Kind.BILLING: "bad", Kind.AUTH: "bad", Kind.WARNING: "warn",
     Kind.SERVER_ERROR: "warn", Kind.UNREADABLE: "warn",

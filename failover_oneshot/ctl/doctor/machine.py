@@ -17,6 +17,7 @@ from failover_oneshot.ctl.doctor import rules
 from failover_oneshot.ctl.doctor.rules import Line, Watched, error, ok, warning
 from failover_oneshot.ctl.lib import proposal
 from failover_oneshot.ctl.systemd import programs, units
+from failover_oneshot.ctl.systemd.units import View
 from failover_oneshot.detection.classify import classify
 from failover_oneshot.model import Evidence, Session
 from failover_oneshot.state.model import State
@@ -130,7 +131,7 @@ def clock(state: State | None, now: datetime) -> Iterator[Line]:
     yield from rules.clock(known, state, now)
 
 
-def units_and_cadence(config: Config | None, view: rules.View, state: State | None, now: datetime) -> Iterator[Line]:
+def units_and_cadence(config: Config | None, view: View, state: State | None, now: datetime) -> Iterator[Line]:
     """The timer and its service, lingering, and whether checks come as often as they ought to."""
     if why := programs.no_manager():
         yield warning(

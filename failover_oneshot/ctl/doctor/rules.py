@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from failover_oneshot.config.model import AfterSwap, Config
+from failover_oneshot.ctl.systemd.units import View
 from failover_oneshot.lib import durations
 from failover_oneshot.state.model import State, stamp
 
@@ -188,14 +189,6 @@ def service(known: Mapping[str, str], runnable: bool, program: str | None) -> It
     if known.get("Result") not in {None, "", "success"}:
         text = f"the last check ended with {known['Result']}, exit status {known.get('ExecMainStatus', 'unknown')}"
         yield warning("timer", text, JOURNAL)
-
-
-class View(Struct, frozen=True, kw_only=True):
-    """Which configuration, state and tmux server one looks at; "": the default."""
-
-    config: str = ""
-    state: str = ""
-    tmux_tmpdir: str = ""
 
 
 def timers_view(known: Mapping[str, str]) -> View:

@@ -7,10 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
+from failover_oneshot.model import Outcome
+
 WIDTH = 80  # of everything that is not a terminal
 _STYLES = {"bold": "1", "dim": "2", "good": "32", "bad": "1;31", "warn": "35"}
 _ASCII = {"✓": "+", "✗": "!", "→": "->", "·": "-", "…": "...", "“": '"', "”": '"', "’": "'", "●": "*", "❯": ">",
           "▸": ">", "│": "|"}  # fmt: skip
+OUTCOMES = {
+    Outcome.OK: "good", Outcome.RESUMED: "good", Outcome.SWAPPED: "warn", Outcome.SUSPECTED: "warn",
+    Outcome.COOLDOWN: "warn", Outcome.PAUSED: "warn", Outcome.WAITING: "bad", Outcome.FAILED: "bad",
+    Outcome.STATE_RESET: "bad",
+}  # fmt: skip
 
 Cell = str | tuple[str, str]
 """A table's cell: its text, or the text and its style."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from failover_oneshot.ctl.systemd.units import SERVICE, TIMER
+from failover_oneshot.config.model import Config
+from failover_oneshot.ctl.systemd.units import SERVICE, TIMER, View
 
 UNITS = (SERVICE, TIMER)
 TIMEOUT = 15.0  # seconds: none of them has more to do than to answer
@@ -109,3 +110,17 @@ def check_program(path: str | None) -> str | None:
 def template(name: str) -> str:
     """The shipped unit of that name (`SERVICE` or `TIMER`)."""
     return (DATA / name).read_text(encoding="utf-8")
+
+
+def seen_from_here(settings: Config, file: Path, state: str | None, environ: Mapping[str, str]) -> View:
+    """What the timer has to be told, because the manager knows nothing of the shell's variables and flags."""
+    home = environ.get("HOME", "/")
+    default = file in (Path(home, ".config/failover/failover.yaml"), Path("/etc/failover/failover.yaml"))
+    xdg = environ.get("XDG_STATE_HOME", "")
+    if not state and not settings.state.path and xdg.startswith("/") and Path(xdg) != Path(home, ".local/state"):
+        state = str(Path(xdg, "failover/state.json"))
+    return View(
+        config="" if default else str(file),
+        state=os.path.abspath(state) if state else "",  # noqa: PTH100 - the name, not what it links to
+        tmux_tmpdir="" if settings.tmux.socket_path else environ.get("TMUX_TMPDIR", ""),
+    )

@@ -23,6 +23,14 @@ _SECONDS: Final = {
 }
 
 
+class View(Struct, frozen=True, kw_only=True):
+    """Which configuration, state and tmux server one looks at; "": the default."""
+
+    config: str = ""
+    state: str = ""
+    tmux_tmpdir: str = ""
+
+
 class Place(Struct, frozen=True, kw_only=True):
     """What the units have to know of this machine. Paths are absolute."""
 

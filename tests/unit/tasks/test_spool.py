@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from failover_oneshot.agents.base import PromptState
 from failover_oneshot.agents.claude import prompts
 from failover_oneshot.model import TaskTally
 from failover_oneshot.tasks import spool
 from failover_oneshot.tasks.spool import DONE, FAILED, QUEUE, RUNNING, SUFFIX, Gone, Spool
-from failover_oneshot.tasks.task import Record, Word
+from failover_oneshot.tasks.task import Record
 from tests.support.builders import NOW, at
 
 
@@ -131,26 +132,26 @@ OTHER = line("user", "something else")
 @pytest.mark.parametrize(
     ("records", "word"),
     [
-        ("", Word.ABSENT),
-        (OTHER + END, Word.ABSENT),
-        (TASK, Word.OPEN),
-        (TASK + TOOL, Word.OPEN),
-        (TASK + TOOL + RESULT, Word.OPEN),
-        (TASK + SAID, Word.DOUBT),
-        (TASK + SAID + TOOL, Word.OPEN),
-        (TASK + TOOL + RESULT + END, Word.ENDED),
-        (TASK + END + OTHER + BROKE, Word.ENDED),
-        (TASK + HIT, Word.LIMIT),
-        (TASK + HIT + GO_ON, Word.OPEN),
-        (TASK + HIT + GO_ON + END, Word.ENDED),
-        (TASK + BROKE, Word.ERROR),
-        (OTHER + END + TASK, Word.OPEN),
-        ("{half" + "\n" + '{"type": 1}\n[]\n' + TASK + '{"type": "assistant", "message": 5}\n' + "{", Word.OPEN),
-        (line("user", "do it", isSidechain=True), Word.ABSENT),
-        (line("user", [{"type": "text", "text": "do it"}]) + END, Word.ENDED),
+        ("", PromptState.ABSENT),
+        (OTHER + END, PromptState.ABSENT),
+        (TASK, PromptState.OPEN),
+        (TASK + TOOL, PromptState.OPEN),
+        (TASK + TOOL + RESULT, PromptState.OPEN),
+        (TASK + SAID, PromptState.DOUBT),
+        (TASK + SAID + TOOL, PromptState.OPEN),
+        (TASK + TOOL + RESULT + END, PromptState.ENDED),
+        (TASK + END + OTHER + BROKE, PromptState.ENDED),
+        (TASK + HIT, PromptState.LIMIT),
+        (TASK + HIT + GO_ON, PromptState.OPEN),
+        (TASK + HIT + GO_ON + END, PromptState.ENDED),
+        (TASK + BROKE, PromptState.ERROR),
+        (OTHER + END + TASK, PromptState.OPEN),
+        ("{half" + "\n" + '{"type": 1}\n[]\n' + TASK + '{"type": "assistant", "message": 5}\n' + "{", PromptState.OPEN),
+        (line("user", "do it", isSidechain=True), PromptState.ABSENT),
+        (line("user", [{"type": "text", "text": "do it"}]) + END, PromptState.ENDED),
     ],
 )
-def test_what_the_records_say_of_a_prompt(tmp_path: Path, records: str, word: Word) -> None:
+def test_what_the_records_say_of_a_prompt(tmp_path: Path, records: str, word: PromptState) -> None:
     path = tmp_path / "c.jsonl"
     earlier = TASK + END  # the same words before: another task
     path.write_text(earlier + records)
@@ -159,19 +160,19 @@ def test_what_the_records_say_of_a_prompt(tmp_path: Path, records: str, word: Wo
 
 def test_records_that_are_gone_say_nothing(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
-    assert prompts.word(str(path), 0, "do it") is Word.ABSENT, "it has not begun"
-    assert prompts.word(str(path), 5, "do it") is Word.NONE
+    assert prompts.word(str(path), 0, "do it") is PromptState.ABSENT, "it has not begun"
+    assert prompts.word(str(path), 5, "do it") is PromptState.NONE
     path.write_text("x")
-    assert prompts.word(str(path), 5, "do it") is Word.NONE
+    assert prompts.word(str(path), 5, "do it") is PromptState.NONE
     path.unlink()
     path.mkdir()
-    assert prompts.word(str(path), 0, "do it") is Word.NONE
+    assert prompts.word(str(path), 0, "do it") is PromptState.NONE
 
 
 def test_a_conversation_that_grew_long_is_read_at_both_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompts, "_PART", 4096)
     path = tmp_path / "c.jsonl"
     path.write_text(TASK + (TOOL + RESULT) * 200 + END)
-    assert prompts.word(str(path), 0, "do it") is Word.ENDED
+    assert prompts.word(str(path), 0, "do it") is PromptState.ENDED
     path.write_text(TASK + (TOOL + RESULT) * 200)
-    assert prompts.word(str(path), 0, "do it") is Word.OPEN
+    assert prompts.word(str(path), 0, "do it") is PromptState.OPEN

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from failover_oneshot.agents.base import PromptState
 from failover_oneshot.detection.screen import parse
 from failover_oneshot.model import PoolTally
 from failover_oneshot.tasks import task as tasks
-from failover_oneshot.tasks.task import Action, Place, Queued, Record, Sighting, Slot, Stand, Step, Verdict, Word, judge
+from failover_oneshot.tasks.task import Action, Place, Queued, Record, Sighting, Slot, Stand, Step, Verdict, judge
 from failover_oneshot.tasks.text import answered, decode, drafted, fingerprint, printable, shows_prompt
 from tests.support.builders import NOW, at
 
@@ -30,45 +31,45 @@ ALIVE = [
     (Step.SENT, seen(Stand.BUSY), Action.KEEP),
     (Step.SENT, seen(Stand.FREE), Action.FINISH),
     (Step.SENT, seen(Stand.HELD), Action.KEEP),
-    (Step.SENT, seen(Stand.HELD, word=Word.ENDED), Action.FINISH),
-    (Step.SENT, seen(Stand.BUSY, word=Word.ENDED), Action.KEEP),
+    (Step.SENT, seen(Stand.HELD, word=PromptState.ENDED), Action.FINISH),
+    (Step.SENT, seen(Stand.BUSY, word=PromptState.ENDED), Action.KEEP),
     (Step.SENT, seen(Stand.BLOCKED, hit=True), Action.KEEP),
     (Step.SENT, seen(Stand.FREE, hit=True), Action.KEEP),  # an old limit on the screen: not done
-    (Step.SENT, seen(Stand.FREE, word=Word.LIMIT), Action.KEEP),
-    (Step.SENT, seen(Stand.FREE, word=Word.ERROR), Action.FAIL),
-    (Step.SENT, seen(Stand.BUSY, word=Word.ERROR), Action.KEEP),  # it retries
-    (Step.SENT, seen(Stand.FREE, word=Word.OPEN), Action.FINISH),  # interrupted: the session is free again
+    (Step.SENT, seen(Stand.FREE, word=PromptState.LIMIT), Action.KEEP),
+    (Step.SENT, seen(Stand.FREE, word=PromptState.ERROR), Action.FAIL),
+    (Step.SENT, seen(Stand.BUSY, word=PromptState.ERROR), Action.KEEP),  # it retries
+    (Step.SENT, seen(Stand.FREE, word=PromptState.OPEN), Action.FINISH),  # interrupted: the session is free again
     (Step.PASTING, seen(Stand.HELD, drafted=True), Action.ENTER),
     (Step.PASTING, seen(Stand.HELD), Action.REQUEUE),  # somebody else's draft
     (Step.PASTING, seen(Stand.FREE), Action.REQUEUE),
     (Step.PASTING, seen(Stand.BUSY), Action.REQUEUE),  # with something else
     (Step.PASTING, seen(Stand.FREE, shown=True), Action.REQUEUE),  # an older prompt of the same words
-    (Step.PASTING, seen(Stand.BUSY, word=Word.OPEN), Action.SENT),  # the operator pressed Enter
-    (Step.PASTING, seen(Stand.FREE, word=Word.ENDED), Action.FINISH),
+    (Step.PASTING, seen(Stand.BUSY, word=PromptState.OPEN), Action.SENT),  # the operator pressed Enter
+    (Step.PASTING, seen(Stand.FREE, word=PromptState.ENDED), Action.FINISH),
     (Step.ENTERING, seen(Stand.HELD, drafted=True), Action.ENTER),
     (Step.ENTERING, seen(Stand.BUSY), Action.SENT),
     (Step.ENTERING, seen(Stand.FREE, shown=True), Action.SENT),
     (Step.ENTERING, seen(Stand.BLOCKED, hit=True), Action.SENT),
-    (Step.ENTERING, seen(Stand.FREE, word=Word.LIMIT), Action.SENT),
+    (Step.ENTERING, seen(Stand.FREE, word=PromptState.LIMIT), Action.SENT),
     (Step.ENTERING, seen(Stand.HELD), Action.KEEP),
     (Step.ENTERING, seen(Stand.FREE), Action.FAIL),  # nobody knows: never twice, never lost
-    (Step.ENTERING, seen(Stand.FREE, word=Word.ABSENT), Action.FAIL),
+    (Step.ENTERING, seen(Stand.FREE, word=PromptState.ABSENT), Action.FAIL),
 ]
 GONE = [
     (Step.PASTING, {}, Action.REQUEUE),
     (Step.ENTERING, {}, Action.FAIL),
     (Step.SENT, {}, Action.FAIL),
     (Step.SENT, {"swapped": True}, Action.REQUEUE),
-    (Step.SENT, {"word": Word.ENDED}, Action.FINISH),
-    (Step.SENT, {"word": Word.ENDED, "swapped": True}, Action.FINISH),
-    (Step.SENT, {"word": Word.OPEN}, Action.REQUEUE),
-    (Step.SENT, {"word": Word.LIMIT}, Action.REQUEUE),
-    (Step.SENT, {"word": Word.ABSENT}, Action.REQUEUE),
-    (Step.SENT, {"word": Word.DOUBT}, Action.FAIL),
-    (Step.SENT, {"word": Word.OPEN, "successor": "c"}, Action.REBIND),
-    (Step.SENT, {"word": Word.OPEN, "successor": "other"}, Action.REQUEUE),
-    (Step.SENT, {"word": Word.OPEN, "startable": True}, Action.LOST),
-    (Step.PASTING, {"word": Word.OPEN, "startable": True}, Action.REQUEUE),
+    (Step.SENT, {"word": PromptState.ENDED}, Action.FINISH),
+    (Step.SENT, {"word": PromptState.ENDED, "swapped": True}, Action.FINISH),
+    (Step.SENT, {"word": PromptState.OPEN}, Action.REQUEUE),
+    (Step.SENT, {"word": PromptState.LIMIT}, Action.REQUEUE),
+    (Step.SENT, {"word": PromptState.ABSENT}, Action.REQUEUE),
+    (Step.SENT, {"word": PromptState.DOUBT}, Action.FAIL),
+    (Step.SENT, {"word": PromptState.OPEN, "successor": "c"}, Action.REBIND),
+    (Step.SENT, {"word": PromptState.OPEN, "successor": "other"}, Action.REQUEUE),
+    (Step.SENT, {"word": PromptState.OPEN, "startable": True}, Action.LOST),
+    (Step.PASTING, {"word": PromptState.OPEN, "startable": True}, Action.REQUEUE),
 ]
 
 
@@ -93,11 +94,11 @@ def test_a_task_that_was_only_just_sent_is_not_taken_for_done() -> None:
 def test_a_task_that_takes_too_long_has_failed_however_its_session_stands() -> None:
     for stand in Stand:
         assert judge(record(), seen(stand), NOW, 299.0).action is Action.FAIL
-    assert judge(record(), seen(Stand.FREE, word=Word.ENDED), NOW, 299.0).action is Action.FINISH
+    assert judge(record(), seen(Stand.FREE, word=PromptState.ENDED), NOW, 299.0).action is Action.FINISH
 
 
 def test_the_successor_is_waited_for_a_minute() -> None:
-    gone = Sighting(alive=False, stand=Stand.FREE, word=Word.OPEN, startable=True)
+    gone = Sighting(alive=False, stand=Stand.FREE, word=PromptState.OPEN, startable=True)
     assert judge(record(lost_at=at(seconds=-59)), gone, NOW, HOUR).action is Action.KEEP
     assert judge(record(lost_at=at(seconds=-61)), gone, NOW, HOUR).action is Action.REQUEUE
     assert judge(record(lost_at=at(seconds=5)), gone, NOW, HOUR).action is Action.REQUEUE, "the clock went back"
@@ -107,7 +108,7 @@ SIGHTINGS = st.builds(
     Sighting,
     alive=st.booleans(),
     stand=st.sampled_from(Stand),
-    word=st.sampled_from(Word),
+    word=st.sampled_from(PromptState),
     hit=st.booleans(),
     shown=st.booleans(),
     answered=st.booleans(),
@@ -119,16 +120,22 @@ SIGHTINGS = st.builds(
 
 
 @given(SIGHTINGS, st.sampled_from(Step))
-@example(Sighting(alive=True, stand=Stand.BUSY, word=Word.ENDED), Step.PASTING)
+@example(Sighting(alive=True, stand=Stand.BUSY, word=PromptState.ENDED), Step.PASTING)
 def test_never_a_second_agent_while_the_first_may_do_it(sighting: Sighting, step: Step) -> None:
     verdict = judge(record(step), sighting, NOW, HOUR)
     if verdict.action is Action.REQUEUE:
-        taken = sighting.word in {Word.OPEN, Word.DOUBT, Word.ENDED, Word.LIMIT, Word.ERROR}
+        taken = sighting.word in {
+            PromptState.OPEN,
+            PromptState.DOUBT,
+            PromptState.ENDED,
+            PromptState.LIMIT,
+            PromptState.ERROR,
+        }
         assert not sighting.alive or (step is Step.PASTING and not taken and not sighting.drafted)
-        assert sighting.word is not Word.ENDED
-        assert sighting.alive or step is Step.PASTING or sighting.successor != "c" or sighting.word is Word.NONE
+        assert sighting.word is not PromptState.ENDED
+        assert sighting.alive or step is Step.PASTING or sighting.successor != "c" or sighting.word is PromptState.NONE
     if verdict.action is Action.FINISH:
-        assert sighting.word is Word.ENDED or (sighting.alive and step is Step.SENT and not sighting.hit)
+        assert sighting.word is PromptState.ENDED or (sighting.alive and step is Step.SENT and not sighting.hit)
     if verdict.action is Action.ENTER:
         assert sighting.alive
         assert sighting.drafted

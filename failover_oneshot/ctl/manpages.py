@@ -1,4 +1,4 @@
-"""The man pages, from the same text as `--help`: `python -m failover_oneshot.ctl.lib.manpages man` writes them.
+"""The man pages, from the same text as `--help`: `python -m failover_oneshot.ctl.manpages man` writes them.
 
 They are kept in the project's `man/` so that a package has them; a test holds them to the text.
 """
@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from failover_oneshot.ctl.commands.completion import PROGRAMS, described
+from failover_oneshot.ctl.commands.completion import PROGRAMS
+from failover_oneshot.ctl.main import command_line
 
 SHORT = {
     "failoverctl": "see and steer the account failover of coding agents in tmux",
@@ -32,7 +33,7 @@ VARIABLES = (
 def page(program: str) -> str:
     """The man page of a program, as roff."""
     other = next(name for name in PROGRAMS if name != program)
-    return "\n".join([*_lines(program, described(program), other), ""])
+    return "\n".join([*_lines(program, command_line(program), other), ""])
 
 
 def _lines(program: str, parser: argparse.ArgumentParser, other: str) -> Iterator[str]:
