@@ -15,7 +15,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from goldenlab import HIT, OK, POOL, ROOT, VAGUE, Lab, hit, laboratory, plain, stamp
+
+from tests.support.golden import HIT, OK, POOL, VAGUE, Lab, hit, laboratory, plain, stamp
+from tests.support.paths import ROOT
 
 FOLDER = Path(__file__).parent / "golden"
 RECORDED_ON = (3, 11)  # argparse lays the help out in another way in later versions

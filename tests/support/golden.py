@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from polling import poll
+from tests.support.paths import ROOT
+from tests.support.polling import poll
 
-ROOT = Path(__file__).parent.parent
 TMUX = os.environ.get("FAILOVER_TEST_TMUX", "tmux")
 HIT = (ROOT / "tests/panes/quota/hit-5h-2h-80x24.txt").read_text(encoding="utf-8")
 OK = (ROOT / "tests/panes/ok/ok-80x24.txt").read_text(encoding="utf-8")
