@@ -1,25 +1,27 @@
-"""The story of one check, in one screen: load, look, decide, write the intent, act, write the result."""
+"""One check from start to end: load, observe, decide, write the intent, act, write the result."""
 
 import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from failover_oneshot.accounts import registry
 from failover_oneshot.config.model import Config
-from failover_oneshot.decision.rules import Action, Decision, before_looking, decide
+from failover_oneshot.decision.pipeline import Assessment, assess, prepare
+from failover_oneshot.decision.rules import Action, Decision
 from failover_oneshot.detection.findings import detect
-from failover_oneshot.model import Finding, Outcome
+from failover_oneshot.model import Observation, Outcome
 from failover_oneshot.monitoring import hooks
-from failover_oneshot.observe import Sight, glance, look, resume_ids, tell
+from failover_oneshot.observe import log_findings, observe, observe_panes, resume_ids
 from failover_oneshot.report import Report, Upkeep
-from failover_oneshot.state.model import LastCheck, Notice, State, seconds, settle
+from failover_oneshot.state.model import LastCheck, Notice, State, seconds
 from failover_oneshot.state.store import Origin, Store
 from failover_oneshot.swap.journal import Result, intend
 from failover_oneshot.swap.runner import Swapper
@@ -48,6 +50,27 @@ def state_path(explicit: str | None, config: Config, environ: Mapping[str, str])
     return root / "failover" / "state.json"
 
 
+class _Run(Struct, frozen=True, kw_only=True):
+    """What one check works with: fixed from its start to its end."""
+
+    config: Config
+    store: Store
+    environ: Mapping[str, str]
+    tmux: Tmux  # for a real run a `Control`; in a dry run it only reads
+    dry_run: bool
+    now: datetime  # the one reading of the clock, after the lock is ours
+    started: float  # time.monotonic(), for the duration
+
+
+class _Ended(Struct, frozen=True, kw_only=True):
+    """What one check came to."""
+
+    report: Report
+    saved: State = State()  # as it was written
+    notices: tuple[Notice, ...] = ()  # to be sent once the lock is free
+    decided_on: tuple[State, Observation | None] = (State(), None)
+
+
 def check(
     config: Config,
     path: Path,
@@ -66,218 +89,192 @@ def check(
     """
     store = Store(path, config.state.lock_timeout)
     with nullcontext() if dry_run else store.locked():
-        this = _Check(config, store, environ, dry_run, order)
-        report = this.run()
+        run = _Run(
+            config=config,
+            store=store,
+            environ=environ,
+            tmux=(Tmux if dry_run else Control)(config.tmux, environ),
+            dry_run=dry_run,
+            now=datetime.now(UTC),
+            started=time.monotonic(),
+        )
+        ended = _check(run, order)
         if record is not None:
             from failover_oneshot.analysis import recorder
 
-            recorder.keep(record, this.seen, report, config, this.tmux, environ)
-    if not dry_run and (hook := hooks.due(config.hooks, report, report.outcome_before)):
+            recorder.keep(record, ended.decided_on, ended.report, config, run.tmux, environ)
+    if not dry_run:
+        _after(run, ended)
+    return ended.report
+
+
+def _after(run: _Run, ended: _Ended) -> None:
+    """Hooks, metrics and messages: outside the lock, and their failure is a warning."""
+    config, report = run.config, ended.report
+    if hook := hooks.due(config.hooks, report, report.outcome_before):
         hooks.run(*hook, report, config.hooks.timeout)
-    if not dry_run and (config.metrics.textfile or this.notices):
+    if config.metrics.textfile or ended.notices:
         from failover_oneshot.monitoring import after_check
 
-        after_check.checked(config, store, report, this.saved, this.notices)
-    return report
+        after_check.checked(config, run.store, report, ended.saved, ended.notices)
 
 
-def know_active(config: Config, state: State, method: Callable[[], registry.Method]) -> State:
-    """SPEC section 4: with no active account in the state, the one that the live credentials belong to."""
-    if config.account(state.active_account) or not config.accounts or state.swap_in_progress:
-        return state
-    enabled = [a.name for a in config.accounts if a.enabled]
-    name = method().live_account() or (enabled[0] if enabled else config.accounts[0].name)
-    if state.active_account:
-        log.warning("active account %s is not in the config any more; taking %s", state.active_account, name)
-    return replace(state, active_account=name)
+def _check(run: _Run, order: "Order | None") -> _Ended:
+    """The story: load, observe, decide, write the intent, act, write the result."""
+    config, now = run.config, run.now
+    loaded = run.store.load(now, quarantine=not run.dry_run)
+    method = _method(run, loaded.state)
+    state, notes = prepare(config, loaded.state, now, lambda: method().live_account())
+    for note in (*loaded.notes, *notes):
+        log.warning("%s", note)
+    if loaded.origin is Origin.RESET:
+        return _reset(run, state, loaded.notes[0])
+
+    found = assess(
+        config, state, now, lambda state: observe(config, state, run.tmux, method, run.environ, now), order=order
+    )
+    log_findings(found.findings)
+    for note in found.decision.notes:
+        log.info("%s", note)
+    state = intend(config, found.state, found.decision, found.findings, now)
+
+    dispatcher = _dispatcher(run, state, found)
+    result, state = _act(run, state, found.decision, method)
+    upkeep, state = _keep_size(run, result, state, found.observation, method)
+    if dispatcher:
+        dispatcher.restarted(result.restarts)
+        if result.outcome in HANDS_OUT:
+            dispatcher.hand_out()
+        state = dispatcher.end(state)
+    report = _report(run, state, found, result, upkeep, dispatcher)
+    saved, notices = _save(run, state, report)
+    return _Ended(report=report, saved=saved, notices=notices, decided_on=(found.state, found.observation))
 
 
-class _Check:
-    def __init__(
-        self, config: Config, store: Store, environ: Mapping[str, str], dry_run: bool, order: "Order | None"
-    ) -> None:
-        self.config = config
-        self.store = store
-        self.dry_run = dry_run
-        self.order = order
-        self.started = time.monotonic()
-        self.now = datetime.now(UTC)  # the one reading of the clock, after the lock is ours
-        self.tmux = (Tmux if dry_run else Control)(config.tmux, environ)
-        self.environ = environ
-        self.lineage: Mapping[str, str] = {}
-        self.saved = State()  # as it was last written
-        self.notices: tuple[Notice, ...] = ()  # to be sent once the lock is free
-        self.seen: tuple[State, Sight | None] = (State(), None)  # what the decision rested on
+def _method(run: _Run, state: State) -> Callable[[], registry.Method]:
+    """The config's swap method, made when it is needed: a healthy pool's check has no use for it."""
+    return cache(lambda: registry.method(run.config, run.store.path.parent / "unclaimed", state.lineage))
 
-    @cached_property
-    def method(self) -> registry.Method:
-        """The way of the config, made when it is needed: a healthy fleet's check has no use for it."""
-        return registry.method(self.config, self.store.path.parent / "unclaimed", self.lineage)
 
-    def run(self) -> Report:
-        loaded = self.store.load(self.now, quarantine=not self.dry_run)
-        for note in loaded.notes:
-            log.warning("%s", note)
-        self.lineage = loaded.state.lineage
-        state, notes = settle(loaded.state, self.now)
-        for note in notes:
-            log.warning("%s", note)
-        state = know_active(self.config, state, lambda: self.method)
-        self.seen = (state, None)
-        if loaded.origin is Origin.RESET:
-            return self.reset(state, loaded.notes[0])
+def _reset(run: _Run, state: State, why: str) -> _Ended:
+    """A fresh state begins, and this run swaps nothing."""
+    report = Report(
+        outcome=Outcome.STATE_RESET,
+        reason=why,
+        dry_run=run.dry_run,
+        at=seconds(run.now),
+        active_account=state.active_account,
+        exit_code=EXIT_DATA,
+    )
+    saved, notices = _save(run, state, report)
+    return _Ended(report=report, saved=saved, notices=notices, decided_on=(state, None))
 
-        early = before_looking(self.config, state, self.now)
-        if self.order and early and early.action is not Action.FINISH:
-            early = None  # the operator's word is newer than the pause and the cooldown
-        sight: Sight | None = None
-        findings: tuple[Finding, ...] = ()
-        if early is None:
-            always = self.order is not None
-            sight = look(self.config, state, self.tmux, lambda: self.method, self.environ, self.now, always=always)
-            self.seen = (sight.state, sight)
-            state = sight.state
-            findings = detect(self.config, state, sight.observation, sight.readings, sight.zone)
-            tell(findings)
-            if self.order:
-                from failover_oneshot.decision.manual import obey
 
-                decision = obey(self.config, state, sight.observation, findings, self.order, self.now)
-            else:
-                decision = decide(self.config, state, sight.observation, findings, self.now)
-        else:
-            decision = early
-        for note in decision.notes:
-            log.info("%s", note)
-        state = intend(self.config, state, decision, findings, self.now)
+def _act(run: _Run, state: State, decision: Decision, method: Callable[[], registry.Method]) -> tuple[Result, State]:
+    """Carry the decision out; in a dry run, say what that would be."""
+    if decision.action not in {Action.SWAP, Action.RESUME, Action.FINISH}:
+        return Result(outcome=decision.outcome, reason=decision.reason), state
+    config = run.config
+    swapper = Swapper(config, method(), run.tmux, run.store.save, run.now, lambda seen: resume_ids(config, seen))
+    if run.dry_run:
+        return swapper.preview(state), state
+    state, result = swapper.run(state)
+    if decision.action is Action.FINISH:
+        result = replace(result, reason=f"{decision.reason}: {result.reason}")
+    return result, state
 
-        dispatcher = self.dispatcher(decision, state, sight, findings)
-        result, state = self.act(state, decision)
-        upkeep, state = self.lifecycle(result, state, sight)
-        if dispatcher:
-            dispatcher.restarted(result.restarts)
-            if result.outcome in HANDS_OUT:
-                dispatcher.hand_out()
-            state = dispatcher.end(state)
-        return self.finish(state, decision, result, findings, upkeep, dispatcher)
 
-    def reset(self, state: State, why: str) -> Report:
-        """A fresh state begins, and this run swaps nothing."""
-        report = Report(
-            outcome=Outcome.STATE_RESET,
-            reason=why,
-            dry_run=self.dry_run,
-            at=seconds(self.now),
-            active_account=state.active_account,
-            exit_code=EXIT_DATA,
-        )
-        self.save(state, report, None)
-        return report
+def _dispatcher(run: _Run, state: State, found: Assessment) -> "Dispatcher | None":
+    """What deals with tasks, those that are done collected, before a swap restarts their sessions.
 
-    def act(self, state: State, decision: Decision) -> tuple[Result, State]:
-        """Carry the decision out; in a dry run, say what that would be."""
-        if decision.action not in {Action.SWAP, Action.RESUME, Action.FINISH}:
-            return Result(outcome=decision.outcome, reason=decision.reason), state
-        swapper = Swapper(
-            self.config, self.method, self.tmux, self.store.save, self.now, lambda seen: resume_ids(self.config, seen)
-        )
-        if self.dry_run:
-            return swapper.preview(state), state
-        state, result = swapper.run(state)
-        if decision.action is Action.FINISH:
-            result = replace(result, reason=f"{decision.reason}: {result.reason}")
-        return result, state
+    None while paused, while a swap is owed, and when neither tasks nor the pool's size are looked after.
+    """
+    config, decision = run.config, found.decision
+    wanted = config.dispatch.spool or config.pool.autonomous.min
+    if not wanted or decision.action is Action.FINISH or decision.outcome is Outcome.PAUSED:
+        return None
+    from failover_oneshot.tasks.dispatcher import Dispatcher
 
-    def dispatcher(
-        self, decision: Decision, state: State, sight: Sight | None, findings: tuple[Finding, ...]
-    ) -> "Dispatcher | None":
-        """What deals with tasks, those that are done collected, before a swap restarts their sessions.
+    observation, findings = found.observation, found.findings
+    if observation is None:  # in the cooldown nothing is judged, but tasks go on
+        observation = observe_panes(config, run.tmux, run.environ, run.now)
+        findings = detect(config, state, observation)
+    made = Dispatcher(config, state, observation, findings, run.tmux, run.now)
+    made.collect()
+    return made
 
-        None while paused, while a swap is owed, and when neither tasks nor the pool's size are looked after.
-        """
-        wanted = self.config.dispatch.spool or self.config.pool.autonomous.min
-        if not wanted or decision.action is Action.FINISH or decision.outcome is Outcome.PAUSED:
-            return None
-        from failover_oneshot.tasks.dispatcher import Dispatcher
 
-        if sight is None:  # in the cooldown nothing is judged, but tasks go on
-            sight = glance(self.config, state, self.tmux, self.environ, self.now)
-            findings = detect(self.config, state, sight.observation, sight.readings, sight.zone)
-        made = Dispatcher(self.config, state, sight, findings, self.tmux, self.now)
-        made.collect()
-        return made
+def _keep_size(
+    run: _Run, result: Result, state: State, observation: Observation | None, method: Callable[[], registry.Method]
+) -> tuple[Upkeep, State]:
+    """At least `min` sessions of the range, not while paused, waiting, or with a swap owed."""
+    config = run.config
+    if not config.pool.autonomous.min or result.outcome in {Outcome.PAUSED, Outcome.WAITING, Outcome.FAILED}:
+        return Upkeep(), state
+    from failover_oneshot.pool import lifecycle
 
-    def lifecycle(self, result: Result, state: State, sight: Sight | None) -> tuple[Upkeep, State]:
-        """At least `min` sessions of the range (SPEC section 9), not while paused, waiting, or with a swap owed."""
-        if not self.config.pool.autonomous.min or result.outcome in {Outcome.PAUSED, Outcome.WAITING, Outcome.FAILED}:
-            return Upkeep(), state
-        from failover_oneshot.pool import lifecycle
+    moved = result.move is not None or bool(result.restarts)
+    if observation is None or moved:
+        sessions = run.tmux.observe(config.pool, capture=False).sessions
+    else:
+        sessions = observation.sessions
+    account = result.move.to if result.move else state.active_account
+    plan = lifecycle.plan(config, state, sessions, account or "", run.now)
+    if run.dry_run or not plan.restarts:
+        return Upkeep(restarts=plan.restarts, notes=plan.notes), plan.state
+    owner = config.account(account)
+    try:
+        environment = method().environment(owner) if owner else {}
+    except registry.MethodError as error:
+        log.error("cannot start %s: %s", ", ".join(r.session for r in plan.restarts), error)
+        return Upkeep(notes=plan.notes), state
+    made = lifecycle.perform(run.tmux, plan, environment, run.store.save)
+    return Upkeep(restarts=made, notes=plan.notes), plan.state
 
-        moved = result.move is not None or bool(result.restarts)
-        sessions = sight.observation.sessions if sight is not None and not moved else None
-        if sessions is None:
-            sessions = self.tmux.observe(self.config.pool, capture=False).sessions
-        account = result.move.to if result.move else state.active_account
-        plan = lifecycle.plan(self.config, state, sessions, account or "", self.now)
-        if self.dry_run or not plan.restarts:
-            return Upkeep(restarts=plan.restarts, notes=plan.notes), plan.state
-        owner = self.config.account(account)
-        try:
-            environment = self.method.environment(owner) if owner else {}
-        except registry.MethodError as error:
-            log.error("cannot start %s: %s", ", ".join(r.session for r in plan.restarts), error)
-            return Upkeep(notes=plan.notes), state
-        made = lifecycle.perform(self.tmux, plan, environment, self.store.save)
-        return Upkeep(restarts=made, notes=plan.notes), plan.state
 
-    def finish(
-        self,
-        state: State,
-        decision: Decision,
-        result: Result,
-        findings: tuple[Finding, ...],
-        upkeep: Upkeep,
-        dispatcher: "Dispatcher | None",
-    ) -> Report:
-        report = Report(
-            outcome=result.outcome,
-            reason=result.reason,
-            dry_run=self.dry_run,
-            at=seconds(self.now),
-            active_account=result.move.to if result.move else state.active_account,
-            swap=result.move,
-            next_possible_at=decision.next_possible_at,
-            blocked_pool=decision.blocked_pool,
-            blocked_dedicated=decision.blocked_dedicated,
-            findings=findings,
-            restarts=(*result.restarts, *upkeep.restarts),
-            moves=tuple(dispatcher.moves) if dispatcher else (),
-            pool=dispatcher.pool_tally() if dispatcher else None,
-            tasks=dispatcher.task_tally() if dispatcher else None,
-            notes=upkeep.notes,
-            outcome_before=state.last_check.outcome if state.last_check else None,
-            exit_code=EXIT_FAILED if result.outcome is Outcome.FAILED else 0,
-        )
-        self.save(state, report, decision)
-        return report
+def _report(
+    run: _Run, state: State, found: Assessment, result: Result, upkeep: Upkeep, dispatcher: "Dispatcher | None"
+) -> Report:
+    decision = found.decision
+    return Report(
+        outcome=result.outcome,
+        reason=result.reason,
+        dry_run=run.dry_run,
+        at=seconds(run.now),
+        active_account=result.move.to if result.move else state.active_account,
+        swap=result.move,
+        next_possible_at=decision.next_possible_at,
+        blocked_pool=decision.blocked_pool,
+        blocked_dedicated=decision.blocked_dedicated,
+        findings=found.findings,
+        restarts=(*result.restarts, *upkeep.restarts),
+        moves=tuple(dispatcher.moves) if dispatcher else (),
+        pool=dispatcher.pool_tally() if dispatcher else None,
+        tasks=dispatcher.task_tally() if dispatcher else None,
+        notes=upkeep.notes,
+        outcome_before=state.last_check.outcome if state.last_check else None,
+        exit_code=EXIT_FAILED if result.outcome is Outcome.FAILED else 0,
+    )
 
-    def save(self, state: State, report: Report, decision: Decision | None) -> None:
-        """Write what the check came to, and what is to be told of it; in a dry run nothing."""
-        if self.dry_run:
-            return
-        if self.config.notify.urls or self.config.notify.urls_file:
-            from failover_oneshot.monitoring import outbox
 
-            state, self.notices = outbox.note(self.config.notify, state, report)
-        last = replace(self.last_check(report.outcome, decision), pool=report.pool, tasks=report.tasks)
-        self.saved = replace(state, last_check=last)
-        self.store.save(self.saved)
+def _save(run: _Run, state: State, report: Report) -> tuple[State, tuple[Notice, ...]]:
+    """Write what the check came to and what people are to be told of it; in a dry run nothing."""
+    due: tuple[Notice, ...] = ()
+    if run.dry_run:
+        return State(), due
+    if run.config.notify.urls or run.config.notify.urls_file:
+        from failover_oneshot.monitoring import outbox
 
-    def last_check(self, outcome: Outcome, decision: Decision | None) -> LastCheck:
-        return LastCheck(
-            at=seconds(self.now),
-            outcome=outcome,
-            blocked_pool=decision.blocked_pool if decision else 0,
-            blocked_dedicated=decision.blocked_dedicated if decision else 0,
-            duration_ms=round((time.monotonic() - self.started) * 1000),
-        )
+        state, due = outbox.note(run.config.notify, state, report)
+    last = LastCheck(
+        at=seconds(run.now),
+        outcome=report.outcome,
+        blocked_pool=report.blocked_pool,
+        blocked_dedicated=report.blocked_dedicated,
+        duration_ms=round((time.monotonic() - run.started) * 1000),
+        pool=report.pool,
+        tasks=report.tasks,
+    )
+    state = replace(state, last_check=last)
+    run.store.save(state)
+    return state, due

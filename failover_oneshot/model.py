@@ -143,14 +143,30 @@ class Finding(Struct, frozen=True, kw_only=True):
     pane_id: str | None = None  # the pane that the finding is about
 
 
+class AgentProcess(Struct, frozen=True, kw_only=True):
+    """A running agent, by the record that it keeps of itself."""
+
+    pid: int
+    session_id: str  # of its conversation; safe as a file name
+    cwd: str
+    status: str = ""  # "idle", "busy", "waiting" (for the user); "" when unknown
+
+    @property
+    def busy(self) -> bool:
+        return self.status == "busy"
+
+
 class Observation(Struct, frozen=True, kw_only=True):
-    """Everything that one check saw of the world, at one instant."""
+    """What one check read of the world, at one instant."""
 
     at: datetime
     server_running: bool
     sessions: tuple[Session, ...] = ()  # the range in index order, then the dedicated ones in the config's order
+    readings: Mapping[str, Reading] = {}  # by pane id; a pane that could not be read has none
+    agents: Mapping[str, AgentProcess] = {}  # by pane id, as far as they keep records
+    zone: str = "UTC"  # the machine's time zone (IANA name), for resets that name none
     unusable: Mapping[str, str] = {}  # account name to the reason why it can not be swapped to
-    notes: tuple[str, ...] = ()  # what could not be seen, one sentence each
+    notes: tuple[str, ...] = ()  # what could not be read, one sentence each
 
 
 class Restart(Struct, frozen=True, kw_only=True):

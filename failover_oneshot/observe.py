@@ -6,33 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from failover_oneshot.accounts import registry
 from failover_oneshot.agents.claude import transcript
 from failover_oneshot.agents.claude.own_login import own_login
-from failover_oneshot.agents.claude.processes import Client
 from failover_oneshot.config.model import Config, Method
 from failover_oneshot.detection.classify import classify
-from failover_oneshot.model import Finding, Observation, Reading, Session
+from failover_oneshot.model import AgentProcess, Finding, Observation, Reading, Session
 from failover_oneshot.state.model import SessionMemory, State
 from failover_oneshot.tmux.client import Tmux
 
 log = logging.getLogger("failover")
 
 
-class Sight(Struct, frozen=True, kw_only=True):
-    """What was seen, and the state with what seeing it taught (a login that the operator made by hand)."""
-
-    observation: Observation
-    readings: Mapping[str, Reading]  # by pane id; a pane that could not be read has none
-    state: State
-    zone: str  # the machine's time zone, for resets that name none
-    clients: Mapping[str, Client] = {}  # by pane id, as far as they leave records
-
-
-def look(
+def observe(
     config: Config,
     state: State,
     tmux: Tmux,
@@ -41,44 +29,49 @@ def look(
     now: datetime,
     *,
     always: bool = False,
-) -> Sight:
-    """One look at the world; at the live login and the stores only when they may matter, or ``always``.
+) -> tuple[State, Observation]:
+    """What one check reads: panes and records; the live login and the stores when they may matter, or ``always``.
 
+    The state comes back with what that taught: a login that the operator made by hand, sessions with their own login.
     Raises TmuxError and TmuxTimeoutError.
     """
-    sight = glance(config, state, tmux, environ, now)
-    unusable = {}
-    if (
-        always
-        or state.waiting
-        or config.quota.failback
-        or any(r.kind in config.quota.swap_on and not r.busy for r in sight.readings.values())
-    ):
-        state = _adopt(config, state, method())
-        if config.swap.method is Method.CLAUDE:
-            pids = {pane_id: client.pid for pane_id, client in sight.clients.items()}
-            state = _warn_of_own_logins(state, sight.observation.sessions, pids)
-        for account in config.accounts:
-            why = method().check(account) if account.enabled and account.name != state.active_account else None
-            if why:
-                unusable[account.name] = why
-    return replace(sight, observation=replace(sight.observation, unusable=unusable), state=state)
+    seen = observe_panes(config, tmux, environ, now)
+    blocked = any(r.kind in config.quota.swap_on and not r.busy for r in seen.readings.values())
+    if not (always or state.waiting or config.quota.failback or blocked):
+        return state, seen
+    state = _adopt(config, state, method())
+    if config.swap.method is Method.CLAUDE:
+        pids = {pane_id: agent.pid for pane_id, agent in seen.agents.items()}
+        state = _warn_of_own_logins(state, seen.sessions, pids)
+    return state, replace(seen, unusable=_unusable(config, state, method()))
 
 
-def glance(config: Config, state: State, tmux: Tmux, environ: Mapping[str, str], now: datetime) -> Sight:
-    """The panes and the clients' records alone, no accounts. Raises TmuxError and TmuxTimeoutError."""
+def _unusable(config: Config, state: State, method: registry.Method) -> dict[str, str]:
+    """The enabled accounts that cannot be swapped to, and why."""
+    others = [a for a in config.accounts if a.enabled and a.name != state.active_account]
+    return {account.name: why for account in others if (why := method.check(account))}
+
+
+def observe_panes(config: Config, tmux: Tmux, environ: Mapping[str, str], now: datetime) -> Observation:
+    """The panes and the agents' records alone, no accounts. Raises TmuxError and TmuxTimeoutError."""
     seen = tmux.observe(config.pool, capture=True)
     for note in seen.notes:
         log.info("%s", note)
     panes = [pane for session in seen.sessions for pane in session.panes if pane.text is not None]
     readings = {pane.pane_id: classify(pane.text or "", pane.title, config.quota) for pane in panes}
-    records: Mapping[str, tuple[Client, Reading | None]] = {}
+    records: Mapping[str, tuple[AgentProcess, Reading | None]] = {}
     if config.swap.method is Method.CLAUDE:
         records = transcript.read_panes(Path(config.swap.claude_dir), {pane.pane_id: pane.pid for pane in panes})
         readings.update({pane_id: reading for pane_id, (_, reading) in records.items() if reading is not None})
-    observation = Observation(at=now, server_running=seen.server_running, sessions=seen.sessions, notes=seen.notes)
-    clients = {pane_id: client for pane_id, (client, _) in records.items()}
-    return Sight(observation=observation, readings=readings, state=state, zone=machine_zone(environ), clients=clients)
+    return Observation(
+        at=now,
+        server_running=seen.server_running,
+        sessions=seen.sessions,
+        readings=readings,
+        agents={pane_id: agent for pane_id, (agent, _) in records.items()},
+        zone=machine_zone(environ),
+        notes=seen.notes,
+    )
 
 
 def _adopt(config: Config, state: State, method: registry.Method) -> State:
@@ -137,7 +130,7 @@ def machine_zone(environ: Mapping[str, str]) -> str:
         return "UTC"
 
 
-def tell(findings: Sequence[Finding]) -> None:
+def log_findings(findings: Sequence[Finding]) -> None:
     """Each blocked or troubled session as one line of the log, with its evidence [daemon]."""
     for f in findings:
         if f.error is not None:

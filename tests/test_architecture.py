@@ -13,7 +13,7 @@ NAME = PACKAGE.name
 # Pure: values in, values out. They know each other and nothing else of the package.
 PURE_PACKAGES = ("detection", "decision")
 PURE_MODULES = {
-    *("model", "report", "config.model", "state.model", "swap.journal", "tmux.formats"),
+    *("model", "report", "agents.base", "config.model", "state.model", "swap.journal", "tmux.formats"),
     *("lib.durations", "lib.redact", "lib.scrub"),
     *("monitoring.metrics", "monitoring.outbox"),
     *("analysis.explain", "analysis.replay"),

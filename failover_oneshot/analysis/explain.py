@@ -8,9 +8,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from failover_oneshot.config.model import Account, Config, Quota, pattern_regex
-from failover_oneshot.decision.rules import Decision, decide
+from failover_oneshot.decision.pipeline import Assessment, assess
+from failover_oneshot.decision.rules import Decision
 from failover_oneshot.detection.classify import classify, tail
-from failover_oneshot.detection.findings import detect
 from failover_oneshot.detection.screen import Block, Mark, Screen, parse
 from failover_oneshot.detection.wordings import asides, match, normalise
 from failover_oneshot.model import Finding, Kind, Observation, Pane, Reading, Role, Session
@@ -208,17 +208,16 @@ def consequence(config: Config, reading: Reading, now: datetime, zone: str) -> C
     readings = {f"%{n}": reading for n in range(needed)}
     state = State(active_account=config.accounts[0].name)
 
-    def at(when: datetime, known: State) -> tuple[Decision, tuple[Finding, ...]]:
-        observation = Observation(at=when, server_running=True, sessions=sessions)
-        findings = detect(config, known, observation, readings, zone)
-        return decide(config, known, observation, findings, when), findings
+    def at(when: datetime, known: State) -> Assessment:
+        observation = Observation(at=when, server_running=True, sessions=sessions, readings=readings, zone=zone)
+        return assess(config, known, when, lambda state: (state, observation))
 
-    decision, findings = at(now, state)
+    first = at(now, state)
     confirmed = None
-    if decision.suspected_hit_at is not None:
+    if first.decision.suspected_hit_at is not None:
         later = now + timedelta(seconds=config.quota.poll_interval)
-        confirmed, _ = at(later, replace(state, suspected_hit_at=decision.suspected_hit_at))
-    return Consequence(finding=findings[0], needed=needed, decision=decision, confirmed=confirmed)
+        confirmed = at(later, replace(state, suspected_hit_at=first.decision.suspected_hit_at)).decision
+    return Consequence(finding=first.findings[0], needed=needed, decision=first.decision, confirmed=confirmed)
 
 
 def in_words(what: Consequence) -> str:

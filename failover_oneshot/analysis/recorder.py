@@ -18,8 +18,8 @@ from failover_oneshot.analysis.replay import VERSION, Record
 from failover_oneshot.config.model import Config
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.lib.scrub import scrub
-from failover_oneshot.model import Evidence, Pane, Session
-from failover_oneshot.observe import Sight, machine_zone
+from failover_oneshot.model import Evidence, Observation, Pane, Session
+from failover_oneshot.observe import machine_zone
 from failover_oneshot.report import Report
 from failover_oneshot.state.model import State
 from failover_oneshot.tmux.client import Tmux, TmuxError, TmuxTimeoutError
@@ -35,7 +35,7 @@ log = logging.getLogger("failover")
 
 def keep(
     folder: Path,
-    seen: tuple[State, Sight | None],
+    seen: tuple[State, Observation | None],
     report: Report,
     config: Config,
     tmux: Tmux,
@@ -58,24 +58,26 @@ def keep(
 
 
 def _record(
-    seen: tuple[State, Sight | None], report: Report, config: Config, tmux: Tmux, environ: Mapping[str, str]
+    seen: tuple[State, Observation | None], report: Report, config: Config, tmux: Tmux, environ: Mapping[str, str]
 ) -> Record:
-    state, sight = seen
+    state, observation = seen
     home = environ.get("HOME", "")
-    if sight is None:
+    if observation is None:
         shown = tmux.observe(config.pool, capture=True)
-        running, sessions = shown.server_running, shown.sessions
-    else:
-        running, sessions = sight.observation.server_running, sight.observation.sessions
-    readings = sight.readings if sight else {}
+        observation = Observation(
+            at=report.at,
+            server_running=shown.server_running,
+            sessions=shown.sessions,
+            zone=machine_zone(environ),
+        )
     return Record(
         version=VERSION,
         at=report.at,
-        zone=sight.zone if sight else machine_zone(environ),
-        server_running=running,
-        sessions=tuple(_session(session, home) for session in sessions),
-        records={pane: r for pane, r in readings.items() if r.evidence is Evidence.TRANSCRIPT},
-        unusable=dict(sight.observation.unusable) if sight else {},
+        zone=observation.zone,
+        server_running=observation.server_running,
+        sessions=tuple(_session(session, home) for session in observation.sessions),
+        records={pane: r for pane, r in observation.readings.items() if r.evidence is Evidence.TRANSCRIPT},
+        unusable=dict(observation.unusable),
         state=replace(state, lineage={}, outbox=(), swap_in_progress=None, history=state.history[-KEPT_HISTORY:]),
         outcome=report.outcome,
         active_account=report.active_account,

@@ -3,7 +3,7 @@
 Each record is decided on the state that the decisions before it left behind, as a row of checks would have.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -12,9 +12,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from failover_oneshot.config.model import AfterSwap, Config
-from failover_oneshot.decision.rules import Decision, before_looking, decide
+from failover_oneshot.decision.pipeline import assess
+from failover_oneshot.decision.rules import Decision
 from failover_oneshot.detection.classify import classify
-from failover_oneshot.detection.findings import detect
 from failover_oneshot.model import Finding, Observation, Outcome, Reading, Restart, Role, Session
 from failover_oneshot.state.model import LastCheck, State, Step, seconds, settle
 from failover_oneshot.swap.journal import finished, intend
@@ -60,27 +60,29 @@ def check(config: Config, state: State, record: Record, watched: Watched) -> Che
         for session in record.sessions
         if (found := watched(session.name)) is not None
     )
-    readings: dict[str, Reading] = {
+    readings = {
         pane.pane_id: record.records.get(pane.pane_id) or _read(pane.text, pane.title, config.quota)
         for session in sessions
         for pane in session.panes
         if pane.text is not None
     }
     observation = Observation(
-        at=record.at, server_running=record.server_running, sessions=sessions, unusable=record.unusable
+        at=record.at,
+        server_running=record.server_running,
+        sessions=sessions,
+        readings=readings,
+        zone=record.zone,
+        unusable=record.unusable,
     )
-    return step(config, state, observation, readings, record.zone)
+    return step(config, state, observation)
 
 
-def step(config: Config, state: State, observation: Observation, readings: Mapping[str, Reading], zone: str) -> Checked:
+def step(config: Config, state: State, observation: Observation) -> Checked:
     """One check at the observation's instant, everything that it decides having succeeded at once."""
     now = observation.at
     state, _ = settle(state, now)
-    findings: tuple[Finding, ...] = ()
-    decision = before_looking(config, state, now)
-    if decision is None:
-        findings = detect(config, state, observation, readings, zone)
-        decision = decide(config, state, observation, findings, now)
+    assessment = assess(config, state, now, lambda state: (state, observation))
+    findings, decision = assessment.findings, assessment.decision
     state = intend(config, state, decision, findings, now)
     journal = state.swap_in_progress
     if journal is not None:

@@ -248,8 +248,8 @@ class _Month:
         """One check: the decision of the real thing, and what it does to the pool."""
         at = _instant(now)
         readings = {f"%{n}": self.hits[n].reading if n in self.hits else _WORKS for n in range(self.load.sessions)}
-        observation = Observation(at=at, server_running=True, sessions=self.sessions)
-        done = step(self.config, self.state, observation, readings, "UTC")
+        observation = Observation(at=at, server_running=True, sessions=self.sessions, readings=readings)
+        done = step(self.config, self.state, observation)
         self.state, decision = done.state, done.decision
         if decision.action in {Action.SWAP, Action.RESUME}:
             restarted = range(self.load.sessions)

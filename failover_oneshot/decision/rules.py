@@ -58,10 +58,10 @@ def decide(
 
     ``state`` has been settled (`state.settle`), ``findings`` carry what counts (`detect.detect`).
     """
-    return before_looking(config, state, now) or _judge(config, state, observation, findings, now)
+    return before_observing(config, state, now) or _judge(config, state, observation, findings, now)
 
 
-def before_looking(config: Config, state: State, now: datetime) -> Decision | None:
+def before_observing(config: Config, state: State, now: datetime) -> Decision | None:
     """Rules 1 to 3, which need no look at the panes; None when the panes decide."""
     journal = state.swap_in_progress
     if journal is not None:

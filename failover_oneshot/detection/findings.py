@@ -20,23 +20,13 @@ WEEKLY = (Limit.SEVEN_DAY, Limit.SEVEN_DAY_OPUS, Limit.SEVEN_DAY_SONNET)
 WORST_FIRST = (Kind.QUOTA, Kind.BILLING, Kind.AUTH, Kind.SERVER_ERROR, Kind.WARNING, Kind.OK, Kind.UNREADABLE)
 
 
-def detect(
-    config: Config,
-    state: State,
-    observation: Observation,
-    readings: Mapping[str, Reading],
-    zone: str,
-) -> tuple[Finding, ...]:
-    """One finding for each watched session, in the observation's order.
-
-    ``readings``: what each pane shows, by pane id; a pane without one could not be read. ``zone``: the machine's time
-    zone (IANA name).
-    """
-    look = _Look(config, state, observation.at, zone)
-    return tuple(look.session(session, readings) for session in observation.sessions)
+def detect(config: Config, state: State, observation: Observation) -> tuple[Finding, ...]:
+    """One finding for each watched session, in the observation's order."""
+    detector = _Detector(config, state, observation.at, observation.zone)
+    return tuple(detector.session(session, observation.readings) for session in observation.sessions)
 
 
-class _Look:
+class _Detector:
     def __init__(self, config: Config, state: State, now: datetime, zone: str) -> None:
         self.config = config
         self.state = state

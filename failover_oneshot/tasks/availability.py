@@ -7,11 +7,9 @@ from typing import Final
 
 from failover_oneshot.agents.base import PromptState
 from failover_oneshot.agents.claude import prompts
-from failover_oneshot.agents.claude.processes import Client
 from failover_oneshot.config.model import Config
 from failover_oneshot.detection.screen import parse
-from failover_oneshot.model import Finding, Kind, Pane, Session
-from failover_oneshot.observe import Sight
+from failover_oneshot.model import AgentProcess, Finding, Kind, Observation, Pane, Session
 from failover_oneshot.pool import lifecycle, restart
 from failover_oneshot.pool.typist import View
 from failover_oneshot.state.model import SessionMemory, State
@@ -29,15 +27,15 @@ class Stands:
         self,
         config: Config,
         state: State,
-        sight: Sight,
+        observation: Observation,
         findings: Sequence[Finding],
         now: datetime,
         proc: Path = _PROC,
     ) -> None:
-        self.state, self.sight, self.now, self.proc = state, sight, now, proc
+        self.state, self.observation, self.now, self.proc = state, observation, now, proc
         self.findings = {finding.name: finding for finding in findings}
-        self.panes = by_id(sight.observation.sessions)
-        sessions = lifecycle.of_the_pool(sight.observation.sessions)
+        self.panes = by_id(observation.sessions)
+        sessions = lifecycle.of_the_pool(observation.sessions)
         self.dead = lifecycle.dead_ones(config, sessions, proc)
         self.slots = [self._slot(session) for session in sessions]
 
@@ -47,7 +45,7 @@ class Stands:
 
     def _slot(self, session: Session) -> Slot:
         pane = restart.agent_pane(session)
-        client = self.sight.clients.get(pane.pane_id)
+        client = self.observation.agents.get(pane.pane_id)
         held = self.state.sessions.get(session.name, SessionMemory()).held
         if session.name in self.dead:
             stand, why = Stand.DEAD, self.dead[session.name]
@@ -69,7 +67,7 @@ class Stands:
         """What is seen of a task that was handed out."""
         slot, place = self.slot(record.session), record.place
         pane = still_there(place, self.panes) if place else None
-        client = self.sight.clients.get(slot.place.pane_id) if slot and slot.place else None
+        client = self.observation.agents.get(slot.place.pane_id) if slot and slot.place else None
         alive = pane is not None and slot is not None and slot.stand is not Stand.DEAD
         if place and place.client_pid and (self._gone(place.client_pid) or (client and client.pid != place.client_pid)):
             alive = False
@@ -101,7 +99,7 @@ class Stands:
             return (self.proc / "self").exists()  # without /proc nothing is known
 
 
-def _stand(pane: Pane, finding: Finding | None, client: Client | None, proc: Path) -> tuple[Stand, str]:
+def _stand(pane: Pane, finding: Finding | None, client: AgentProcess | None, proc: Path) -> tuple[Stand, str]:
     if finding is None or pane.text is None:
         return Stand.HELD, finding.error or "it can't be read" if finding else "it can't be read"
     if finding.blocked and not finding.stale:

@@ -10,8 +10,7 @@ from msgspec.structs import replace
 from failover_oneshot.agents.base import PromptState
 from failover_oneshot.agents.claude import prompts
 from failover_oneshot.config.model import Config
-from failover_oneshot.model import Finding, PoolTally, Restart, TaskMove, TaskTally
-from failover_oneshot.observe import Sight
+from failover_oneshot.model import Finding, Observation, PoolTally, Restart, TaskMove, TaskTally
 from failover_oneshot.state.model import SessionMemory, State, Trouble, seconds
 from failover_oneshot.tasks import spool
 from failover_oneshot.tasks import task as tasks
@@ -30,10 +29,16 @@ class Dispatcher:
     what they would do and change nothing."""
 
     def __init__(
-        self, config: Config, state: State, sight: Sight, findings: Sequence[Finding], tmux: Tmux, now: datetime
+        self,
+        config: Config,
+        state: State,
+        observation: Observation,
+        findings: Sequence[Finding],
+        tmux: Tmux,
+        now: datetime,
     ) -> None:
-        self.config, self.state, self.sight, self.tmux, self.now = config, state, sight, tmux, now
-        self.stands = Stands(config, state, sight, findings, now)
+        self.config, self.state, self.observation, self.tmux, self.now = config, state, observation, tmux, now
+        self.stands = Stands(config, state, observation, findings, now)
         self.spool = Spool(config.dispatch.spool) if config.dispatch.spool else None
         self.working: set[str] = set()  # sessions with a task
         self.left: set[str] = set()  # tasks that are not in running/ any more, or in a dry run would not be
@@ -234,7 +239,7 @@ class Dispatcher:
 
     def _place(self, slot: Slot) -> Place | None:
         """The slot's place with where its records begin."""
-        client = self.sight.clients.get(slot.place.pane_id) if slot.place else None
+        client = self.observation.agents.get(slot.place.pane_id) if slot.place else None
         if slot.place is None or client is None:
             return slot.place
         path = prompts.file_of(Path(self.config.swap.claude_dir), client)

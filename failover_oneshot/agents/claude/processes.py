@@ -14,24 +14,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from failover_oneshot.model import AgentProcess
+
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CLIENT_FILE = re.compile(r"(\d{1,10})\.json", re.ASCII)
 _CLIENT_FILE_LIMIT = 64 * 1024
 _DEEPEST = 64  # generations between a pane's process and its client
 _PROC = Path("/proc")
-
-
-class Client(Struct, frozen=True, kw_only=True):
-    """A running client, by its `sessions/<pid>.json`."""
-
-    pid: int
-    session_id: str  # safe as a file name
-    cwd: str
-    status: str = ""  # "idle", "busy", "waiting" (for the user); "" when unknown
-
-    @property
-    def busy(self) -> bool:
-        return self.status == "busy"
 
 
 class _Process(Struct, frozen=True):
@@ -48,7 +37,7 @@ class _ClientFile(Struct, rename="camel"):
     proc_start: Any = None
 
 
-def find_clients(claude_dir: Path, proc: Path = _PROC) -> dict[int, Client]:
+def find_clients(claude_dir: Path, proc: Path = _PROC) -> dict[int, AgentProcess]:
     """The running clients by process id. A file whose process is gone, or is another one by now, is skipped."""
     folder = f"{claude_dir}/sessions"
     try:
@@ -64,12 +53,14 @@ def find_clients(claude_dir: Path, proc: Path = _PROC) -> dict[int, Client]:
     return found
 
 
-def client_of(pane_pid: int, clients: Mapping[int, Client], proc: Path = _PROC) -> Client | None:
+def client_of(pane_pid: int, clients: Mapping[int, AgentProcess], proc: Path = _PROC) -> AgentProcess | None:
     """The client that runs in the pane: its process or a descendant of it."""
     return clients_of([pane_pid], clients, proc).get(pane_pid)
 
 
-def clients_of(pane_pids: Iterable[int], clients: Mapping[int, Client], proc: Path = _PROC) -> dict[int, Client]:
+def clients_of(
+    pane_pids: Iterable[int], clients: Mapping[int, AgentProcess], proc: Path = _PROC
+) -> dict[int, AgentProcess]:
     """The client of each pane that has one: each client's parents are followed up to a pane.
 
     Of several in one pane the one in the foreground, then the one nearest to the pane: a client may run another.
@@ -93,7 +84,7 @@ def clients_of(pane_pids: Iterable[int], clients: Mapping[int, Client], proc: Pa
     return {pane: clients[pid] for pane, (_, _, pid) in best.items()}
 
 
-def _client(path: str, pid: int, started: str) -> Client | None:
+def _client(path: str, pid: int, started: str) -> AgentProcess | None:
     data = read_end(path, _CLIENT_FILE_LIMIT, whole=True)
     try:
         file = msgspec.json.decode(data or b"", type=_ClientFile)
@@ -104,7 +95,7 @@ def _client(path: str, pid: int, started: str) -> Client | None:
     if not SESSION_ID.fullmatch(file.session_id) or (file.proc_start and str(file.proc_start) != started):
         return None
     status = file.status if isinstance(file.status, str) else ""
-    return Client(pid=pid, session_id=file.session_id, cwd=file.cwd, status=status)
+    return AgentProcess(pid=pid, session_id=file.session_id, cwd=file.cwd, status=status)
 
 
 def _process(pid: int, proc: Path) -> _Process | None:

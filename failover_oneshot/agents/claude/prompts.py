@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from failover_oneshot.agents.base import PromptState
 from failover_oneshot.agents.claude import transcript
-from failover_oneshot.agents.claude.processes import Client
+from failover_oneshot.model import AgentProcess
 
 _PART: Final = 4 << 20  # bytes read from where the prompt must stand, and from the end, of a conversation grown long
 _LIMITS: Final = frozenset(("rate_limit", "billing_error"))
@@ -31,7 +31,7 @@ class _Record(Struct, rename="camel"):
     message: Any = None
 
 
-def file_of(claude_dir: Path, client: Client) -> str:
+def file_of(claude_dir: Path, client: AgentProcess) -> str:
     """Where the client keeps its conversation; the file need not be there yet."""
     return f"{claude_dir}/projects/{transcript.project_folder(client.cwd)}/{client.session_id}.jsonl"
 

@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from failover_oneshot.agents.claude.processes import SESSION_ID, Client, clients_of, find_clients, read_end
+from failover_oneshot.agents.claude.processes import SESSION_ID, clients_of, find_clients, read_end
 from failover_oneshot.detection.wordings import limit_of, match, normalise
-from failover_oneshot.model import Evidence, Kind, Limit, Reading
+from failover_oneshot.model import AgentProcess, Evidence, Kind, Limit, Reading
 
 TAIL = 64 * 1024  # bytes of a conversation that are read, from its end
 _SNIPPET = 120
@@ -49,7 +49,7 @@ class _Record(Struct, rename="camel"):
     account_uuid: Any = None
 
 
-def read_panes(claude_dir: Path, panes: Mapping[str, int]) -> dict[str, tuple[Client, Reading | None]]:
+def read_panes(claude_dir: Path, panes: Mapping[str, int]) -> dict[str, tuple[AgentProcess, Reading | None]]:
     """For each pane (id and process id) with a client: the client, and what its newest record says, if anything."""
     owners = clients_of(panes.values(), find_clients(claude_dir))
     return {
@@ -59,7 +59,7 @@ def read_panes(claude_dir: Path, panes: Mapping[str, int]) -> dict[str, tuple[Cl
     }
 
 
-def read_tail(claude_dir: Path, client: Client) -> Reading | None:
+def read_tail(claude_dir: Path, client: AgentProcess) -> Reading | None:
     """What the newest telling record in the last 64 KiB of the client's conversation says; None when nothing does."""
     path = f"{claude_dir}/projects/{project_folder(client.cwd)}/{client.session_id}.jsonl"
     data = read_end(path, TAIL) if SESSION_ID.fullmatch(client.session_id) else None

@@ -14,7 +14,7 @@ from msgspec import Struct
 from failover_oneshot.analysis.explain import CHROME, MENU, Explanation, Line, consequence, explain, in_words
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.installation import EXIT_REFUSED, EXIT_USAGE, Installation, log
-from failover_oneshot.ctl.lib.snapshot import Glance, glance
+from failover_oneshot.ctl.lib.snapshot import Snapshot, snapshot
 from failover_oneshot.ctl.lib.status import next_of, would
 from failover_oneshot.ctl.lib.terminal import Terminal, elided, printable
 from failover_oneshot.ctl.lib.times import span
@@ -108,19 +108,19 @@ def _text(site: Installation, text: Text, now: datetime, options: argparse.Names
 def _session(site: Installation, name: str, options: argparse.Namespace) -> int:
     now = installation.now()
     try:
-        seen = glance(site, now)
+        seen = snapshot(site, now)
     except StoreError as error:  # the screen can be explained all the same
         log.error("%s", error)
         return 74
-    session = None if seen.sight is None else next((s for s in seen.sight.observation.sessions if s.name == name), None)
-    if session is None or seen.sight is None or seen.findings is None:
+    session = None if seen.observation is None else next((s for s in seen.observation.sessions if s.name == name), None)
+    if session is None or seen.observation is None or seen.findings is None:
         return _nobody(name, seen)
     finding = next(f for f in seen.findings if f.name == name)
     told = []
     for pane in session.panes:
         if pane.text is None:
             continue
-        reading = seen.sight.readings.get(pane.pane_id)
+        reading = seen.observation.readings.get(pane.pane_id)
         recorded = reading if reading is not None and reading.evidence is Evidence.TRANSCRIPT else None
         text = Text(f"{name} {pane.pane_id}", pane.text, pane.title, recorded)
         told.append((text, explain(pane.text, pane.title, site.config.quota)))
@@ -142,11 +142,11 @@ def _session(site: Installation, name: str, options: argparse.Namespace) -> int:
     return _save([text for text, _ in told], options, site)
 
 
-def _nobody(name: str, seen: Glance) -> int:
-    if seen.sight is None:
+def _nobody(name: str, seen: Snapshot) -> int:
+    if seen.observation is None:
         log.error("%s is no file, and %s", name, seen.notes[-1])
         return EXIT_REFUSED
-    sessions = [s.name for s in seen.sight.observation.sessions]
+    sessions = [s.name for s in seen.observation.sessions]
     known = ", ".join(sessions[:10]) + (f" and {len(sessions) - 10} more" if len(sessions) > 10 else "")
     log.error("%s is neither a file nor a watched session that runs (there are: %s)", name, known or "none")
     return EXIT_REFUSED

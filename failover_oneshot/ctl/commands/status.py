@@ -14,7 +14,7 @@ from failover_oneshot.config.loader import ConfigError
 from failover_oneshot.config.model import Config
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.installation import Installation
-from failover_oneshot.ctl.lib.snapshot import glance
+from failover_oneshot.ctl.lib.snapshot import snapshot
 from failover_oneshot.ctl.lib.status import (
     DISABLED,
     EXHAUSTED,
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _facts(site: Installation) -> tuple[Status, int]:
     now = installation.now()
-    seen = glance(site, now)
+    seen = snapshot(site, now)
     status = compose(
         site.config,
         seen.state,

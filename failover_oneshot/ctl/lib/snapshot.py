@@ -1,4 +1,4 @@
-"""A look at everything without touching anything: what `status` and `explain` show."""
+"""Everything as it is now, with nothing touched: what `status` and `explain` show."""
 
 import os
 from datetime import datetime
@@ -6,55 +6,54 @@ from datetime import datetime
 from msgspec import Struct
 
 from failover_oneshot.accounts import registry
-from failover_oneshot.check import know_active
 from failover_oneshot.ctl.lib.installation import Installation, told
-from failover_oneshot.decision.rules import Action, Decision, before_looking, decide
-from failover_oneshot.detection.findings import detect
-from failover_oneshot.model import Finding, Outcome
-from failover_oneshot.observe import Sight, look
-from failover_oneshot.state.model import State, settle
+from failover_oneshot.decision.pipeline import assess, prepare
+from failover_oneshot.decision.rules import Action, Decision, before_observing
+from failover_oneshot.model import Finding, Observation, Outcome
+from failover_oneshot.observe import observe
+from failover_oneshot.state.model import State
 from failover_oneshot.tmux.client import Tmux, TmuxError, TmuxTimeoutError
 
 
-class Glance(Struct, frozen=True, kw_only=True):
-    """What there is now. ``sight`` and ``findings`` are None when tmux could not be asked; then ``notes`` says why."""
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """What there is now. ``observation`` and ``findings`` are None when tmux did not answer: see ``notes``."""
 
     state: State
-    sight: Sight | None
+    observation: Observation | None
     findings: tuple[Finding, ...] | None
     decision: Decision | None  # what a check would decide now
     problems: dict[str, str]  # account to what is wrong with its store
-    live: str | None  # whose login is live, where that can be said
+    live: str | None  # whose login is live, where that is known
     notes: tuple[str, ...]
     exit_code: int
 
 
-def glance(site: Installation, now: datetime) -> Glance:
-    """One look. Raises StoreError when the state can not be read."""
+def snapshot(site: Installation, now: datetime) -> Snapshot:
+    """Everything as it is now. Raises StoreError when the state cannot be read."""
     config = site.config
     remembered, notes, code = told(site.peek(now))
     method = registry.method(config, site.unclaimed, remembered.lineage)
-    state, drawn_back = settle(remembered, now)
-    state = know_active(config, state, lambda: method)
+    state, drawn_back = prepare(config, remembered, now, method.live_account)
     problems = {a.name: why for a in config.accounts if (why := method.check(a))}
-    sight, findings = None, None
-    decision = before_looking(config, state, now)
     named = state.active_account
+    observation, findings, decision = None, None, before_observing(config, state, now)
     try:
-        sight = look(config, state, Tmux(config.tmux, os.environ), lambda: method, os.environ, now, always=True)
+        tmux = Tmux(config.tmux, os.environ)
+        found = assess(
+            config, state, now, lambda s: observe(config, s, tmux, lambda: method, os.environ, now, always=True),
+            always=True,
+        )  # fmt: skip
     except (TmuxError, TmuxTimeoutError) as error:
         notes = (*notes, f"the sessions could not be looked at: {error}")
     else:
-        state = sight.state
+        state, observation, findings, decision = found.state, found.observation, found.findings, found.decision
         if state.active_account != named:
             notes = (*notes, f"the live login is that of {state.active_account}, not of {named}: taken as active")
-        findings = detect(config, state, sight.observation, sight.readings, sight.zone)
-        decision = decide(config, state, sight.observation, findings, now)
     if code:
         decision = Decision(action=Action.HOLD, outcome=Outcome.STATE_RESET, reason=notes[0])
-    return Glance(
+    return Snapshot(
         state=state,
-        sight=sight,
+        observation=observation,
         findings=findings,
         decision=decision,
         problems=problems,

@@ -66,11 +66,13 @@ class Life:
                 readings[pane.pane_id] = classify(what, "", self.config.quota)
             elif what is not None:
                 readings[pane.pane_id] = what
-        observation = Observation(at=self.now, server_running=True, sessions=tuple(sessions))
+        observation = Observation(
+            at=self.now, server_running=True, sessions=tuple(sessions), readings=readings, zone=self.zone
+        )
         decision = decide(self.config, self.state, observation, (), self.now)
         if decision.action is Action.HOLD and decision.outcome in {"paused", "cooldown"}:
             return decision
-        self.found = detect(self.config, self.state, observation, readings, self.zone)
+        self.found = detect(self.config, self.state, observation)
         decision = decide(self.config, self.state, observation, self.found, self.now)
         self.state = remember(self.state, self.found, switches_at_message=True, now=self.now)
         self.state = replace(self.state, suspected_hit_at=decision.suspected_hit_at, waiting=decision.waiting)
@@ -213,10 +215,10 @@ def test_the_worst_pane_of_a_session_is_the_session() -> None:
     look = Observation(at=TEN, server_running=True, sessions=(session,))
     quota = life.config.quota
     both = {"%1": classify(OK, "", quota), "%2": classify(HIT, "", quota)}
-    assert detect(life.config, life.state, look, both, "UTC")[0].blocked
+    assert detect(life.config, life.state, replace(look, readings=both))[0].blocked
     only_ok = {"%1": classify(OK, "", quota)}
-    assert not detect(life.config, life.state, look, only_ok, "UTC")[0].moved_on  # the other was not seen
-    assert detect(life.config, life.state, look, {}, "UTC")[0].kind is Kind.UNREADABLE
+    assert not detect(life.config, life.state, replace(look, readings=only_ok))[0].moved_on  # the other was not seen
+    assert detect(life.config, life.state, replace(look, readings={}))[0].kind is Kind.UNREADABLE
 
 
 def test_a_pane_that_could_not_be_read_neither_confirms_nor_clears_a_suspicion() -> None:

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failover_oneshot.agents.claude.processes import Client, client_of, clients_of, find_clients
+from failover_oneshot.agents.claude.processes import client_of, clients_of, find_clients
 from failover_oneshot.agents.claude.transcript import project_folder, read_panes, read_tail
-from failover_oneshot.model import Evidence, Kind, Limit
+from failover_oneshot.model import AgentProcess, Evidence, Kind, Limit
 from tests.support.polling import poll
 from tests.support.records import CWD, SESSION, announce, answer, failure, hit, prompt, stamp, write
 
-CLIENT = Client(pid=1, session_id=SESSION, cwd=CWD, status="idle")
+CLIENT = AgentProcess(pid=1, session_id=SESSION, cwd=CWD, status="idle")
 OWNER = {"type": "session-owner", "accountUuid": "00000000-aaaa-bbbb-cccc-000000000001"}
 
 
@@ -183,7 +183,7 @@ def test_a_secret_does_not_reach_the_snippet(tmp_path: Path, conversation: Path)
 
 def test_a_busy_client_is_said_to_be_busy(tmp_path: Path, conversation: Path) -> None:
     write(conversation, hit(1))
-    reading = read_tail(tmp_path, Client(pid=1, session_id=SESSION, cwd=CWD, status="busy"))
+    reading = read_tail(tmp_path, AgentProcess(pid=1, session_id=SESSION, cwd=CWD, status="busy"))
     assert reading is not None
     assert reading.busy
 
@@ -270,7 +270,7 @@ def test_only_a_regular_file_is_read(tmp_path: Path, conversation: Path) -> None
 def test_a_session_id_is_no_path(tmp_path: Path, session: str) -> None:
     (tmp_path / "projects" / "-srv-work-one").mkdir(parents=True)
     write(tmp_path / "other.jsonl", hit(1))
-    assert read_tail(tmp_path, Client(pid=1, session_id=session, cwd=CWD)) is None
+    assert read_tail(tmp_path, AgentProcess(pid=1, session_id=session, cwd=CWD)) is None
 
 
 # What the client's own function makes of the paths beyond its bound, by their beginning.
@@ -348,7 +348,7 @@ def family() -> Iterator[Family]:
 def test_a_panes_client_is_its_process_or_a_descendant(tmp_path: Path, family: Family) -> None:
     announce(tmp_path, family.child)
     clients = find_clients(tmp_path)
-    expected = Client(pid=family.child, session_id=SESSION, cwd=CWD, status="idle")
+    expected = AgentProcess(pid=family.child, session_id=SESSION, cwd=CWD, status="idle")
     assert clients == {family.child: expected}
     assert client_of(family.shell.pid, clients) == expected
     assert client_of(family.child, clients) == expected
@@ -373,7 +373,7 @@ def test_of_two_clients_the_one_in_the_foreground_is_the_panes(tmp_path: Path) -
         folder.mkdir(parents=True)
         rest = " ".join(["0"] * 13)
         (folder / "stat").write_text(f"{pid} (a ) S 9 (b) S {parent} {group} 10 34816 12 {rest} 77{pid} 0 0\n")
-    clients = {pid: Client(pid=pid, session_id=SESSION, cwd=CWD) for pid in (11, 12)}
+    clients = {pid: AgentProcess(pid=pid, session_id=SESSION, cwd=CWD) for pid in (11, 12)}
     assert clients_of([10], clients, tmp_path / "proc") == {10: clients[12]}
 
 
@@ -435,13 +435,13 @@ def test_what_is_no_client_file_is_skipped(tmp_path: Path, family: Family) -> No
     (path.parent / "99999999999999999999.json").write_text("{}")
     os.mkfifo(path.parent / "1.json")
     (path.parent / f"{family.shell.pid}.json").mkdir()
-    assert find_clients(tmp_path) == {os.getpid(): Client(pid=os.getpid(), session_id=SESSION, cwd=CWD)}
+    assert find_clients(tmp_path) == {os.getpid(): AgentProcess(pid=os.getpid(), session_id=SESSION, cwd=CWD)}
 
 
 def test_panes_with_their_clients_and_records(tmp_path: Path, conversation: Path, family: Family) -> None:
     announce(tmp_path, family.child, status="busy")
     panes = {"%1": family.shell.pid, "%2": 1}
-    client = Client(pid=family.child, session_id=SESSION, cwd=CWD, status="busy")
+    client = AgentProcess(pid=family.child, session_id=SESSION, cwd=CWD, status="busy")
     assert read_panes(tmp_path, panes) == {"%1": (client, None)}
     write(conversation, prompt(1), hit(2))
     reading = read_panes(tmp_path, panes)["%1"][1]

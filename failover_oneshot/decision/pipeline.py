@@ -1,0 +1,91 @@
+"""The one way from a state to a decision: the check, `status`, `replay` and `explain` all go through `assess`. Pure.
+
+What reads the world is handed in as a function, so that a recorded observation takes the same way as a fresh one.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from failover_oneshot.config.model import Config
+from failover_oneshot.decision.rules import Action, Decision, before_observing, decide
+from failover_oneshot.detection.findings import detect
+from failover_oneshot.model import Finding, Observation
+from failover_oneshot.state.model import State, settle
+
+if TYPE_CHECKING:
+    from failover_oneshot.decision.manual import Order
+
+Observe = Callable[[State], tuple[State, Observation]]
+"""Reads the world; the state comes back with what reading it taught, such as a login made by hand."""
+
+
+class Assessment(Struct, frozen=True, kw_only=True):
+    """What one check makes of the world. ``observation`` is None when the state alone decided."""
+
+    state: State
+    observation: Observation | None
+    findings: tuple[Finding, ...]
+    decision: Decision
+
+
+def prepare(
+    config: Config, state: State, now: datetime, live_account: Callable[[], str | None]
+) -> tuple[State, tuple[str, ...]]:
+    """The loaded state as a check starts from it, and warnings: no time in the future, an active account that exists.
+
+    ``live_account`` says whose login is live; it is asked only when the state names no account of the config.
+    """
+    state, notes = settle(state, now)
+    if config.account(state.active_account) or not config.accounts or state.swap_in_progress:
+        return state, tuple(notes)
+    enabled = [a.name for a in config.accounts if a.enabled]
+    name = live_account() or (enabled[0] if enabled else config.accounts[0].name)
+    if state.active_account:
+        notes.append(f"active account {state.active_account} is not in the config any more; taking {name}")
+    return replace(state, active_account=name), tuple(notes)
+
+
+def assess(
+    config: Config,
+    state: State,
+    now: datetime,
+    observe: Observe,
+    *,
+    order: "Order | None" = None,
+    always: bool = False,
+) -> Assessment:
+    """The decision for this instant, with the findings that it rests on.
+
+    ``order``: the operator's, in place of the check's own rules. ``always``: observe even where the state alone
+    decides, for those who show the sessions.
+
+    Raises what ``observe`` raises, and NothingDoneError for an order that is refused.
+    """
+    early = before_observing(config, state, now)
+    if order and early and early.action is not Action.FINISH:
+        early = None  # the operator's order is newer than the pause and the cooldown
+    if early and not always:
+        return Assessment(state=state, observation=None, findings=(), decision=early)
+    state, observation = observe(state)
+    findings = detect(config, state, observation)
+    decision = early or _decided(config, state, observation, findings, order, now)
+    return Assessment(state=state, observation=observation, findings=findings, decision=decision)
+
+
+def _decided(
+    config: Config,
+    state: State,
+    observation: Observation,
+    findings: tuple[Finding, ...],
+    order: "Order | None",
+    now: datetime,
+) -> Decision:
+    if order is None:
+        return decide(config, state, observation, findings, now)
+    from failover_oneshot.decision.manual import obey  # here: a timer's check has no order
+
+    return obey(config, state, observation, findings, order, now)
