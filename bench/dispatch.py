@@ -9,35 +9,37 @@ import sys
 from pathlib import Path
 
 from bench.measure import in_turns, program, ratio, run
-from bench.scene import Fleet, throwaway_fleet
+from bench.scene import Sandbox, throwaway_sandbox
 
 PANES = 10
 TIMES_PLAIN = 1.15
 
 
-def with_both(fleet: Fleet) -> Path:
+def with_both(sandbox: Sandbox) -> Path:
     """The plain configuration with lifecycle and dispatch switched on; its file."""
-    text = fleet.config("plain").read_text().replace(f"max: {PANES}}}", f"max: {PANES}, min: {PANES}, command: agent}}")
-    path = fleet.folder / "dispatch.yaml"
-    path.write_text(f"{text}dispatch: {{spool: {fleet.folder}/spool}}\n")
+    text = (
+        sandbox.config("plain").read_text().replace(f"max: {PANES}}}", f"max: {PANES}, min: {PANES}, command: agent}}")
+    )
+    path = sandbox.folder / "dispatch.yaml"
+    path.write_text(f"{text}dispatch: {{spool: {sandbox.folder}/spool}}\n")
     return path
 
 
 def main() -> int:
     """Measure, print the table, and say with the exit code whether it is within budget."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 25
-    with throwaway_fleet() as fleet:
-        fleet.grow(PANES)
-        output = fleet.folder / "output"
-        both = [*program(), "--config", str(with_both(fleet))]
-        plain = [*program(), "--config", str(fleet.config("plain"))]
-        run([*both, "--json"], output, fleet.environ)
+    with throwaway_sandbox() as sandbox:
+        sandbox.grow(PANES)
+        output = sandbox.folder / "output"
+        both = [*program(), "--config", str(with_both(sandbox))]
+        plain = [*program(), "--config", str(sandbox.config("plain"))]
+        run([*both, "--json"], output, sandbox.environ)
         report = json.loads(output.read_text())
         if report["actions"] or report["pool"]["free"] != PANES - 1 or report["tasks"]["waiting"] != 0:
             raise SystemExit(f"this is not the check that is to be measured: {output.read_text()}")
-        run(plain, output, fleet.environ)
+        run(plain, output, sandbox.environ)
         without, full = in_turns(
-            runs, lambda: run(plain, output, fleet.environ), lambda: run(both, output, fleet.environ)
+            runs, lambda: run(plain, output, sandbox.environ), lambda: run(both, output, sandbox.environ)
         )
     lines = [f"{runs} runs in turns, {PANES} panes; ms: median (lowest to highest)"]
     for name, samples in (("without", without), ("with", full)):

@@ -45,7 +45,7 @@ state: {{path: "{folder}/state/state.json"}}
 """
 
 
-class Fleet:
+class Sandbox:
     """Everything below one folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -123,12 +123,12 @@ def write(path: Path, value: object) -> None:
 
 
 @contextmanager
-def throwaway_fleet() -> Iterator[Fleet]:
-    """A fleet without sessions, taken down afterwards."""
+def throwaway_sandbox() -> Iterator[Sandbox]:
+    """A sandbox without sessions, taken down afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="fo-bench-"))
-    fleet = Fleet(folder)
+    sandbox = Sandbox(folder)
     try:
-        yield fleet
+        yield sandbox
     finally:
-        fleet.tmux("start-server", ";", "kill-server")
+        sandbox.tmux("start-server", ";", "kill-server")
         shutil.rmtree(folder)

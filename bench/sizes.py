@@ -27,7 +27,7 @@ from pathlib import Path
 from bench import imports, places
 from bench.measure import IMPORTS, Sample, in_turns, memory, processes, ratio, run
 from bench.paper import Line, between, plot, table
-from bench.scene import Fleet, throwaway_fleet
+from bench.scene import Sandbox, throwaway_sandbox
 
 SIZES = (1, 5, 10, 50, 100, 500, 1000)
 CHECKS_A_DAY = 24 * 3600 // 30
@@ -46,14 +46,14 @@ CHECK, IMPORTED, DAEMONS, SHELLS = "failover-check", "(a) imports alone", "(b) d
 
 
 class Bench:
-    """The measurements of one fleet that grows."""
+    """The measurements of one installation whose pool grows."""
 
-    def __init__(self, fleet: Fleet, programs: Path, rounds: int, daemon_up_to: int) -> None:
-        self.fleet = fleet
+    def __init__(self, sandbox: Sandbox, programs: Path, rounds: int, daemon_up_to: int) -> None:
+        self.sandbox = sandbox
         self.programs = programs
         self.rounds = rounds
         self.daemon_up_to = daemon_up_to
-        self.output = fleet.folder / "output"
+        self.output = sandbox.folder / "output"
         self.lines: list[Line] = []
         self.walls: dict[str, dict[int, float]] = {}
         self.load: list[float] = []
@@ -63,17 +63,17 @@ class Bench:
         self.idle = 0.0
 
     def check(self, name: str, skip: int = 0) -> list[str]:
-        return [str(self.programs / "failover-check"), "--config", str(self.fleet.config(name, skip=skip))]
+        return [str(self.programs / "failover-check"), "--config", str(self.sandbox.config(name, skip=skip))]
 
     def run(self, command: Sequence[str]) -> Sample:
-        return run(command, self.output, self.fleet.environ)
+        return run(command, self.output, self.sandbox.environ)
 
     def measure(self, size: int) -> None:
         """One size: the check, (a) and (b), in turns."""
-        self.fleet.grow(size)
+        self.sandbox.grow(size)
         python = str(self.programs / "python")
-        names = [self.fleet.name(index) for index in range(size)]
-        server = [str(shutil.which("tmux")), str(self.fleet.folder / "s"), *names]
+        names = [self.sandbox.name(index) for index in range(size)]
+        server = [str(shutil.which("tmux")), str(self.sandbox.folder / "s"), *names]
         commands = {
             CHECK: self.check("plain"),
             IMPORTED: [python, "-c", IMPORTS],
@@ -93,8 +93,8 @@ class Bench:
         for name, samples in found.items():
             times = None if name == IMPORTED else ratio(samples, found[IMPORTED])
             measured = name in both
-            started = processes(commands[name], self.fleet.environ) if measured else 2 * size
-            peak = memory(commands[name], self.fleet.environ) if measured else None
+            started = processes(commands[name], self.sandbox.environ) if measured else 2 * size
+            peak = memory(commands[name], self.sandbox.environ) if measured else None
             busy = None if name == IMPORTED else statistics.mean(self.server.pop(name))
             self.lines.append(Line(size, name, samples, started, peak, busy, times))
             self.walls.setdefault(name, {})[size] = statistics.median(sample.wall for sample in samples)
@@ -106,20 +106,20 @@ class Bench:
         """Each command so many times, in turns, and what the tmux server had to do for it."""
 
         def one(name: str, command: Sequence[str]) -> Sample:
-            before = self.fleet.server_cpu()
+            before = self.sandbox.server_cpu()
             sample = self.run(command)
-            self.server.setdefault(name, []).append(self.fleet.server_cpu() - before)
+            self.server.setdefault(name, []).append(self.sandbox.server_cpu() - before)
             return sample
 
         runs = [partial(one, name, command) for name, command in commands.items()]
         return dict(zip(commands, in_turns(rounds, *runs), strict=True))
 
     def idle_day(self) -> None:
-        """The healthy part of the fleet: what a check costs that finds nothing, which is nearly every one."""
+        """The healthy part of the pool: what a check costs that finds nothing, which is nearly every one."""
         command = self.check("idle", skip=1)
         (samples,) = in_turns(self.rounds, lambda: self.run(command))
         self.idle = statistics.median(sample.cpu for sample in samples)
-        self.lines.append(Line(self.fleet.size - 1, f"{CHECK}, all healthy", samples, None))
+        self.lines.append(Line(self.sandbox.size - 1, f"{CHECK}, all healthy", samples, None))
 
     def verify(self, size: int, command: Sequence[str]) -> None:
         """It is the check that is meant: every session seen, the hit found, nothing swapped."""
@@ -201,13 +201,13 @@ def main() -> int:
     options = parser.parse_args()
     python = places.interpreter(options.python)
     programs = options.installed or places.installed(python, "check", str(places.ROOT))
-    with throwaway_fleet() as fleet:
-        bench = Bench(fleet, programs, options.rounds, options.daemon_up_to)
+    with throwaway_sandbox() as sandbox:
+        bench = Bench(sandbox, programs, options.rounds, options.daemon_up_to)
         for size in sorted(options.sizes):
             bench.measure(size)
             sys.stderr.write(f"{size} panes: {bench.walls[CHECK][size]:.0f} ms\n")
         command = bench.check("plain")
-        profile = imports.measure([str(programs / "python"), *command], fleet.environ, max(3, options.rounds // 2))
+        profile = imports.measure([str(programs / "python"), *command], sandbox.environ, max(3, options.rounds // 2))
         why = "left out" if options.no_peer else bench.peer(python)
     text, met = summary(bench, python, why)
     curves = {name: sorted(points.items()) for name, points in bench.walls.items()}

@@ -8,7 +8,7 @@ import statistics
 import sys
 
 from bench.measure import IMPORTS, in_turns, memory, program, ratio, run
-from bench.scene import throwaway_fleet
+from bench.scene import throwaway_sandbox
 
 PANES = 10
 TIMES_BASELINE = 2.5
@@ -19,22 +19,22 @@ MEGABYTES = 40.0
 def main() -> int:
     """Measure, print the table, and say with the exit code whether all of it is within budget."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 25
-    with throwaway_fleet() as fleet:
-        fleet.grow(PANES)
-        output = fleet.folder / "output"
+    with throwaway_sandbox() as sandbox:
+        sandbox.grow(PANES)
+        output = sandbox.folder / "output"
         baseline = [sys.executable, "-c", IMPORTS]
-        check = [*program(), "--config", str(fleet.config("plain"))]
-        wrapper, calls = fleet.counting_tmux()
-        run([*program(), "--config", str(fleet.config("counting", tmux=wrapper)), "--json"], output, fleet.environ)
+        check = [*program(), "--config", str(sandbox.config("plain"))]
+        wrapper, calls = sandbox.counting_tmux()
+        run([*program(), "--config", str(sandbox.config("counting", tmux=wrapper)), "--json"], output, sandbox.environ)
         report = json.loads(output.read_text())
         if (report["outcome"], report["blocked_pool"], len(report["sessions"])) != ("ok", 1, PANES):
             raise SystemExit(f"this is not the check that is to be measured: {output.read_text()}")
         started = len(calls.read_text().splitlines())
-        run(baseline, output, fleet.environ)
+        run(baseline, output, sandbox.environ)
         base, whole = in_turns(
-            runs, lambda: run(baseline, output, fleet.environ), lambda: run(check, output, fleet.environ)
+            runs, lambda: run(baseline, output, sandbox.environ), lambda: run(check, output, sandbox.environ)
         )
-        peak = memory(check, fleet.environ)
+        peak = memory(check, sandbox.environ)
     lines = [f"{runs} runs in turns, {PANES} panes; ms: median (lowest to highest)"]
     for name, samples in (("imports alone", base), ("failover-check", whole)):
         times = [sample.wall for sample in samples]

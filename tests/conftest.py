@@ -10,16 +10,16 @@ from tests.support.user_manager import UnavailableError, UserManager
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with private_server() as lab:
-        yield lab
+    with private_server() as private:
+        yield private
 
 
 @pytest.fixture(scope="module")
 def shared_server() -> Iterator[Server]:
     """One for all tests and examples of a module, which clean up after themselves."""
-    with private_server() as lab:
-        lab.start("keep")
-        yield lab
+    with private_server() as private:
+        private.start("keep")
+        yield private
 
 
 @pytest.fixture(scope="module")

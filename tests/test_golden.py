@@ -1,7 +1,7 @@
 """What both programs print, byte for byte, against the files of tests/golden/: a refactoring changes none of them.
 
-A case is a function that tells a story in a lab; its record is compared with the file of its name. After a change that
-is meant: GOLDEN=write python -m pytest tests/test_golden.py, and read the difference before it is committed.
+A case is a function that tells a story in a sandbox; its record is compared with the file of its name. After a change
+that is meant: GOLDEN=write python -m pytest tests/test_golden.py, and read the difference before it is committed.
 """
 
 import difflib
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.golden import HIT, OK, POOL, VAGUE, Lab, hit, laboratory, plain, stamp
+from tests.support.golden import HIT, OK, POOL, VAGUE, RecordedSandbox, hit, plain, stamp, throwaway_sandbox
 from tests.support.paths import ROOT
 
 FOLDER = Path(__file__).parent / "golden"
@@ -37,7 +37,7 @@ PAST = [
      "sessions": dict.fromkeys(POOL, "recreate done"), "exhausted_until": f"{DAY}12:00:00Z", "hits": HITS},
 ]  # fmt: skip
 
-Story = Callable[[Lab], None]
+Story = Callable[[RecordedSandbox], None]
 CASES: dict[str, Story] = {}
 
 
@@ -56,8 +56,8 @@ def helps() -> Iterator[tuple[str, ...]]:
     yield from (("failoverctl", "task", command) for command in TASK_COMMANDS)
 
 
-def show_help(words: tuple[str, ...], lab: Lab) -> None:
-    lab.run(*words, "--help")
+def show_help(words: tuple[str, ...], sandbox: RecordedSandbox) -> None:
+    sandbox.run(*words, "--help")
 
 
 CASES.update({"-".join(("help", *words)): partial(show_help, words) for words in helps()})
@@ -66,88 +66,88 @@ CASES.update({"-".join(("help", *words)): partial(show_help, words) for words in
 # --- failover-check: each outcome, as text and as JSON, with the state that it leaves --------------------------------
 
 
-def no_sessions(lab: Lab) -> None:
+def no_sessions(sandbox: RecordedSandbox) -> None:
     """There is no server."""
 
 
-def ok(lab: Lab) -> None:
-    lab.show(OK, *POOL, "ops")
+def ok(sandbox: RecordedSandbox) -> None:
+    sandbox.show(OK, *POOL, "ops")
 
 
-def one_blocked(lab: Lab) -> None:
+def one_blocked(sandbox: RecordedSandbox) -> None:
     """Below the threshold; the neighbours do not count."""
-    lab.show(hit(), POOL[0], "ccl-0", "ccl-auto-1")
-    lab.show(OK, *POOL[1:])
+    sandbox.show(hit(), POOL[0], "ccl-0", "ccl-auto-1")
+    sandbox.show(OK, *POOL[1:])
 
 
-def suspected(lab: Lab) -> None:
-    lab.show(VAGUE, *POOL[:2])
+def suspected(sandbox: RecordedSandbox) -> None:
+    sandbox.show(VAGUE, *POOL[:2])
 
 
-def swapped(lab: Lab) -> None:
-    lab.show(hit(), *POOL, "ops")
+def swapped(sandbox: RecordedSandbox) -> None:
+    sandbox.show(hit(), *POOL, "ops")
 
 
-def cooldown(lab: Lab) -> None:
-    swapped(lab)
-    lab.quietly("failover-check")
-    lab.settled()
+def cooldown(sandbox: RecordedSandbox) -> None:
+    swapped(sandbox)
+    sandbox.quietly("failover-check")
+    sandbox.settled()
 
 
-def paused(lab: Lab) -> None:
-    swapped(lab)
-    lab.quietly("failoverctl", "pause", "--for", "2h", "--reason", "moving the accounts")
+def paused(sandbox: RecordedSandbox) -> None:
+    swapped(sandbox)
+    sandbox.quietly("failoverctl", "pause", "--for", "2h", "--reason", "moving the accounts")
 
 
-def waiting(lab: Lab) -> None:
-    swapped(lab)
-    lab.set_state(active_account="main", accounts={"backup": {"exhausted_until": stamp(hours=1)}})
+def waiting(sandbox: RecordedSandbox) -> None:
+    swapped(sandbox)
+    sandbox.set_state(active_account="main", accounts={"backup": {"exhausted_until": stamp(hours=1)}})
 
 
-def resumed(lab: Lab) -> None:
+def resumed(sandbox: RecordedSandbox) -> None:
     """The active account is free again before any other."""
-    waiting(lab)
-    lab.set_state(active_account="main", accounts={"backup": {"exhausted_until": stamp(days=2)}})
-    lab.quietly("failover-check")
-    sessions = lab.state()["sessions"]
+    waiting(sandbox)
+    sandbox.set_state(active_account="main", accounts={"backup": {"exhausted_until": stamp(days=2)}})
+    sandbox.quietly("failover-check")
+    sessions = sandbox.state()["sessions"]
     for session in sessions.values():
         session["hit"]["resets_at"] = stamp(seconds=-1)
     exhausted = {name: {"exhausted_until": stamp(days=d)} for name, d in (("main", -1), ("backup", 2))}
-    lab.set_state(sessions=sessions, accounts=exhausted)
+    sandbox.set_state(sessions=sessions, accounts=exhausted)
 
 
-def broken_store(lab: Lab) -> None:
-    swapped(lab)
-    (lab.stored("backup") / ".credentials.json").write_text("{")
+def broken_store(sandbox: RecordedSandbox) -> None:
+    swapped(sandbox)
+    (sandbox.stored("backup") / ".credentials.json").write_text("{")
 
 
-def failed(lab: Lab) -> None:
+def failed(sandbox: RecordedSandbox) -> None:
     """No account takes the swap."""
-    swapped(lab)
-    script = lab.home / "switch"
-    lab.write(script, "#!/bin/sh\necho no seat left for $2 >&2\nexit 3\n")
+    swapped(sandbox)
+    script = sandbox.home / "switch"
+    sandbox.write(script, "#!/bin/sh\necho no seat left for $2 >&2\nexit 3\n")
     script.chmod(0o700)
-    lab.config["swap"] = {"method": "command", "command": [str(script), "{from}", "{to}"]}
-    lab.set_state(active_account="main")
+    sandbox.config["swap"] = {"method": "command", "command": [str(script), "{from}", "{to}"]}
+    sandbox.set_state(active_account="main")
 
 
-def unfinished(lab: Lab) -> None:
+def unfinished(sandbox: RecordedSandbox) -> None:
     """A swap that was killed before it began to write."""
-    swapped(lab)
-    lab.set_state(active_account="main", swap_in_progress={
+    swapped(sandbox)
+    sandbox.set_state(active_account="main", swap_in_progress={
         "started_at": stamp(seconds=-20), "kind": "swap", "from": "main", "to": "backup", "step": "save_back",
         "reason": "3 of 10", "candidates": [], "acted_on": list(POOL), "runs": 1,
     })  # fmt: skip
 
 
-def state_reset(lab: Lab) -> None:
-    swapped(lab)
-    lab.write(lab.state_file, "{")
+def state_reset(sandbox: RecordedSandbox) -> None:
+    swapped(sandbox)
+    sandbox.write(sandbox.state_file, "{")
 
 
-def lifecycle(lab: Lab) -> None:
+def lifecycle(sandbox: RecordedSandbox) -> None:
     """The pool is made from nothing."""
-    lab.config["pool"]["autonomous"].update(min=2, command="exec sleep 600")
+    sandbox.config["pool"]["autonomous"].update(min=2, command="exec sleep 600")
 
 
 OUTCOMES: tuple[Story, ...] = (
@@ -156,10 +156,10 @@ OUTCOMES: tuple[Story, ...] = (
 )  # fmt: skip
 
 
-def checked(before: Story, flags: tuple[str, ...], lab: Lab) -> None:
-    before(lab)
-    lab.check(*flags)
-    lab.show_state()
+def checked(before: Story, flags: tuple[str, ...], sandbox: RecordedSandbox) -> None:
+    before(sandbox)
+    sandbox.check(*flags)
+    sandbox.show_state()
 
 
 for outcome in OUTCOMES:
@@ -169,39 +169,39 @@ for outcome in OUTCOMES:
 
 
 @case
-def check_dry_run(lab: Lab) -> None:
-    swapped(lab)
-    lab.check("--dry-run")
-    lab.check("--dry-run", "--json")
+def check_dry_run(sandbox: RecordedSandbox) -> None:
+    swapped(sandbox)
+    sandbox.check("--dry-run")
+    sandbox.check("--dry-run", "--json")
 
 
 @case
-def check_verbose_and_quiet(lab: Lab) -> None:
-    swapped(lab)
-    lab.check("--dry-run", "--verbose")
-    lab.check("--dry-run", "--quiet")
+def check_verbose_and_quiet(sandbox: RecordedSandbox) -> None:
+    swapped(sandbox)
+    sandbox.check("--dry-run", "--verbose")
+    sandbox.check("--dry-run", "--quiet")
 
 
 @case
-def check_and_ctl_tell_their_version(lab: Lab) -> None:
-    lab.check("--version")
-    lab.ctl("--version")
+def check_and_ctl_tell_their_version(sandbox: RecordedSandbox) -> None:
+    sandbox.check("--version")
+    sandbox.ctl("--version")
 
 
 # --- failoverctl -----------------------------------------------------------------------------------------------------
 
 
-def both(lab: Lab, *words: str, stdin: str = "") -> None:
+def both(sandbox: RecordedSandbox, *words: str, stdin: str = "") -> None:
     """As text and as JSON."""
-    lab.ctl(*words, stdin=stdin)
-    lab.ctl(*words, "--json", stdin=stdin)
+    sandbox.ctl(*words, stdin=stdin)
+    sandbox.ctl(*words, "--json", stdin=stdin)
 
 
-def looks(before: Story, lab: Lab) -> None:
+def looks(before: Story, sandbox: RecordedSandbox) -> None:
     """The commands that only look, after something has happened."""
-    before(lab)
+    before(sandbox)
     for command in (("status",), ("history",), ("accounts",)):
-        both(lab, *command)
+        both(sandbox, *command)
 
 
 for outcome in (no_sessions, ok, suspected, swapped, cooldown, paused, waiting, state_reset):
@@ -209,205 +209,207 @@ for outcome in (no_sessions, ok, suspected, swapped, cooldown, paused, waiting, 
 
 
 @case
-def ctl_accounts_add_and_check(lab: Lab) -> None:
-    both(lab, "accounts", "check")
-    shutil.rmtree(lab.stored("backup"))
-    both(lab, "accounts", "check")
-    lab.log_in("backup", generation=3)
-    lab.ctl("accounts", "add", "main")
-    lab.ctl("accounts", "add", "third")
-    both(lab, "accounts", "add", "backup")
+def ctl_accounts_add_and_check(sandbox: RecordedSandbox) -> None:
+    both(sandbox, "accounts", "check")
+    shutil.rmtree(sandbox.stored("backup"))
+    both(sandbox, "accounts", "check")
+    sandbox.log_in("backup", generation=3)
+    sandbox.ctl("accounts", "add", "main")
+    sandbox.ctl("accounts", "add", "third")
+    both(sandbox, "accounts", "add", "backup")
 
 
 @case
-def ctl_swap(lab: Lab) -> None:
-    swapped(lab)
-    both(lab, "swap", "--dry-run")
-    lab.ctl("swap", "--to", "third")
-    lab.ctl("swap", "--to", "backup", "--json")
-    both(lab, "swap", "--to", "backup")
-    lab.show_state()
+def ctl_swap(sandbox: RecordedSandbox) -> None:
+    swapped(sandbox)
+    both(sandbox, "swap", "--dry-run")
+    sandbox.ctl("swap", "--to", "third")
+    sandbox.ctl("swap", "--to", "backup", "--json")
+    both(sandbox, "swap", "--to", "backup")
+    sandbox.show_state()
 
 
 @case
-def ctl_pause_and_resume(lab: Lab) -> None:
-    both(lab, "pause", "--for", "2h", "--reason", "moving the accounts")
-    lab.show_state()
-    both(lab, "pause")
-    both(lab, "resume")
+def ctl_pause_and_resume(sandbox: RecordedSandbox) -> None:
+    both(sandbox, "pause", "--for", "2h", "--reason", "moving the accounts")
+    sandbox.show_state()
+    both(sandbox, "pause")
+    both(sandbox, "resume")
 
 
 @case
-def ctl_reset(lab: Lab) -> None:
-    lab.set_state(active_account="main", accounts={"backup": {"exhausted_until": stamp(hours=1)}})
-    lab.ctl("reset", "third")
-    both(lab, "reset", "backup")
-    lab.set_state(accounts={"backup": {"exhausted_until": stamp(hours=1)}})
-    lab.ctl("reset", "backup", "main", "--json")
+def ctl_reset(sandbox: RecordedSandbox) -> None:
+    sandbox.set_state(active_account="main", accounts={"backup": {"exhausted_until": stamp(hours=1)}})
+    sandbox.ctl("reset", "third")
+    both(sandbox, "reset", "backup")
+    sandbox.set_state(accounts={"backup": {"exhausted_until": stamp(hours=1)}})
+    sandbox.ctl("reset", "backup", "main", "--json")
 
 
 @case
-def ctl_explain_a_text(lab: Lab) -> None:
-    lab.write(lab.home / "screen.txt", HIT)
-    both(lab, "explain", "screen.txt", "--at", "2026-11-23T10:23Z")
-    both(lab, "explain", "-", "--at", "2026-11-23T10:23Z", stdin=OK)
-    lab.ctl("explain", "missing.txt")
+def ctl_explain_a_text(sandbox: RecordedSandbox) -> None:
+    sandbox.write(sandbox.home / "screen.txt", HIT)
+    both(sandbox, "explain", "screen.txt", "--at", "2026-11-23T10:23Z")
+    both(sandbox, "explain", "-", "--at", "2026-11-23T10:23Z", stdin=OK)
+    sandbox.ctl("explain", "missing.txt")
 
 
 @case
-def ctl_explain_a_session(lab: Lab) -> None:
-    swapped(lab)
-    lab.ctl("explain", POOL[0], "--json")
+def ctl_explain_a_session(sandbox: RecordedSandbox) -> None:
+    swapped(sandbox)
+    sandbox.ctl("explain", POOL[0], "--json")
 
 
 @case
-def ctl_report(lab: Lab) -> None:
-    lab.set_state(active_account="backup", history=PAST)
-    lab.ctl("report", "--since", "2025-01-01T00:00Z", "-o", "page.html")
-    lab.ctl("report", "--since", "2025-01-01T00:00Z", "--json")
+def ctl_report(sandbox: RecordedSandbox) -> None:
+    sandbox.set_state(active_account="backup", history=PAST)
+    sandbox.ctl("report", "--since", "2025-01-01T00:00Z", "-o", "page.html")
+    sandbox.ctl("report", "--since", "2025-01-01T00:00Z", "--json")
 
 
 @case
-def ctl_doctor(lab: Lab) -> None:
-    cooldown(lab)
-    both(lab, "doctor")
-    lab.stored("backup").chmod(0o755)
-    (lab.stored("backup") / ".credentials.json").write_text("{")
-    both(lab, "doctor")
+def ctl_doctor(sandbox: RecordedSandbox) -> None:
+    cooldown(sandbox)
+    both(sandbox, "doctor")
+    sandbox.stored("backup").chmod(0o755)
+    (sandbox.stored("backup") / ".credentials.json").write_text("{")
+    both(sandbox, "doctor")
 
 
 @case
-def ctl_replay(lab: Lab) -> None:
-    swapped(lab)
-    lab.quietly("failover-check", "--record", "seen")
-    lab.quietly("failover-check", "--record", "seen")
-    both(lab, "replay", "seen", "--verbose")
-    lab.ctl("replay", "missing")
+def ctl_replay(sandbox: RecordedSandbox) -> None:
+    swapped(sandbox)
+    sandbox.quietly("failover-check", "--record", "seen")
+    sandbox.quietly("failover-check", "--record", "seen")
+    both(sandbox, "replay", "seen", "--verbose")
+    sandbox.ctl("replay", "missing")
 
 
 @case
-def ctl_simulate(lab: Lab) -> None:
-    both(lab, "simulate", "--days", "2", "--strategy", "ordered,soonest_reset", "--threshold", "1,2")
+def ctl_simulate(sandbox: RecordedSandbox) -> None:
+    both(sandbox, "simulate", "--days", "2", "--strategy", "ordered,soonest_reset", "--threshold", "1,2")
 
 
 @case
-def ctl_init(lab: Lab) -> None:
-    lab.show(OK, *POOL, "ops")
-    lab.ctl("init", "--prefix", "ccl-auto-", "--stdout", "--socket-path", str(lab.socket))
-    lab.ctl("init", "--prefix", "ccl-auto-", "--dry-run", "--socket-path", str(lab.socket))
+def ctl_init(sandbox: RecordedSandbox) -> None:
+    sandbox.show(OK, *POOL, "ops")
+    sandbox.ctl("init", "--prefix", "ccl-auto-", "--stdout", "--socket-path", str(sandbox.socket))
+    sandbox.ctl("init", "--prefix", "ccl-auto-", "--dry-run", "--socket-path", str(sandbox.socket))
 
 
 @case
-def ctl_install_and_uninstall_without_systemd(lab: Lab) -> None:
-    both(lab, "install", "--dry-run")
-    both(lab, "uninstall", "--dry-run")
+def ctl_install_and_uninstall_without_systemd(sandbox: RecordedSandbox) -> None:
+    both(sandbox, "install", "--dry-run")
+    both(sandbox, "uninstall", "--dry-run")
 
 
 @case
-def ctl_demo(lab: Lab) -> None:
-    lab.ctl("demo", "--json")
+def ctl_demo(sandbox: RecordedSandbox) -> None:
+    sandbox.ctl("demo", "--json")
 
 
 @case
-def ctl_notify_nobody(lab: Lab) -> None:
-    both(lab, "notify")
+def ctl_notify_nobody(sandbox: RecordedSandbox) -> None:
+    both(sandbox, "notify")
 
 
 @case
-def ctl_task(lab: Lab) -> None:
-    lab.config["dispatch"] = {"spool": str(lab.spool)}
-    both(lab, "task", "list")
-    lab.ctl("task", "add", "--json", "--priority", "3", "--dir", str(lab.home), stdin="mend the parser\n")
-    added = next(path.name for path in (lab.spool / "queue").iterdir() if path.suffix != ".json")
+def ctl_task(sandbox: RecordedSandbox) -> None:
+    sandbox.config["dispatch"] = {"spool": str(sandbox.spool)}
+    both(sandbox, "task", "list")
+    sandbox.ctl("task", "add", "--json", "--priority", "3", "--dir", str(sandbox.home), stdin="mend the parser\n")
+    added = next(path.name for path in (sandbox.spool / "queue").iterdir() if path.suffix != ".json")
     for command in ("show", "cancel", "retry"):
-        both(lab, "task", command, added)
-    both(lab, "task", "list", "--all")
-    lab.ctl("task", "show", "none")
+        both(sandbox, "task", command, added)
+    both(sandbox, "task", "list", "--all")
+    sandbox.ctl("task", "show", "none")
 
 
 # --- the table of exit codes -----------------------------------------------------------------------------------------
 
 
 @case
-def exit_0_done(lab: Lab) -> None:
-    ok(lab)
-    lab.check()
+def exit_0_done(sandbox: RecordedSandbox) -> None:
+    ok(sandbox)
+    sandbox.check()
 
 
 @case
-def exit_1_a_swap_failed(lab: Lab) -> None:
-    failed(lab)
-    lab.check()
+def exit_1_a_swap_failed(sandbox: RecordedSandbox) -> None:
+    failed(sandbox)
+    sandbox.check()
 
 
 @case
-def exit_2_usage(lab: Lab) -> None:
-    lab.check("--nonsense")
-    lab.check("--dry-run", "--record", "seen")
-    lab.ctl("nonsense")
-    lab.ctl()
-    lab.ctl("history", "--since", "soon")
+def exit_2_usage(sandbox: RecordedSandbox) -> None:
+    sandbox.check("--nonsense")
+    sandbox.check("--dry-run", "--record", "seen")
+    sandbox.ctl("nonsense")
+    sandbox.ctl()
+    sandbox.ctl("history", "--since", "soon")
 
 
 @case
-def exit_65_state_reset(lab: Lab) -> None:
-    state_reset(lab)
-    lab.check()
-    lab.note("--- the files", plain("\n".join(sorted(path.name for path in lab.state_file.parent.iterdir()))))
+def exit_65_state_reset(sandbox: RecordedSandbox) -> None:
+    state_reset(sandbox)
+    sandbox.check()
+    sandbox.note("--- the files", plain("\n".join(sorted(path.name for path in sandbox.state_file.parent.iterdir()))))
 
 
 @case
-def exit_69_tmux_unavailable(lab: Lab) -> None:
-    lab.config["tmux"] = {"binary": "/nonexistent/tmux"}
-    lab.check()
-    lab.write(lab.config_file, {"tmux": {"binary": wrapper(lab, "echo 'cosmic rays' >&2; exit 1")}})
-    lab.check()
+def exit_69_tmux_unavailable(sandbox: RecordedSandbox) -> None:
+    sandbox.config["tmux"] = {"binary": "/nonexistent/tmux"}
+    sandbox.check()
+    sandbox.write(sandbox.config_file, {"tmux": {"binary": wrapper(sandbox, "echo 'cosmic rays' >&2; exit 1")}})
+    sandbox.check()
 
 
 @case
-def exit_70_unforeseen(lab: Lab) -> None:
+def exit_70_unforeseen(sandbox: RecordedSandbox) -> None:
     """A relative path, in a folder that is gone."""
-    lab.write(lab.config_file, lab.config)
-    gone = lab.folder / "gone"
+    sandbox.write(sandbox.config_file, sandbox.config)
+    gone = sandbox.folder / "gone"
     script = f"cd {gone} && rmdir {gone} && exec {shlex.quote(sys.executable)} -m failover_oneshot --state s.json"
     gone.mkdir()
-    lab.shell(script, "failover-check --state s.json    # in a folder that is gone")
+    sandbox.shell(script, "failover-check --state s.json    # in a folder that is gone")
 
 
 @case
-def exit_74_state_unreadable(lab: Lab) -> None:
-    lab.write(lab.state_file, '{"version": 99}')
-    lab.check()
-    lab.ctl("status")
-    lab.state_file.unlink()
-    lab.state_file.parent.chmod(0o777)
-    lab.check()
+def exit_74_state_unreadable(sandbox: RecordedSandbox) -> None:
+    sandbox.write(sandbox.state_file, '{"version": 99}')
+    sandbox.check()
+    sandbox.ctl("status")
+    sandbox.state_file.unlink()
+    sandbox.state_file.parent.chmod(0o777)
+    sandbox.check()
 
 
 @case
-def exit_75_try_again(lab: Lab) -> None:
-    lab.config["state"]["lock_timeout"] = "200ms"
-    lab.quietly("failover-check")
-    with lab.locked():
-        lab.check()
-        lab.ctl("pause")
-    lab.write(lab.config_file, {"tmux": {"binary": wrapper(lab, "exec sleep 600"), "timeout": "200ms"}})
-    lab.check()
+def exit_75_try_again(sandbox: RecordedSandbox) -> None:
+    sandbox.config["state"]["lock_timeout"] = "200ms"
+    sandbox.quietly("failover-check")
+    with sandbox.locked():
+        sandbox.check()
+        sandbox.ctl("pause")
+    sandbox.write(sandbox.config_file, {"tmux": {"binary": wrapper(sandbox, "exec sleep 600"), "timeout": "200ms"}})
+    sandbox.check()
 
 
 @case
-def exit_78_config_wrong(lab: Lab) -> None:
-    lab.write(lab.config_file, "quota:\n  pool_treshold: 2\n  patience: soon\naccounts: 7\nstate: {history: -1}\n")
-    lab.check()
-    lab.ctl("status")
-    lab.check("--config", "missing.yaml")
+def exit_78_config_wrong(sandbox: RecordedSandbox) -> None:
+    sandbox.write(
+        sandbox.config_file, "quota:\n  pool_treshold: 2\n  patience: soon\naccounts: 7\nstate: {history: -1}\n"
+    )
+    sandbox.check()
+    sandbox.ctl("status")
+    sandbox.check("--config", "missing.yaml")
 
 
-def wrapper(lab: Lab, body: str) -> str:
+def wrapper(sandbox: RecordedSandbox, body: str) -> str:
     """A program in the place of tmux."""
-    lab.write(lab.folder / "wrapper", f"#!/bin/sh\n{body}\n")
-    (lab.folder / "wrapper").chmod(0o700)
-    return str(lab.folder / "wrapper")
+    sandbox.write(sandbox.folder / "wrapper", f"#!/bin/sh\n{body}\n")
+    (sandbox.folder / "wrapper").chmod(0o700)
+    return str(sandbox.folder / "wrapper")
 
 
 # --- the comparison --------------------------------------------------------------------------------------------------
@@ -415,9 +417,9 @@ def wrapper(lab: Lab, body: str) -> str:
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_programs_say_what_is_recorded(name: str) -> None:
-    with laboratory() as lab:
-        CASES[name](lab)
-        found = lab.recorded()
+    with throwaway_sandbox() as sandbox:
+        CASES[name](sandbox)
+        found = sandbox.recorded()
     file = FOLDER / f"{name}.txt"
     if os.environ.get("GOLDEN") == "write":
         FOLDER.mkdir(exist_ok=True)

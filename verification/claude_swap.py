@@ -12,50 +12,50 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support.sandbox import NEIGHBOURS, POOL, Fleet, hit_screen, pids
+from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, hit_screen, pids
 from tests.support.tmux_server import private_server
 
 
 def main(program: str) -> None:
     with private_server() as server, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        fleet = Fleet(server, Path(folder))
+        sandbox = Sandbox(server, Path(folder))
 
         def cswap(*words: str) -> None:
-            done = subprocess.run([program, *words], env=fleet.environ(), capture_output=True, text=True, check=True)
+            done = subprocess.run([program, *words], env=sandbox.environ(), capture_output=True, text=True, check=True)
             print(f"$ cswap {' '.join(words)}\n{done.stdout.strip()}")
 
         for number, account in enumerate(("main", "backup"), start=1):
-            fleet.log_in(account)
+            sandbox.log_in(account)
             cswap("add")
             cswap("alias", str(number), account)
         cswap("switch", "main")
-        fleet.log_in("main", generation=2)  # the client refreshed it since
-        fleet.config["accounts"] = [{"name": name} for name in ("main", "nobody", "backup")]
-        fleet.config["swap"] = {"method": "command", "command": [program, "switch", "{to}"]}
-        fleet.set_state(active_account="main")
+        sandbox.log_in("main", generation=2)  # the client refreshed it since
+        sandbox.config["accounts"] = [{"name": name} for name in ("main", "nobody", "backup")]
+        sandbox.config["swap"] = {"method": "command", "command": [program, "switch", "{to}"]}
+        sandbox.set_state(active_account="main")
         for name in (*POOL, *NEIGHBOURS):
             server.show(name, hit_screen())
-        before = pids(fleet)
+        before = pids(sandbox)
         for _ in range(2):
-            done = fleet.run()
+            done = sandbox.run()
             print(f"$ failover-check   # exit {done.returncode}\n{done.stderr}{done.stdout}")
-        token, email = fleet.live()
+        token, email = sandbox.live()
         assert (token, email) == ("FAKE-access-backup-1", "backup@example.invalid")
-        assert {name for name in before if before[name] != pids(fleet)[name]} == set(POOL)
-        print(json.dumps(fleet.state()["history"], indent=2))
+        assert {name for name in before if before[name] != pids(sandbox)[name]} == set(POOL)
+        print(json.dumps(sandbox.state()["history"], indent=2))
         cswap("switch", "main")
-        assert fleet.live()[0] == "FAKE-access-main-2", "claude-swap kept what the client had refreshed"
-        print(f"live again: {fleet.live()}")
+        assert sandbox.live()[0] == "FAKE-access-main-2", "claude-swap kept what the client had refreshed"
+        print(f"live again: {sandbox.live()}")
 
-        fleet.config["swap"]["command"] = [program, "switch", "{to}-of-nobody"]
-        fleet.save_config()
-        fleet.set_state(last_swap=None, history=[], accounts={}, sessions={}, active_account="main")
-        before = pids(fleet)
-        done = fleet.run()
+        sandbox.config["swap"]["command"] = [program, "switch", "{to}-of-nobody"]
+        sandbox.save_config()
+        sandbox.set_state(last_swap=None, history=[], accounts={}, sessions={}, active_account="main")
+        before = pids(sandbox)
+        done = sandbox.run()
         print(f"$ failover-check   # exit {done.returncode}\n{done.stderr}{done.stdout}")
         assert done.returncode == 1
-        assert fleet.live()[0] == "FAKE-access-main-2"
-        assert pids(fleet) == before
+        assert sandbox.live()[0] == "FAKE-access-main-2"
+        assert pids(sandbox) == before
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.crew import Crew
+from tests.support.agent_pool import AgentPool
 from tests.support.paths import ROOT
 from tests.support.polling import poll
 from tests.support.tmux_server import private_server
@@ -26,49 +26,49 @@ TEXTS = {"one": "the first task", "two": "second\n" * 9, "three": "the third one
 
 
 @contextmanager
-def trial(*, records: bool) -> Iterator[Crew]:
+def trial(*, records: bool) -> Iterator[AgentPool]:
     """Two sessions; one has just done a task, which is still in running/, and two tasks wait."""
     with private_server() as server, tempfile.TemporaryDirectory() as folder:
-        crew = Crew(server, Path(folder), records=records)
-        crew.up()
-        crew.drop("one", TEXTS["one"])
-        crew.check()
-        poll(lambda: crew.prompts() == [TEXTS["one"]])
+        pool = AgentPool(server, Path(folder), records=records)
+        pool.up()
+        pool.drop("one", TEXTS["one"])
+        pool.check()
+        poll(lambda: pool.prompts() == [TEXTS["one"]])
         for name in ("two", "three"):
-            crew.drop(name, TEXTS[name])
-        yield crew
+            pool.drop(name, TEXTS[name])
+        yield pool
 
 
-def killed(crew: Crew, point: int | str, points: Path) -> int:
-    argv = [sys.executable, str(ROOT / "verification" / "killpoint.py"), str(point), str(points), *crew.argv("-q")[3:]]
-    done = subprocess.run(argv, env=crew.environ(), capture_output=True, text=True, timeout=120, check=False)
+def killed(pool: AgentPool, point: int | str, points: Path) -> int:
+    argv = [sys.executable, str(ROOT / "verification" / "killpoint.py"), str(point), str(points), *pool.argv("-q")[3:]]
+    done = subprocess.run(argv, env=pool.environ(), capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode in ({0, 74} if isinstance(point, str) else {0, KILLED}), (done.returncode, done.stderr)
     assert "Traceback" not in done.stderr
     return done.returncode
 
 
-def verify(crew: Crew) -> None:
+def verify(pool: AgentPool) -> None:
     """Ordinary checks until nothing is left to do: each task was taken once, and is done."""
-    poll(lambda: crew.check() and not crew.tasks("queue") and not crew.tasks("running"), seconds=60)
-    assert Counter(crew.prompts()) == Counter(TEXTS.values())
-    assert {name: path.read_text() for path in crew.spool.glob("done/*") if (name := path.name) in TEXTS} == TEXTS
-    assert crew.tasks("failed") == []
-    assert crew.server.tmux("list-buffers") == ""
+    poll(lambda: pool.check() and not pool.tasks("queue") and not pool.tasks("running"), seconds=60)
+    assert Counter(pool.prompts()) == Counter(TEXTS.values())
+    assert {name: path.read_text() for path in pool.spool.glob("done/*") if (name := path.name) in TEXTS} == TEXTS
+    assert pool.tasks("failed") == []
+    assert pool.server.tmux("list-buffers") == ""
 
 
 def points_of(*, records: bool) -> list[str]:
     """The points of one undisturbed check, which is verified as well."""
-    with trial(records=records) as crew, tempfile.NamedTemporaryFile() as file:
-        assert killed(crew, 0, Path(file.name)) == 0
-        verify(crew)
+    with trial(records=records) as pool, tempfile.NamedTemporaryFile() as file:
+        assert killed(pool, 0, Path(file.name)) == 0
+        verify(pool)
         return Path(file.name).read_text(encoding="utf-8").splitlines()
 
 
 def try_point(point: int | str, *, records: bool) -> None:
     """Kill at that point, or let the disk fail from there (`12:ENOSPC`), recover, verify."""
-    with trial(records=records) as crew:
-        killed(crew, point, Path(os.devnull))
-        verify(crew)
+    with trial(records=records) as pool:
+        killed(pool, point, Path(os.devnull))
+        verify(pool)
 
 
 def main() -> int:

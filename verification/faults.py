@@ -1,5 +1,5 @@
-"""The fault laboratory: random sequences of hits, resets, clock jumps, kills, full disks, hung tmux, corrupt files and
-crowds, against the real program on a real tmux server; the laws are checked after each step (`lab.world`).
+"""The fault lab: random sequences of hits, resets, clock jumps, kills, full disks, hung tmux, corrupt files and
+crowds, against the real program on a real tmux server; the laws are checked after each step (`verification.world`).
 
     python -m verification.faults [--steps N] [--seed S] [--minutes M]
 
@@ -33,17 +33,17 @@ DISK_ERRORS = st.sampled_from(["ENOSPC", "EIO", "EROFS", "EDQUOT"])
 
 
 class Tally:
-    """What one run of the laboratory did."""
+    """What one run of the fault lab did."""
 
     steps = 0
     worlds = 0
     until = float("inf")
-    names: Counter[str] = Counter()  # noqa: RUF012 - one run of the laboratory is one process
+    names: Counter[str] = Counter()  # noqa: RUF012 - one run of the fault lab is one process
     outcomes: Counter[str] = Counter()  # noqa: RUF012
     violation: tuple[str, list[tuple[str, dict[str, Any]]]] | None = None
 
 
-class Laboratory(RuleBasedStateMachine):
+class FaultLab(RuleBasedStateMachine):
     """The rules: each is a step of `World`."""
 
     def __init__(self) -> None:
@@ -184,7 +184,7 @@ def main() -> int:
     while Tally.steps < options.steps and time.monotonic() < Tally.until and not Tally.violation:
         sys.stdout.write(f"seed {number}: {Tally.steps} steps so far\n")
         sys.stdout.flush()
-        machine = seed(number)(type("Run", (Laboratory,), {}))
+        machine = seed(number)(type("Run", (FaultLab,), {}))
         try:
             run_state_machine_as_test(
                 machine,

@@ -24,7 +24,7 @@ from typing import Any
 
 from tests.support.paths import ROOT
 from tests.support.polling import poll as wait
-from tests.support.sandbox import NEIGHBOURS, POOL, Fleet, credentials, hit_screen, identity
+from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, credentials, hit_screen, identity
 from tests.support.tmux_server import MEMORY, private_server
 
 METHODS = ("claude", "files", "env", "command", "resumed")
@@ -37,38 +37,38 @@ poll = partial(wait, seconds=60)
 
 
 class Trial:
-    """One fleet, blocked, whose sessions note each start of theirs."""
+    """One installation, blocked, whose sessions note each start of theirs."""
 
-    def __init__(self, fleet: Fleet, scenario: str) -> None:
-        self.fleet = fleet
+    def __init__(self, sandbox: Sandbox, scenario: str) -> None:
+        self.sandbox = sandbox
         self.method, self.mode = scenario.split("-")
         self.nudged = self.mode == "nudge" and self.method != "env"  # there only a restart changes the account
-        folder = fleet.home.parent
+        folder = sandbox.home.parent
         self.starts, self.switches, self.agent = folder / "starts", folder / "switches", folder / "agent"
         self.starts.mkdir()
         self.agent.mkdir()
-        fleet.config["tmux"]["timeout"] = "60s"  # many trials at a time: slowness is not what is tried here
-        fleet.config["swap"]["method"] = "claude" if self.method == "resumed" else self.method
-        fleet.config["pool"]["autonomous"]["after_swap"] = self.mode
-        self.client = fleet.claude  # where the stand-in reads its login
+        sandbox.config["tmux"]["timeout"] = "60s"  # many trials at a time: slowness is not what is tried here
+        sandbox.config["swap"]["method"] = "claude" if self.method == "resumed" else self.method
+        sandbox.config["pool"]["autonomous"]["after_swap"] = self.mode
+        self.client = sandbox.claude  # where the stand-in reads its login
         getattr(self, f"_{self.method}")()
-        fleet.save_config()
-        self.bystander = fleet.claude / "settings.json"
-        fleet.write(self.bystander, {"theme": "dark"})
+        sandbox.save_config()
+        self.bystander = sandbox.claude / "settings.json"
+        sandbox.write(self.bystander, {"theme": "dark"})
         self.untouched = self.inode()
         for name in (*POOL, *NEIGHBOURS):
             if self.nudged and name in POOL:
                 self._stand_in(name)
             else:
-                screen = fleet.server.screen_command(
+                screen = sandbox.server.screen_command(
                     hit_screen(minutes=-5) if self.method == "resumed" else hit_screen()
                 )
                 log = self.starts / name
-                fleet.server.start(name, f"echo ${{FAKE_ACCOUNT:-x}} >> {log}; {screen}")
+                sandbox.server.start(name, f"echo ${{FAKE_ACCOUNT:-x}} >> {log}; {screen}")
         for name in (*POOL, *NEIGHBOURS):
             poll(partial(self._shows, name, "limit"))
         if self.nudged:  # the limit is gone, or the account is another one, when it is told to go on
-            (fleet.home.parent / "quota.json").write_text(self._quota(after=True))
+            (sandbox.home.parent / "quota.json").write_text(self._quota(after=True))
         self.pids = self._pids()
         self.before = self.tree()
 
@@ -77,7 +77,7 @@ class Trial:
         return info.st_ino, info.st_mtime_ns
 
     def _shows(self, name: str, word: str) -> bool:
-        return word in self.fleet.server.tmux("capture-pane", "-p", "-t", f"={name}:")
+        return word in self.sandbox.server.tmux("capture-pane", "-p", "-t", f"={name}:")
 
     # -- the methods ---------------------------------------------------------------------------------------------------
 
@@ -89,14 +89,14 @@ class Trial:
 
     def _claude(self) -> None:
         machine = {"mcpOAuth": {"server": {"accessToken": "FAKE-mcp"}}}
-        self.fleet.write(self.fleet.stored("backup") / ".credentials.json", self._login("backup", 1))
-        self.fleet.write(self.fleet.claude / ".credentials.json", {**self._login("main", 2), **machine})
+        self.sandbox.write(self.sandbox.stored("backup") / ".credentials.json", self._login("backup", 1))
+        self.sandbox.write(self.sandbox.claude / ".credentials.json", {**self._login("main", 2), **machine})
 
     def _resumed(self) -> None:
         """Both were exhausted; the active one frees first, and has just done so."""
         self._claude()
         past, late = (f"{datetime.now(UTC) + timedelta(minutes=m):%Y-%m-%dT%H:%M:%SZ}" for m in (-4, 3000))
-        self.fleet.set_state(
+        self.sandbox.set_state(
             active_account="main",
             accounts={"main": {"exhausted_until": past}, "backup": {"exhausted_until": late}},
             waiting={"since": past, "account": "main", "until": past},
@@ -104,38 +104,38 @@ class Trial:
 
     def _files(self) -> None:
         self.client = self.agent
-        self.fleet.config["swap"]["files"] = [str(self.agent / ".credentials.json"), str(self.agent / "profile.json")]
+        self.sandbox.config["swap"]["files"] = [str(self.agent / ".credentials.json"), str(self.agent / "profile.json")]
         for folder, account, generation in (
             (self.agent, "main", 2),
-            (self.fleet.stored("main"), "main", 1),
-            (self.fleet.stored("backup"), "backup", 1),
+            (self.sandbox.stored("main"), "main", 1),
+            (self.sandbox.stored("backup"), "backup", 1),
         ):
-            self.fleet.write(folder / ".credentials.json", self._login(account, generation))
-            self.fleet.write(folder / "profile.json", {"login": f"FAKE-{account}-{generation}"})
-        self.fleet.set_state(active_account="main")
+            self.sandbox.write(folder / ".credentials.json", self._login(account, generation))
+            self.sandbox.write(folder / "profile.json", {"login": f"FAKE-{account}-{generation}"})
+        self.sandbox.set_state(active_account="main")
 
     def _env(self) -> None:
-        for account in self.fleet.config["accounts"]:
+        for account in self.sandbox.config["accounts"]:
             account["env"] = {"FAKE_ACCOUNT": account["name"]}
-        self.fleet.set_state(active_account="main")
+        self.sandbox.set_state(active_account="main")
 
     def _command(self) -> None:
         self.client = self.agent
-        live, saved = self.agent / ".credentials.json", self.fleet.home / "saved"
+        live, saved = self.agent / ".credentials.json", self.sandbox.home / "saved"
         for account in ("main", "backup"):
-            self.fleet.write(self.fleet.stored(account) / ".credentials.json", self._login(account, 1))
-        self.fleet.write(live, self._login("main", 2))
+            self.sandbox.write(self.sandbox.stored(account) / ".credentials.json", self._login(account, 1))
+        self.sandbox.write(live, self._login("main", 2))
         script = self.switches.with_name("switch")  # what a careful operator would write: safe to repeat
         script.write_text(
             f"#!/bin/sh -e\numask 077\ntrap 'rm -f {saved}.new {live}.new' EXIT\n"
             f'echo "$1 $2" >> {self.switches}\n'
             f"grep -q fake-$2- {live} && exit 0\n"
-            f'cp {live} {saved}.new; mv {saved}.new {self.fleet.stored("main").parent}/"$1"/.credentials.json\n'
-            f'cp {self.fleet.stored("main").parent}/"$2"/.credentials.json {live}.new; mv {live}.new {live}\n'
+            f'cp {live} {saved}.new; mv {saved}.new {self.sandbox.stored("main").parent}/"$1"/.credentials.json\n'
+            f'cp {self.sandbox.stored("main").parent}/"$2"/.credentials.json {live}.new; mv {live}.new {live}\n'
         )
         script.chmod(0o700)
-        self.fleet.config["swap"]["command"] = [str(script), "{from}", "{to}"]
-        self.fleet.set_state(active_account="main")
+        self.sandbox.config["swap"]["command"] = [str(script), "{from}", "{to}"]
+        self.sandbox.set_state(active_account="main")
 
     def _quota(self, *, after: bool) -> str:
         """What the stand-in is told of the limits."""
@@ -144,9 +144,9 @@ class Trial:
         return json.dumps({"main": (datetime.now(UTC) + timedelta(hours=2)).isoformat()})
 
     def _stand_in(self, name: str) -> None:
-        quota = self.fleet.home.parent / "quota.json"
+        quota = self.sandbox.home.parent / "quota.json"
         quota.write_text(self._quota(after=False))
-        self.fleet.server.start(
+        self.sandbox.server.start(
             name,
             f"PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={ROOT} exec {sys.executable} -m failover_oneshot.fake_agent"
             f" --claude-dir {self.client} --quota {quota} --log {self.starts / name} 'do the work'",
@@ -161,11 +161,11 @@ class Trial:
             sys.executable,
             str(ROOT / "verification" / "killpoint.py"),
             *what,
-            *self.fleet.argv("--json")[3:],
+            *self.sandbox.argv("--json")[3:],
         ]
         return subprocess.run(
             argv,
-            env=self.fleet.environ(PYTHONDONTWRITEBYTECODE="1"),
+            env=self.sandbox.environ(PYTHONDONTWRITEBYTECODE="1"),
             capture_output=True,
             text=True,
             timeout=120,
@@ -187,17 +187,17 @@ class Trial:
         assert done.returncode in {0, 1, 74}, (done.returncode, done.stderr)
         assert "Traceback" not in done.stderr
         assert "FAKE-" not in done.stdout + done.stderr
-        state = self.fleet.state() if self.fleet.state_file.exists() else {}
+        state = self.sandbox.state() if self.sandbox.state_file.exists() else {}
         if state.get("last_failure"):  # given up: the next attempt comes after the cooldown
             assert self._live(self.tree()) == self._live(self.before), "everything is as it was"
             assert self._pids() == self.pids
-            self.fleet.set_state(last_failure=None, history=[])
+            self.sandbox.set_state(last_failure=None, history=[])
 
     def recover(self) -> None:
         """Ordinary checks until nothing is owed: at most two, whatever happened."""
         outcomes = []
         for _ in range(2):
-            done = self.fleet.run("--json")
+            done = self.sandbox.run("--json")
             assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
             outcomes.append(json.loads(done.stdout)["outcome"])
         if self.method == "resumed":
@@ -210,11 +210,11 @@ class Trial:
     def tree(self) -> Tree:
         """Every file of the home and of the agent to the byte, without the stand-in's records and our temporaries."""
         found = {}
-        for root in (self.fleet.home, self.agent):
+        for root in (self.sandbox.home, self.agent):
             for path in sorted(root.rglob("*")):
                 records = {"projects", "sessions", "__pycache__"} & set(path.parts)
                 if path.is_file() and not records and not path.name.startswith(".failover-tmp-"):
-                    name = str(path.relative_to(self.fleet.home.parent))
+                    name = str(path.relative_to(self.sandbox.home.parent))
                     found[name] = stat.S_IMODE(path.stat().st_mode), path.read_bytes()
         return found
 
@@ -224,7 +224,7 @@ class Trial:
 
     def verify(self, expected: Tree | None = None) -> None:
         """Everything that section 8 promises; `expected` is what an undisturbed check leaves, to the byte."""
-        fleet, state = self.fleet, self.fleet.state()
+        sandbox, state = self.sandbox, self.sandbox.state()
         assert state["swap_in_progress"] is None
         assert state["active_account"] == ("main" if self.method == "resumed" else "backup")
         outcome = "resumed" if self.method == "resumed" else "swapped"
@@ -241,25 +241,25 @@ class Trial:
             assert [name for name in tree if tree[name] != expected[name]] == []
         self._verify_sessions()
         assert self.inode() == self.untouched
-        locks = [p for p in fleet.home.rglob("*.lock") if p.is_dir()]
+        locks = [p for p in sandbox.home.rglob("*.lock") if p.is_dir()]
         assert locks == [], "the client's locks are released"
-        assert not (fleet.state_file.parent / "unclaimed").exists(), "no login was taken for a stranger's"
-        for path in fleet.home.parent.rglob("*"):
+        assert not (sandbox.state_file.parent / "unclaimed").exists(), "no login was taken for a stranger's"
+        for path in sandbox.home.parent.rglob("*"):
             secret = path.is_file() and not path.is_symlink() and b"FAKE-" in path.read_bytes()
             if secret:
                 assert stat.S_IMODE(path.stat().st_mode) == 0o600, f"{path} is not private"
-        assert "FAKE-" not in fleet.state_file.read_text()
+        assert "FAKE-" not in sandbox.state_file.read_text()
 
     def _verify_claude(self) -> None:
-        fleet = self.fleet
+        sandbox = self.sandbox
         live, kept, stored = (
             json.loads((folder / ".credentials.json").read_bytes())
-            for folder in (fleet.claude, fleet.stored("main"), fleet.stored("backup"))
+            for folder in (sandbox.claude, sandbox.stored("main"), sandbox.stored("backup"))
         )
         assert kept == self._login("main", 2), "the newest login of the account left behind"
         assert stored == self._login("backup", 1)
         assert live == {**stored, "mcpOAuth": {"server": {"accessToken": "FAKE-mcp"}}}
-        settings = json.loads((fleet.home / ".claude.json").read_bytes())
+        settings = json.loads((sandbox.home / ".claude.json").read_bytes())
         assert settings == {"numStartups": 7, "oauthAccount": identity("backup"), "projects": {}}
 
     def _verify_resumed(self) -> None:
@@ -268,8 +268,8 @@ class Trial:
     def _verify_files(self) -> None:
         for folder, account, generation in (
             (self.agent, "backup", 1),
-            (self.fleet.stored("main"), "main", 2),
-            (self.fleet.stored("backup"), "backup", 1),
+            (self.sandbox.stored("main"), "main", 2),
+            (self.sandbox.stored("backup"), "backup", 1),
         ):
             assert json.loads((folder / ".credentials.json").read_bytes()) == self._login(account, generation)
             assert json.loads((folder / "profile.json").read_bytes()) == {"login": f"FAKE-{account}-{generation}"}
@@ -277,15 +277,15 @@ class Trial:
     def _verify_env(self) -> None:
         for name in POOL:
             ran_on = (self.starts / name).read_text().split()[-1]
-            told = self.fleet.state()["sessions"][name]["account"]
+            told = self.sandbox.state()["sessions"][name]["account"]
             assert (ran_on, told) == (("backup", "backup") if self.mode in {"recreate", "respawn"} else ("x", "main"))
 
     def _verify_command(self) -> None:
         assert set(self.switches.read_text().splitlines()) == {"main backup"}
         for folder, account, generation in (
             (self.agent, "backup", 1),
-            (self.fleet.stored("main"), "main", 2),
-            (self.fleet.stored("backup"), "backup", 1),
+            (self.sandbox.stored("main"), "main", 2),
+            (self.sandbox.stored("backup"), "backup", 1),
         ):
             assert json.loads((folder / ".credentials.json").read_bytes()) == self._login(account, generation)
 
@@ -306,7 +306,7 @@ class Trial:
                 assert len(starts) == (2 if restarted else 1), f"{name} restarted once"
 
     def _pids(self) -> dict[str, str]:
-        return {line.split()[0]: line.split()[-1] for line in self.fleet.panes().splitlines()}
+        return {line.split()[0]: line.split()[-1] for line in self.sandbox.panes().splitlines()}
 
     def _sent(self, name: str, least: int) -> list[dict[str, Any]]:
         found = [json.loads(line) for line in (self.starts / name).read_text().splitlines()]
@@ -320,7 +320,7 @@ class Trial:
 @contextmanager
 def trial(scenario: str) -> Iterator[Trial]:
     with private_server() as server, tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        yield Trial(Fleet(server, Path(folder)), scenario)
+        yield Trial(Sandbox(server, Path(folder)), scenario)
 
 
 @cache

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.support.polling import poll
-from tests.support.sandbox import Fleet, credentials, identity
+from tests.support.sandbox import Sandbox, credentials, identity
 from tests.support.tmux_server import private_server
 
 POOL = ("ccl-auto-11", "ccl-auto-12")
@@ -95,9 +95,9 @@ def texts(content: Any) -> list[str]:
     return [part.strip() for part in parts if part and not part.startswith("<")]
 
 
-def prepare(fleet: Fleet, folders: list[Path]) -> None:
+def prepare(sandbox: Sandbox, folders: list[Path]) -> None:
     """A home in which the client has nothing to ask."""
-    fleet.log_in("main", generation=2)
+    sandbox.log_in("main", generation=2)
     settings = {
         "hasCompletedOnboarding": True,
         "theme": "dark",
@@ -105,7 +105,7 @@ def prepare(fleet: Fleet, folders: list[Path]) -> None:
         "oauthAccount": {**identity("main"), "organizationUuid": "FAKE-org"},
         "projects": {str(folder): {"hasTrustDialogAccepted": True} for folder in folders},
     }
-    fleet.write(fleet.home / ".claude.json", settings)
+    sandbox.write(sandbox.home / ".claude.json", settings)
 
 
 def main(program: str, mode: str) -> None:
@@ -115,17 +115,17 @@ def main(program: str, mode: str) -> None:
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     print(f"client {version}, after_swap {mode}")
     with private_server() as server, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        fleet = Fleet(server, Path(folder))
+        sandbox = Sandbox(server, Path(folder))
         folders = [Path(folder) / name for name in (*POOL, NEIGHBOUR)]
         for place in folders:
             place.mkdir()
-        prepare(fleet, folders)
+        prepare(sandbox, folders)
         clean = (
-            f"env -i HOME={fleet.home} PATH=/usr/bin:/bin TERM=xterm-256color LANG=C.UTF-8"
+            f"env -i HOME={sandbox.home} PATH=/usr/bin:/bin TERM=xterm-256color LANG=C.UTF-8"
             f" ANTHROPIC_BASE_URL=http://127.0.0.1:{api.server_port} CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1"
             f" DISABLE_AUTOUPDATER=1 {program}"
         )
-        fleet.config["pool"]["autonomous"].update(
+        sandbox.config["pool"]["autonomous"].update(
             after_swap=mode, command=clean, resume_command=f"{clean} --resume {{session_id}} 'go on'", nudge="go on"
         )
 
@@ -144,9 +144,9 @@ def main(program: str, mode: str) -> None:
             print(screen(POOL[0]), Api.seen)
             raise
         print(f"before the check:\n{screen(POOL[0]).rstrip()}\n")
-        before = {line.split()[0]: line.split()[-1] for line in fleet.panes().splitlines()}
+        before = {line.split()[0]: line.split()[-1] for line in sandbox.panes().splitlines()}
         asked = len(Api.seen)
-        done = fleet.run()
+        done = sandbox.run()
         print(f"$ failover-check   # exit {done.returncode}\n{done.stderr}{done.stdout}")
         try:
             for name in POOL:
@@ -160,10 +160,10 @@ def main(program: str, mode: str) -> None:
         assert {r["account"] for r in later} == {"backup"}
         for name in POOL:
             assert any(f"the task of {name}" in r["user"] for r in later), "its own conversation went on"
-        after = {line.split()[0]: line.split()[-1] for line in fleet.panes().splitlines()}
+        after = {line.split()[0]: line.split()[-1] for line in sandbox.panes().splitlines()}
         assert after[NEIGHBOUR] == before[NEIGHBOUR]
-        assert fleet.live()[1] == "backup@example.invalid"
-        kept = json.loads((fleet.stored("main") / ".credentials.json").read_bytes())
+        assert sandbox.live()[1] == "backup@example.invalid"
+        kept = json.loads((sandbox.stored("main") / ".credentials.json").read_bytes())
         assert kept["claudeAiOauth"] == credentials("main", 2)["claudeAiOauth"]
         print(f"{mode}: each session of the pool went on with its own conversation on the other account")
 

@@ -58,26 +58,26 @@ def fill(folder: Path, free: int) -> Path:
 
 
 def place_of(one: Trial, name: str) -> Path:
-    fleet = one.fleet
-    places = {"state": fleet.state_file.parent, "claude": fleet.claude, "agent": one.agent}
-    return places.get(name) or fleet.stored(name)
+    sandbox = one.sandbox
+    places = {"state": sandbox.state_file.parent, "claude": sandbox.claude, "agent": one.agent}
+    return places.get(name) or sandbox.stored(name)
 
 
 def attempt(scenario: str, place: str, how: str) -> None:
     """One check on a spoilt disk, and what the next ones make of it."""
     _, expected = undisturbed(scenario)
     with trial(scenario) as one:
-        folder, outside = place_of(one, place), one.fleet.home.parent
+        folder, outside = place_of(one, place), one.sandbox.home.parent
         with small_disk(folder, outside / "disk"):
             one.untouched = one.inode()
             if how == "read-only":
                 mount("-o", "remount,bind,ro", str(folder))
-                one.judge(one.fleet.run("--json"))
+                one.judge(one.sandbox.run("--json"))
                 mount("-o", "remount,bind,rw", str(folder))
             else:
                 filler = fill(folder, int(how.removeprefix("full:")))
                 one.before = one.tree()
-                one.judge(one.fleet.run("--json"))
+                one.judge(one.sandbox.run("--json"))
                 filler.unlink()
             one.recover()
             one.verify(expected)

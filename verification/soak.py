@@ -20,7 +20,7 @@ from pathlib import Path
 
 from failover_oneshot.tasks import task
 from failover_oneshot.tasks.spool import FAILED, QUEUE, Gone, Spool
-from tests.support.crew import ACCOUNTS, GO_ON, Crew
+from tests.support.agent_pool import ACCOUNTS, GO_ON, AgentPool
 from tests.support.tmux_server import Server, private_server
 
 CHECK_EVERY = 0.2  # seconds between the starts of two checks, as far as they are that quick
@@ -34,22 +34,22 @@ class Soak:
         self, server: Server, folder: Path, *, seed: int, size: int, count: int, swaps: int, resume: bool
     ) -> None:
         self.random = random.Random(seed)  # noqa: S311 - a replay, no secret
-        self.crew = Crew(server, folder, size=size, work=0.4)
-        self.crew.config["quota"] = {"poll_interval": "1s", "reactivate_cooldown": "3s"}
+        self.pool = AgentPool(server, folder, size=size, work=0.4)
+        self.pool.config["quota"] = {"poll_interval": "1s", "reactivate_cooldown": "3s"}
         if resume:
-            go_on = f"{self.crew.command} --resume {{session_id}} {GO_ON}"
-            self.crew.config["pool"]["autonomous"]["resume_command"] = go_on
-        self.crew.config["swap"]["max_per_hour"] = 100
-        self.crew.config["dispatch"]["attempts"] = 50  # here sessions die all the time
-        self.crew.config["state"] = {"history": 200}
-        self.crew.save_config()
+            go_on = f"{self.pool.command} --resume {{session_id}} {GO_ON}"
+            self.pool.config["pool"]["autonomous"]["resume_command"] = go_on
+        self.pool.config["swap"]["max_per_hour"] = 100
+        self.pool.config["dispatch"]["attempts"] = 50  # here sessions die all the time
+        self.pool.config["state"] = {"history": 200}
+        self.pool.save_config()
         self.texts = {f"task-{number:04}": self._text(number) for number in range(count)}
         self.left = list(self.texts)
         self.swaps, self.swapped = swaps, 0
         self.born: dict[int, float] = {}
         self.next_kill = 0.0
         self.counts = {"checks": 0, "checks killed": 0, "sessions killed": 0, "cancelled and retried": 0}
-        self.spool = Spool(self.crew.spool)
+        self.spool = Spool(self.pool.spool)
         self.durations: list[float] = []
 
     def _text(self, number: int) -> str:
@@ -61,10 +61,10 @@ class Soak:
 
     def run(self, seconds: float) -> None:
         """Until no task is left, and the pool has its size again."""
-        self.crew.up()
+        self.pool.up()
         deadline = time.monotonic() + seconds
         self.next_kill = time.monotonic() + 2.0
-        while self.left or any(self.crew.tasks(state) for state in ("queue", "running")):
+        while self.left or any(self.pool.tasks(state) for state in ("queue", "running")):
             assert time.monotonic() < deadline, f"not done in {seconds:.0f} s: {self.progress()}\n{self.open_tasks()}"
             self._drop()
             self._exhaust()
@@ -75,26 +75,26 @@ class Soak:
 
     def progress(self) -> dict[str, int]:
         states = ("queue", "running", "done", "failed")
-        return {"not dropped": len(self.left)} | {state: len(self.crew.tasks(state)) for state in states}
+        return {"not dropped": len(self.left)} | {state: len(self.pool.tasks(state)) for state in states}
 
     def open_tasks(self) -> str:
         """The records of what is not done, and what their sessions show."""
-        shown = [path.name + " " + path.read_text() for path in self.crew.spool.glob("[!d]*/*.task.json")]
-        screens = [self.crew.screen(name) for name in sorted(self.crew.server.names())]
+        shown = [path.name + " " + path.read_text() for path in self.pool.spool.glob("[!d]*/*.task.json")]
+        screens = [self.pool.screen(name) for name in sorted(self.pool.server.names())]
         return "\n".join([*shown, *screens])
 
     def _drop(self) -> None:
         """A few more tasks than there are sessions are always waiting."""
-        while self.left and len(self.crew.tasks("queue")) < len(self.crew.names) + 5:
+        while self.left and len(self.pool.tasks("queue")) < len(self.pool.names) + 5:
             name = self.left.pop(0)
-            self.crew.drop(name, self.texts[name])
+            self.pool.drop(name, self.texts[name])
 
     def _exhaust(self) -> None:
         due = (self.swapped + 1) * len(self.texts) / (self.swaps + 1)
-        if self.swapped < self.swaps and len(self.crew.tasks("done")) >= due:
+        if self.swapped < self.swaps and len(self.pool.tasks("done")) >= due:
             self.swapped += 1
             later = datetime.now(UTC) + timedelta(hours=2)
-            self.crew.exhaust(**dict.fromkeys(ACCOUNTS[: self.swapped], later))
+            self.pool.exhaust(**dict.fromkeys(ACCOUNTS[: self.swapped], later))
 
     def _check(self, *, kill: bool = True) -> None:
         begun = time.monotonic()
@@ -102,7 +102,7 @@ class Soak:
         if kill and self.random.random() < 0.3:
             end = begun + self.random.uniform(0.0, 1.5 * (statistics.median(self.durations) if self.durations else 1.0))
         check = subprocess.Popen(
-            self.crew.argv("-q"), env=self.crew.environ(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            self.pool.argv("-q"), env=self.pool.environ(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         self.counts["checks"] += 1
         killed = False
@@ -154,19 +154,19 @@ class Soak:
                 self.counts["sessions killed"] += 1
 
     def _pids(self) -> list[int]:
-        rows = self.crew.server.control().rows() or ()
-        return [row.pane.pid for row in rows if row.session_name in self.crew.names and not row.pane.dead]
+        rows = self.pool.server.control().rows() or ()
+        return [row.pane.pid for row in rows if row.session_name in self.pool.names and not row.pane.dead]
 
     def verify(self) -> dict[str, float]:
         """The numbers; AssertionError with the tasks that were lost or done twice."""
-        told = self.crew.conversations()
+        told = self.pool.conversations()
         wrong = {name: told.done[text] for name, text in self.texts.items() if told.done[text] != 1}
         assert not wrong, f"done so often: {wrong}"
-        kept = [(self.crew.spool / "done" / name).read_text() for name in self.crew.tasks("done")]
+        kept = [(self.pool.spool / "done" / name).read_text() for name in self.pool.tasks("done")]
         assert sorted(kept) == sorted(self.texts.values()), self.progress()
-        assert not self.crew.tasks("failed")
-        assert self.crew.server.names() == set(self.crew.names), self.crew.run().stdout
-        history = [entry for entry in self.crew.state()["history"] if entry["outcome"] == "swapped"]
+        assert not self.pool.tasks("failed")
+        assert self.pool.server.names() == set(self.pool.names), self.pool.run().stdout
+        history = [entry for entry in self.pool.state()["history"] if entry["outcome"] == "swapped"]
         assert len(history) == self.swaps, [entry["reason"] for entry in history]
         again = sum(told.taken[text] - 1 for text in self.texts.values())
         numbers = {"tasks": len(self.texts), "swaps": len(history), "handed out again": again, **self.counts}

@@ -1,4 +1,4 @@
-"""The laboratory's world: a real tmux server, real files, the real program, and a small model of the laws.
+"""The fault lab's world: a real tmux server, real files, the real program, and a small model of the laws.
 
 Each public method of `World` is one step: it does something to the world, and `World.step` then checks the laws. The
 model is weaker than the program on purpose: it does not predict a decision, it knows what no decision may do.
@@ -25,7 +25,7 @@ from typing import Any
 from bench.scene import FINE, HEALTHY
 from tests.support.paths import ROOT
 from tests.support.polling import poll
-from tests.support.sandbox import HIT, Fleet, credentials
+from tests.support.sandbox import HIT, Sandbox, credentials
 from tests.support.tmux_server import Server
 
 POOL = tuple(f"ccl-auto-{index}" for index in range(11, 15))
@@ -53,19 +53,19 @@ def law(name: str, held: object, what: str) -> None:
 
 
 class World:
-    """One fleet and its model."""
+    """One installation and its model."""
 
     def __init__(self, server: Server, folder: Path) -> None:
         self.server = server
-        self.fleet = Fleet(server, folder)
-        self.fleet.store("third")
-        self.fleet.config["accounts"] = [{"name": n, "store": str(self.fleet.stored(n))} for n in ACCOUNTS]
-        self.fleet.config["swap"]["timeout"] = "2s"
-        self.fleet.config["swap"]["max_per_hour"] = 1000
-        self.fleet.config["pool"]["autonomous"].update(max=len(POOL))
-        self.fleet.config["tmux"]["timeout"] = "30s"
-        self.fleet.config["state"] = {"lock_timeout": "60s"}
-        self.fleet.save_config()
+        self.sandbox = Sandbox(server, folder)
+        self.sandbox.store("third")
+        self.sandbox.config["accounts"] = [{"name": n, "store": str(self.sandbox.stored(n))} for n in ACCOUNTS]
+        self.sandbox.config["swap"]["timeout"] = "2s"
+        self.sandbox.config["swap"]["max_per_hour"] = 1000
+        self.sandbox.config["pool"]["autonomous"].update(max=len(POOL))
+        self.sandbox.config["tmux"]["timeout"] = "30s"
+        self.sandbox.config["state"] = {"lock_timeout": "60s"}
+        self.sandbox.save_config()
         self.screens = folder / "screens"
         self.screens.mkdir()
         self.hits: dict[str, int] = {}  # session to the number of the hit that it shows
@@ -114,23 +114,23 @@ class World:
         self.generation += 1
         self.newest[account] = self.generation
         live = json.loads(self._live_file().read_bytes())
-        self.fleet.write(self._live_file(), {**live, **credentials(account, self.newest[account])})
+        self.sandbox.write(self._live_file(), {**live, **credentials(account, self.newest[account])})
 
     def log_in(self, account: str) -> None:
         """The operator logs in by hand: what was live is gone, and only the store's is left of it."""
         if self.state().get("swap_in_progress"):
             return
         before = self._live()
-        kept = json.loads((self.fleet.stored(before) / ".credentials.json").read_bytes())
+        kept = json.loads((self.sandbox.stored(before) / ".credentials.json").read_bytes())
         self.newest[before] = int(kept["claudeAiOauth"]["refreshToken"].rsplit("-", 1)[1])
         self.generation += 1
         self.newest[account] = self.generation
-        self.fleet.log_in(account, self.newest[account])
+        self.sandbox.log_in(account, self.newest[account])
 
     def mode(self, after_swap: str) -> None:
         """How the sessions of the pool are restarted from now on."""
-        self.fleet.config["pool"]["autonomous"]["after_swap"] = after_swap
-        self.fleet.save_config()
+        self.sandbox.config["pool"]["autonomous"]["after_swap"] = after_swap
+        self.sandbox.save_config()
 
     def soon(self) -> None:
         """Half a minute passes."""
@@ -142,7 +142,7 @@ class World:
 
     def _pass(self, time: timedelta) -> None:
         """What is remembered moves: the program has only the machine's clock, which is not ours to set."""
-        for path in self.fleet.state_file.parent.glob("state.json*"):
+        for path in self.sandbox.state_file.parent.glob("state.json*"):
             if path.suffix != ".lock" and path.is_file():
                 text = path.read_bytes().decode(errors="surrogateescape")
                 moved = STAMP.sub(lambda found: _moved(found[0], -time), text)
@@ -151,7 +151,7 @@ class World:
     def corrupt(self, which: str, how: str) -> None:
         """Damage the state or its backup, or both."""
         names = {"state": ["state.json"], "backup": ["state.json.bak"], "both": ["state.json", "state.json.bak"]}[which]
-        for path in (self.fleet.state_file.with_name(name) for name in names):
+        for path in (self.sandbox.state_file.with_name(name) for name in names):
             if not path.exists():
                 continue
             data = path.read_bytes()
@@ -168,9 +168,9 @@ class World:
 
     def dry_run(self) -> None:
         """It says what it would do and changes no byte."""
-        before = self.fleet.fingerprint()
+        before = self.sandbox.fingerprint()
         self._judged(lambda: self._run("--dry-run"))
-        law("dry", before == self.fleet.fingerprint(), "a dry run changed something")
+        law("dry", before == self.sandbox.fingerprint(), "a dry run changed something")
 
     def killed(self, point: int) -> None:
         """Killed before its n-th call that changes the world."""
@@ -182,7 +182,7 @@ class World:
 
     def hung(self) -> None:
         """The tmux server stands still, and then goes on."""
-        config = self.fleet.config["tmux"]
+        config = self.sandbox.config["tmux"]
         pid = self.server.server_pid()
 
         def run() -> Done:
@@ -193,18 +193,18 @@ class World:
                 os.kill(pid, signal.SIGCONT)
 
         config["timeout"] = "300ms"
-        self.fleet.save_config()
+        self.sandbox.save_config()
         try:
             self._judged(run)
         finally:
             config["timeout"] = "30s"
-            self.fleet.save_config()
+            self.sandbox.save_config()
 
     def crowd(self, size: int) -> None:
         """Several at once."""
 
         def run() -> Done:
-            argv, environ = self.fleet.argv("--json"), self.fleet.environ()
+            argv, environ = self.sandbox.argv("--json"), self.sandbox.environ()
             started = [
                 subprocess.Popen(argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
                 for _ in range(size)
@@ -218,7 +218,7 @@ class World:
 
     def client_lock(self) -> None:
         """The client holds its own lock, a fresh one: a swap has to wait, and then to let be."""
-        lock = self.fleet.claude / ".oauth_refresh.lock"
+        lock = self.sandbox.claude / ".oauth_refresh.lock"
 
         def run() -> Done:
             lock.mkdir()
@@ -285,12 +285,12 @@ class World:
         pids = self._pids()
         law("L1", set(pids) <= {*WATCHED, *NEIGHBOURS}, f"sessions that nobody asked for: {set(pids)}")
         law("L1", {n: pids.get(n) for n in NEIGHBOURS} == self.untouched, "a neighbour was touched")
-        texts = {path: path.read_bytes() for path in self.fleet.home.parent.rglob("*") if path.is_file()}
+        texts = {path: path.read_bytes() for path in self.sandbox.home.parent.rglob("*") if path.is_file()}
         for account, generation in self.newest.items():
             token = f'FAKE-refresh-{account}-{generation}"'.encode()
             places = [path for path, text in texts.items() if token in text]
             law("L2", places, f"the newest login of {account} ({generation}) is nowhere")
-            right = {self._live_file(), self.fleet.stored(account) / ".credentials.json"}
+            right = {self._live_file(), self.sandbox.stored(account) / ".credentials.json"}
             law("L2", right & set(places), f"the newest login of {account} is only in {places}")
         for path, text in texts.items():
             if path.name.startswith("state.json"):
@@ -302,7 +302,7 @@ class World:
 
     def state(self) -> dict[str, Any]:
         """The state file as it is, or its backup, or nothing."""
-        for path in (self.fleet.state_file, self.fleet.state_file.with_name("state.json.bak")):
+        for path in (self.sandbox.state_file, self.sandbox.state_file.with_name("state.json.bak")):
             try:
                 found = json.loads(path.read_bytes())
             except (OSError, ValueError):
@@ -312,7 +312,7 @@ class World:
         return {}
 
     def _run(self, *flags: str) -> Done:
-        return self.fleet.run("--json", *flags)
+        return self.sandbox.run("--json", *flags)
 
     def _at_point(self, point: str) -> Done:
         argv = [
@@ -320,19 +320,21 @@ class World:
             str(ROOT / "verification/killpoint.py"),
             point,
             os.devnull,
-            *self.fleet.argv("--json")[3:],
+            *self.sandbox.argv("--json")[3:],
         ]
-        return subprocess.run(argv, env=self.fleet.environ(), capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            argv, env=self.sandbox.environ(), capture_output=True, text=True, timeout=120, check=False
+        )
 
     def _live_file(self) -> Path:
-        return self.fleet.claude / ".credentials.json"
+        return self.sandbox.claude / ".credentials.json"
 
     def _live(self) -> str:
         token = json.loads(self._live_file().read_bytes())["claudeAiOauth"]["refreshToken"]
         return str(token.split("-")[2])
 
     def _pids(self) -> dict[str, str]:
-        return {line.split()[0]: line.split()[-1] for line in self.fleet.panes().splitlines()}
+        return {line.split()[0]: line.split()[-1] for line in self.sandbox.panes().splitlines()}
 
     def _draw(self, session: str, minutes: int | None) -> None:
         """What the session shows from its next start on."""

@@ -47,7 +47,7 @@ def instead(path: Path, make: Callable[[Path], object]) -> None:
     make(path)
 
 
-class Lab:
+class MethodSandbox:
     """A home with the accounts main (live, generation 2, its store one behind) and backup (generation 1)."""
 
     name: Method
@@ -121,7 +121,7 @@ class Lab:
         return step
 
 
-class ClaudeLab(Lab):
+class ClaudeSandbox(MethodSandbox):
     name = Method.CLAUDE
 
     def __init__(self, home: Path, timeout: float = 20) -> None:
@@ -171,7 +171,7 @@ class ClaudeLab(Lab):
             assert load(self.stored(other) / "oauthAccount.json") == identity(other)
 
 
-class FilesLab(Lab):
+class FilesSandbox(MethodSandbox):
     """Two files: one whose login says nothing of its owner, one without any login."""
 
     name = Method.FILES
@@ -210,7 +210,7 @@ class FilesLab(Lab):
             assert load(self.stored(other) / "who").startswith(other)
 
 
-class EnvLab(Lab):
+class EnvSandbox(MethodSandbox):
     name = Method.ENV
 
     def account(self, name: str) -> Account:
@@ -220,7 +220,7 @@ class EnvLab(Lab):
         return Account(name=name, env={"WHO": name}, env_file=str(path))
 
 
-class CommandLab(Lab):
+class CommandSandbox(MethodSandbox):
     """A program that does what a careful operator's would: copy aside, then rename."""
 
     name = Method.COMMAND
@@ -246,7 +246,7 @@ class CommandLab(Lab):
         assert load(self.home / "login") == name
 
 
-LABS = {lab.name: lab for lab in (ClaudeLab, FilesLab, EnvLab, CommandLab)}
+SANDBOXES = {sandbox.name: sandbox for sandbox in (ClaudeSandbox, FilesSandbox, EnvSandbox, CommandSandbox)}
 
 
 def forked(work: Callable[[], None], prepare: Callable[[], None] = lambda: None) -> int:

@@ -86,7 +86,7 @@ def plain(text: str) -> str:
     return text
 
 
-class Lab:
+class RecordedSandbox:
     """One installation, and the record of what was run in it."""
 
     def __init__(self, folder: Path) -> None:
@@ -256,13 +256,13 @@ def identity(account: str) -> dict[str, Any]:
 
 
 @contextmanager
-def laboratory() -> Iterator[Lab]:
-    """One lab, taken away afterwards with its server. Not in tmp_path: a socket's path has at most 107 bytes, and
+def throwaway_sandbox() -> Iterator[RecordedSandbox]:
+    """One sandbox, taken away afterwards with its server. Not in tmp_path: a socket's path has at most 107 bytes, and
     the length of a path decides where lines break."""
     folder = Path(tempfile.mkdtemp(prefix="fg-", dir="/tmp"))
-    lab = Lab(folder)
+    sandbox = RecordedSandbox(folder)
     try:
-        yield lab
+        yield sandbox
     finally:
-        subprocess.run([TMUX, "-S", str(lab.socket), "kill-server"], capture_output=True, check=False)
+        subprocess.run([TMUX, "-S", str(sandbox.socket), "kill-server"], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)

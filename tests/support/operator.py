@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.polling import poll
-from tests.support.sandbox import Fleet
+from tests.support.sandbox import Sandbox
 
 CTL = [sys.executable, "-m", "failover_oneshot.ctl"]
 
@@ -20,19 +20,19 @@ def stamp(**delta: float) -> str:
     return f"{datetime.now(UTC) + timedelta(**delta):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def environ(fleet: Fleet, **changes: str) -> dict[str, str]:
+def environ(sandbox: Sandbox, **changes: str) -> dict[str, str]:
     """What finds this installation without any option, and no systemd user manager."""
-    fleet.config.setdefault("state", {"path": str(fleet.state_file)})
-    if not fleet.config_file.exists() or json.loads(fleet.config_file.read_bytes()) != fleet.config:
-        fleet.save_config()
-    return fleet.environ(**{"FAILOVER_CONFIG": str(fleet.config_file), **changes})
+    sandbox.config.setdefault("state", {"path": str(sandbox.state_file)})
+    if not sandbox.config_file.exists() or json.loads(sandbox.config_file.read_bytes()) != sandbox.config:
+        sandbox.save_config()
+    return sandbox.environ(**{"FAILOVER_CONFIG": str(sandbox.config_file), **changes})
 
 
-def ctl(fleet: Fleet, *arguments: str, stdin: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
+def ctl(sandbox: Sandbox, *arguments: str, stdin: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
     """One command, its output captured; it never ends with a traceback."""
     done = subprocess.run(
         [*CTL, *arguments],
-        env=environ(fleet, **changes),
+        env=environ(sandbox, **changes),
         input=stdin,
         capture_output=True,
         text=True,
@@ -43,28 +43,28 @@ def ctl(fleet: Fleet, *arguments: str, stdin: str = "", **changes: str) -> subpr
     return done
 
 
-def facts(fleet: Fleet, *arguments: str, code: int = 0) -> Any:
+def facts(sandbox: Sandbox, *arguments: str, code: int = 0) -> Any:
     """The one object that a command prints with --json."""
-    done = ctl(fleet, *arguments, "--json")
+    done = ctl(sandbox, *arguments, "--json")
     assert done.returncode == code, done.stderr + done.stdout
     value = json.loads(done.stdout)
     assert value["version"] == 1
     return value
 
 
-def in_pane(fleet: Fleet, *arguments: str, width: int, height: int = 40, **changes: str) -> str:
+def in_pane(sandbox: Sandbox, *arguments: str, width: int, height: int = 40, **changes: str) -> str:
     """The name of a session, outside the range, in which the command runs."""
-    exports = [f"{name}={value}" for name, value in environ(fleet, TERM="screen-256color", **changes).items()]
+    exports = [f"{name}={value}" for name, value in environ(sandbox, TERM="screen-256color", **changes).items()]
     command = shlex.join(["env", "-i", *exports, *CTL, *arguments])
-    fleet.server.start("eyes", f"{command}; exec sleep 600", width=width, height=height)
+    sandbox.server.start("eyes", f"{command}; exec sleep 600", width=width, height=height)
     return "eyes"
 
 
-def screen(fleet: Fleet, name: str, until: str, *flags: str) -> list[str]:
+def screen(sandbox: Sandbox, name: str, until: str, *flags: str) -> list[str]:
     """The lines of that pane, once they hold `until`."""
 
     def shown() -> list[str]:
-        text = fleet.server.tmux("capture-pane", "-p", *flags, "-t", f"={name}:")
+        text = sandbox.server.tmux("capture-pane", "-p", *flags, "-t", f"={name}:")
         return text.split("\n") if until in text else []
 
     return poll(shown)
@@ -80,10 +80,10 @@ STATES: dict[str, tuple[str | None, int, int]] = {
 }
 
 
-def put_state(fleet: Fleet, text: str | None) -> None:
+def put_state(sandbox: Sandbox, text: str | None) -> None:
     if text is not None:
-        fleet.state_file.parent.mkdir(exist_ok=True)
-        fleet.state_file.write_text(text)
+        sandbox.state_file.parent.mkdir(exist_ok=True)
+        sandbox.state_file.write_text(text)
 
 
 def huge() -> dict[str, Any]:

@@ -48,7 +48,7 @@ def hit_screen(**delta: float) -> str:
     return HIT.replace("12:20pm (UTC)", then).replace("12:20pm", then.removesuffix(" (UTC)"))
 
 
-class Fleet:
+class Sandbox:
     """Everything below one folder; `check` runs the real program in it."""
 
     def __init__(self, server: Server, folder: Path) -> None:
@@ -152,5 +152,5 @@ class Fleet:
         return self.server.tmux("list-panes", "-a", "-F", "#{session_name} #{session_id} #{pane_id} #{pane_pid}")
 
 
-def pids(fleet: Fleet) -> dict[str, str]:
-    return {line.split()[0]: line.split()[-1] for line in fleet.panes().splitlines()}
+def pids(sandbox: Sandbox) -> dict[str, str]:
+    return {line.split()[0]: line.split()[-1] for line in sandbox.panes().splitlines()}

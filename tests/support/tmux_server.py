@@ -130,7 +130,7 @@ def private_server() -> Iterator[Server]:
 
 
 def _reap(folder: Path) -> None:
-    """Kill the server, whoever started it, and what runs in its panes or the lab's home; wait until that is gone."""
+    """Kill the server, whoever started it, and what runs in its panes or its home; wait until that is gone."""
     home, socket = b"HOME=" + os.fsencode(folder / "home"), os.fsencode(folder / "s")
 
     def belongs(process: Path) -> bool:

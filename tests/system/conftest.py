@@ -6,22 +6,22 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import DEPLOY
-from tests.support.sandbox import NEIGHBOURS, POOL, Fleet, hit_screen
+from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, hit_screen
 from tests.support.tmux_server import Server
 from tests.support.user_manager import QUICK, UNLIMITED, UserManager
 
 
 @pytest.fixture
-def fleet(server: Server, tmp_path: Path) -> Fleet:
-    return Fleet(server, tmp_path)
+def sandbox(server: Server, tmp_path: Path) -> Sandbox:
+    return Sandbox(server, tmp_path)
 
 
 @pytest.fixture
-def blocked(fleet: Fleet) -> Fleet:
+def blocked(sandbox: Sandbox) -> Sandbox:
     """Three blocked sessions of the pool, beside three that show the same and are none of ours."""
     for name in (*POOL, *NEIGHBOURS):
-        fleet.server.show(name, hit_screen())
-    return fleet
+        sandbox.server.show(name, hit_screen())
+    return sandbox
 
 
 @pytest.fixture

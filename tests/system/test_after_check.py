@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.paths import PANES, ROOT
 from tests.support.polling import poll
-from tests.support.sandbox import POOL, Fleet, hit_screen
+from tests.support.sandbox import POOL, Sandbox, hit_screen
 from tests.support.webhook import Webhook, webhook
 
 SECRET = "FAKE-webhook-secret"
@@ -37,9 +37,9 @@ def second() -> Iterator[Webhook]:
         yield listening
 
 
-def notify(fleet: Fleet, *hooks: Webhook, **settings: Any) -> None:
+def notify(sandbox: Sandbox, *hooks: Webhook, **settings: Any) -> None:
     """Told through apprise; each URL holds a secret."""
-    fleet.config["notify"] = {
+    sandbox.config["notify"] = {
         "urls": [f"json://user:{SECRET}@{hook.address}/{SECRET}" for hook in hooks],
         "timeout": "20s",
         **settings,
@@ -54,9 +54,9 @@ def ahead(**delta: float) -> str:
     return f"{datetime.now(UTC) + timedelta(**delta):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def make_due(fleet: Fleet) -> None:
+def make_due(sandbox: Sandbox) -> None:
     """As if the pause before the next attempt were over."""
-    fleet.set_state(outbox=[{**notice, "next_at": ago(seconds=1)} for notice in fleet.state()["outbox"]])
+    sandbox.set_state(outbox=[{**notice, "next_at": ago(seconds=1)} for notice in sandbox.state()["outbox"]])
 
 
 def refused() -> str:
@@ -66,15 +66,15 @@ def refused() -> str:
         return f"127.0.0.1:{taken.getsockname()[1]}"
 
 
-def has_no_secret(fleet: Fleet, *outputs: str) -> bool:
-    files = [path for path in fleet.state_file.parent.iterdir() if path.is_file()]
+def has_no_secret(sandbox: Sandbox, *outputs: str) -> bool:
+    files = [path for path in sandbox.state_file.parent.iterdir() if path.is_file()]
     return not any(SECRET in text for text in (*outputs, *(path.read_text() for path in files)))
 
 
 # -- notices -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_swap_is_told_to_everybody_once(blocked: Fleet, hook: Webhook, second: Webhook) -> None:
+def test_a_swap_is_told_to_everybody_once(blocked: Sandbox, hook: Webhook, second: Webhook) -> None:
     file = blocked.home / "urls"
     file.write_text(f"# the second\n\njson://{second.address}/{SECRET}\n")
     file.chmod(0o600)
@@ -92,24 +92,24 @@ def test_a_swap_is_told_to_everybody_once(blocked: Fleet, hook: Webhook, second:
     assert has_no_secret(blocked, done.stdout, done.stderr)
 
 
-def test_waiting_is_told_once(blocked: Fleet, hook: Webhook) -> None:
+def test_waiting_is_told_once(blocked: Sandbox, hook: Webhook) -> None:
     notify(blocked, hook)
     blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": ahead(days=2)}})
     assert [blocked.check()["outcome"] for _ in range(3)] == ["waiting"] * 3
     assert [message["type"] for message in hook.messages()] == ["warning"]
 
 
-def test_auth_trouble_is_told_once(fleet: Fleet, hook: Webhook) -> None:
-    notify(fleet, hook)
+def test_auth_trouble_is_told_once(sandbox: Sandbox, hook: Webhook) -> None:
+    notify(sandbox, hook)
     for name in POOL[:2]:
-        fleet.server.show(name, EXPIRED)
-    fleet.server.show(POOL[2], IDLE)
-    assert [fleet.check()["outcome"] for _ in range(2)] == ["ok"] * 2
+        sandbox.server.show(name, EXPIRED)
+    sandbox.server.show(POOL[2], IDLE)
+    assert [sandbox.check()["outcome"] for _ in range(2)] == ["ok"] * 2
     (message,) = hook.messages()
     assert message["message"].startswith("auth: account main has to log in again; ccl-auto-11, ccl-auto-12: “")
 
 
-def test_a_failing_swap_is_told_once_however_often_it_is_tried(blocked: Fleet, hook: Webhook) -> None:
+def test_a_failing_swap_is_told_once_however_often_it_is_tried(blocked: Sandbox, hook: Webhook) -> None:
     """The breaker refuses, and so does each check after it."""
     notify(blocked, hook)
     blocked.config["swap"]["max_per_hour"] = 1
@@ -119,7 +119,7 @@ def test_a_failing_swap_is_told_once_however_often_it_is_tried(blocked: Fleet, h
     assert (message["type"], "max_per_hour" in message["message"]) == ("failure", True)
 
 
-def test_a_state_that_was_reset_is_told(blocked: Fleet, hook: Webhook) -> None:
+def test_a_state_that_was_reset_is_told(blocked: Sandbox, hook: Webhook) -> None:
     notify(blocked, hook)
     blocked.state_file.parent.mkdir()
     blocked.state_file.write_text("{")
@@ -127,13 +127,15 @@ def test_a_state_that_was_reset_is_told(blocked: Fleet, hook: Webhook) -> None:
     assert [message["type"] for message in hook.messages()] == ["failure"]
 
 
-def test_only_the_wanted_events_are_told(blocked: Fleet, hook: Webhook) -> None:
+def test_only_the_wanted_events_are_told(blocked: Sandbox, hook: Webhook) -> None:
     notify(blocked, hook, events=["waiting"])
     assert blocked.check()["outcome"] == "swapped"
     assert hook.got == []
 
 
-def test_a_refused_target_is_tried_again_and_the_others_are_not(blocked: Fleet, hook: Webhook, second: Webhook) -> None:
+def test_a_refused_target_is_tried_again_and_the_others_are_not(
+    blocked: Sandbox, hook: Webhook, second: Webhook
+) -> None:
     notify(blocked, hook)
     blocked.config["notify"]["urls"].insert(0, f"json://{refused()}/{SECRET}")
     done = blocked.run()
@@ -151,14 +153,14 @@ def test_a_refused_target_is_tried_again_and_the_others_are_not(blocked: Fleet, 
     assert (len(second.got), len(hook.got), blocked.state()["outbox"]) == (1, 1, [])
 
 
-def test_a_server_that_answers_with_an_error(blocked: Fleet, hook: Webhook) -> None:
+def test_a_server_that_answers_with_an_error(blocked: Sandbox, hook: Webhook) -> None:
     notify(blocked, hook)
     hook.status = 503
     assert "not told of swapped: notify.urls[0]: the server answered 503" in blocked.run().stderr
 
 
 def test_a_server_that_hangs_costs_the_timeout_and_nobody_else_the_notice(
-    blocked: Fleet, hook: Webhook, second: Webhook
+    blocked: Sandbox, hook: Webhook, second: Webhook
 ) -> None:
     notify(blocked, hook, second, timeout="8s")
     blocked.config["notify"]["urls"][0] += "?rto=60&cto=60"  # apprise itself would wait longer
@@ -170,7 +172,7 @@ def test_a_server_that_hangs_costs_the_timeout_and_nobody_else_the_notice(
 
 
 def test_while_it_is_sent_no_command_line_holds_a_secret_and_no_other_run_sends_it(
-    blocked: Fleet, hook: Webhook
+    blocked: Sandbox, hook: Webhook
 ) -> None:
     notify(blocked, hook)
     hook.go_on.clear()
@@ -191,7 +193,7 @@ def test_while_it_is_sent_no_command_line_holds_a_secret_and_no_other_run_sends_
     assert len(hook.got) == 1
 
 
-def test_a_run_that_is_killed_while_it_tells_is_made_good(blocked: Fleet, hook: Webhook) -> None:
+def test_a_run_that_is_killed_while_it_tells_is_made_good(blocked: Sandbox, hook: Webhook) -> None:
     notify(blocked, hook)
     hook.go_on.clear()
     blocked.save_config()
@@ -207,7 +209,7 @@ def test_a_run_that_is_killed_while_it_tells_is_made_good(blocked: Fleet, hook: 
     assert blocked.state()["outbox"] == []
 
 
-def test_without_apprise_one_line_says_how_to_install_it(blocked: Fleet, hook: Webhook, tmp_path: Path) -> None:
+def test_without_apprise_one_line_says_how_to_install_it(blocked: Sandbox, hook: Webhook, tmp_path: Path) -> None:
     notify(blocked, hook)
     without = tmp_path / "without"
     without.mkdir()
@@ -228,7 +230,7 @@ def test_without_apprise_one_line_says_how_to_install_it(blocked: Fleet, hook: W
     ],
 )
 def test_a_urls_file_of_no_use_is_one_warning(
-    blocked: Fleet, content: str | bytes | None, mode: int, said: str
+    blocked: Sandbox, content: str | bytes | None, mode: int, said: str
 ) -> None:
     file = blocked.home / "urls"
     if content is not None:
@@ -241,43 +243,43 @@ def test_a_urls_file_of_no_use_is_one_warning(
     assert has_no_secret(blocked, done.stdout, done.stderr)
 
 
-def ctl(fleet: Fleet, *flags: str) -> subprocess.CompletedProcess[str]:
-    fleet.save_config()
-    argv = [sys.executable, "-m", "failover_oneshot.ctl", "notify", "--config", str(fleet.config_file), *flags]
-    return subprocess.run(argv, env=fleet.environ(), capture_output=True, text=True, timeout=120, check=False)
+def ctl(sandbox: Sandbox, *flags: str) -> subprocess.CompletedProcess[str]:
+    sandbox.save_config()
+    argv = [sys.executable, "-m", "failover_oneshot.ctl", "notify", "--config", str(sandbox.config_file), *flags]
+    return subprocess.run(argv, env=sandbox.environ(), capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_a_test_message_says_who_got_it(fleet: Fleet, hook: Webhook) -> None:
-    notify(fleet, hook)
-    fleet.config["notify"]["urls"].append(f"json://{refused()}/{SECRET}")
-    done = ctl(fleet)
+def test_a_test_message_says_who_got_it(sandbox: Sandbox, hook: Webhook) -> None:
+    notify(sandbox, hook)
+    sandbox.config["notify"]["urls"].append(f"json://{refused()}/{SECRET}")
+    done = ctl(sandbox)
     assert (done.returncode, done.stdout) == (1, "notify.urls[0]: told\nnotify.urls[1]: NOT told\n")
     assert "notify.urls[1]: no connection" in done.stderr
-    fleet.config["notify"]["urls"].pop()
-    done = ctl(fleet, "--json")
+    sandbox.config["notify"]["urls"].pop()
+    done = ctl(sandbox, "--json")
     assert (done.returncode, json.loads(done.stdout)["targets"]) == (0, [{"target": "notify.urls[0]", "told": True}])
     assert [message["title"].rpartition(" ")[2] for message in hook.messages()] == ["test", "test"]
     assert SECRET not in done.stdout + done.stderr
-    assert not fleet.state_file.exists()
+    assert not sandbox.state_file.exists()
 
 
 @pytest.mark.parametrize(
     ("settings", "said"), [({}, "there is nobody to tell"), ({"urls_file": "/nonexistent/urls"}, "No such file")]
 )
-def test_nobody_to_tell_is_said(fleet: Fleet, settings: dict[str, Any], said: str) -> None:
-    fleet.config["notify"] = settings
-    done = ctl(fleet)
+def test_nobody_to_tell_is_said(sandbox: Sandbox, settings: dict[str, Any], said: str) -> None:
+    sandbox.config["notify"] = settings
+    done = ctl(sandbox)
     assert (done.returncode, said in done.stdout, done.stderr) == (1, True, "")
 
 
 # -- pings -------------------------------------------------------------------------------------------------------------
 
 
-def pinged(fleet: Fleet, hook: Webhook, **settings: Any) -> None:
-    fleet.config["ping"] = {"url": f"http://{hook.address}/{SECRET}?create=1", **settings}
+def pinged(sandbox: Sandbox, hook: Webhook, **settings: Any) -> None:
+    sandbox.config["ping"] = {"url": f"http://{hook.address}/{SECRET}?create=1", **settings}
 
 
-def test_a_run_that_went_well_is_pinged(blocked: Fleet, hook: Webhook) -> None:
+def test_a_run_that_went_well_is_pinged(blocked: Sandbox, hook: Webhook) -> None:
     pinged(blocked, hook, start=True)
     done = blocked.run("-v")
     (start, nothing), (success, said) = hook.got
@@ -286,7 +288,7 @@ def test_a_run_that_went_well_is_pinged(blocked: Fleet, hook: Webhook) -> None:
     assert has_no_secret(blocked, done.stdout, done.stderr)
 
 
-def test_a_run_that_failed_is_pinged_as_such(blocked: Fleet, hook: Webhook) -> None:
+def test_a_run_that_failed_is_pinged_as_such(blocked: Sandbox, hook: Webhook) -> None:
     pinged(blocked, hook)
     blocked.config["tmux"]["binary"] = "/nonexistent/tmux"
     assert blocked.run().returncode == 69
@@ -294,7 +296,7 @@ def test_a_run_that_failed_is_pinged_as_such(blocked: Fleet, hook: Webhook) -> N
     assert (path, "tmux" in said) == (f"/{SECRET}/fail?create=1", True)
 
 
-def test_a_run_that_is_to_be_tried_again_is_neither(blocked: Fleet, hook: Webhook) -> None:
+def test_a_run_that_is_to_be_tried_again_is_neither(blocked: Sandbox, hook: Webhook) -> None:
     pinged(blocked, hook)
     blocked.config["tmux"].update(binary=blocked.server.write_wrapper("exec sleep 600"), timeout="200ms")
     assert blocked.run().returncode == 75
@@ -310,29 +312,29 @@ def test_a_run_that_is_to_be_tried_again_is_neither(blocked: Fleet, hook: Webhoo
         ("no such host", "ping.url was not pinged"),
     ],
 )
-def test_a_ping_that_fails_is_a_warning(fleet: Fleet, hook: Webhook, how: str, said: str) -> None:
-    pinged(fleet, hook, timeout="500ms")
+def test_a_ping_that_fails_is_a_warning(sandbox: Sandbox, hook: Webhook, how: str, said: str) -> None:
+    pinged(sandbox, hook, timeout="500ms")
     if how == "hangs":
         hook.go_on.clear()
     elif how == "404":
         hook.status = 404
     else:
         host = refused() if how == "refused" else "nowhere.invalid"
-        fleet.config["ping"]["url"] = f"http://{host}/{SECRET}"
-    done = fleet.run("-v")
+        sandbox.config["ping"]["url"] = f"http://{host}/{SECRET}"
+    done = sandbox.run("-v")
     assert (done.returncode, done.stderr.count("WARNING")) == (0, 1)
     assert said in done.stderr
-    assert has_no_secret(fleet, done.stdout, done.stderr)
+    assert has_no_secret(sandbox, done.stdout, done.stderr)
 
 
 # -- metrics -----------------------------------------------------------------------------------------------------------
 
 
-def measured(fleet: Fleet) -> Path:
+def measured(sandbox: Sandbox) -> Path:
     """The metrics file, in a folder of its own."""
-    path = fleet.home / "collector" / "failover.prom"
+    path = sandbox.home / "collector" / "failover.prom"
     path.parent.mkdir()
-    fleet.config["metrics"] = {"textfile": str(path), "labels": {"fleet": "test"}}
+    sandbox.config["metrics"] = {"textfile": str(path), "labels": {"fleet": "test"}}
     return path
 
 
@@ -346,7 +348,7 @@ def samples(path: Path) -> dict[str, float]:
     return found
 
 
-def test_the_metrics_of_a_swap(blocked: Fleet) -> None:
+def test_the_metrics_of_a_swap(blocked: Sandbox) -> None:
     path = measured(blocked)
     old = os.umask(0o077)
     try:
@@ -368,7 +370,7 @@ def test_the_metrics_of_a_swap(blocked: Fleet) -> None:
     assert "failover_sessions quota pool" not in samples(path), "nothing was looked at"
 
 
-def test_a_run_that_can_not_check_is_seen(blocked: Fleet) -> None:
+def test_a_run_that_can_not_check_is_seen(blocked: Sandbox) -> None:
     path = measured(blocked)
     blocked.config["pool"]["autonomous"]["max"] = 1
     blocked.check()
@@ -386,7 +388,7 @@ def test_a_run_that_can_not_check_is_seen(blocked: Fleet) -> None:
     assert samples(path).keys() == {"failover_last_run_exit_code", "failover_last_run_timestamp_seconds"}
 
 
-def test_metrics_that_can_not_be_written_stop_nothing(blocked: Fleet) -> None:
+def test_metrics_that_can_not_be_written_stop_nothing(blocked: Sandbox) -> None:
     path = measured(blocked)
     path.mkdir()
     done = blocked.run()
@@ -399,7 +401,7 @@ def test_metrics_that_can_not_be_written_stop_nothing(blocked: Fleet) -> None:
 # -- neither here nor there --------------------------------------------------------------------------------------------
 
 
-def test_a_dry_run_sends_writes_and_pings_nothing(blocked: Fleet, hook: Webhook) -> None:
+def test_a_dry_run_sends_writes_and_pings_nothing(blocked: Sandbox, hook: Webhook) -> None:
     measured(blocked)
     notify(blocked, hook)
     pinged(blocked, hook, start=True)
@@ -411,20 +413,20 @@ def test_a_dry_run_sends_writes_and_pings_nothing(blocked: Fleet, hook: Webhook)
 
 
 @pytest.mark.parametrize(("configured", "imported"), [(False, set[str]()), (True, {"after_check", "metrics"})])
-def test_what_is_not_configured_is_not_imported(fleet: Fleet, configured: bool, imported: set[str]) -> None:
+def test_what_is_not_configured_is_not_imported(sandbox: Sandbox, configured: bool, imported: set[str]) -> None:
     for name in POOL[:2]:
-        fleet.server.show(name, hit_screen())
+        sandbox.server.show(name, hit_screen())
     if configured:
-        measured(fleet)
-    fleet.save_config()
+        measured(sandbox)
+    sandbox.save_config()
     program = (
         "import sys; from failover_oneshot.cli import main; code = main(sys.argv[1:]);"
         "print(*sys.modules, file=sys.stderr); sys.exit(code)"
     )
-    argv = [sys.executable, "-c", program, *fleet.argv("-q")[3:]]
-    done = subprocess.run(argv, env=fleet.environ(), capture_output=True, text=True, check=True)
+    argv = [sys.executable, "-c", program, *sandbox.argv("-q")[3:]]
+    done = subprocess.run(argv, env=sandbox.environ(), capture_output=True, text=True, check=True)
     loaded = set(done.stderr.splitlines()[-1].split())
     ours = {"after_check", "metrics", "outbox", "apprise", "apprise_sender", "healthchecks"}
     assert {name for name in ours if f"failover_oneshot.monitoring.{name}" in loaded} == imported
     assert not loaded & {"apprise", "requests", "urllib.request", "http.client", "ssl"}
-    assert json.loads(fleet.state_file.read_bytes())["counters"] == {"swapped": 1}
+    assert json.loads(sandbox.state_file.read_bytes())["counters"] == {"swapped": 1}

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.sandbox import NEIGHBOURS, POOL, Fleet, credentials, hit_screen, identity, pids
+from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, credentials, hit_screen, identity, pids
 
 
-def test_exactly_the_pool_is_put_on_the_backup_account(blocked: Fleet) -> None:
+def test_exactly_the_pool_is_put_on_the_backup_account(blocked: Sandbox) -> None:
     before = pids(blocked)
     report = blocked.check()
     after = pids(blocked)
@@ -46,7 +46,7 @@ def test_exactly_the_pool_is_put_on_the_backup_account(blocked: Fleet) -> None:
     assert "until 20" in blocked.run().stdout
 
 
-def test_a_dry_run_says_the_same_and_changes_no_byte(blocked: Fleet) -> None:
+def test_a_dry_run_says_the_same_and_changes_no_byte(blocked: Sandbox) -> None:
     blocked.save_config()
     before = blocked.fingerprint()
     dry = blocked.check("--dry-run")
@@ -62,7 +62,7 @@ def test_a_dry_run_says_the_same_and_changes_no_byte(blocked: Fleet) -> None:
     ]
 
 
-def test_the_redrawn_old_hit_is_not_acted_on_again(blocked: Fleet) -> None:
+def test_the_redrawn_old_hit_is_not_acted_on_again(blocked: Sandbox) -> None:
     """After `recreate` the same screen stands there again; past the cooldown it must still not swap."""
     blocked.check()
     past = f"{datetime.now(UTC) - timedelta(minutes=11):%Y-%m-%dT%H:%M:%SZ}"
@@ -73,34 +73,34 @@ def test_the_redrawn_old_hit_is_not_acted_on_again(blocked: Fleet) -> None:
         assert {s["stale"] for s in report["sessions"]} == {True}
 
 
-def test_no_server_is_no_sessions_and_starts_none(fleet: Fleet) -> None:
-    report = fleet.check()
+def test_no_server_is_no_sessions_and_starts_none(sandbox: Sandbox) -> None:
+    report = sandbox.check()
     assert report["outcome"] == "no_sessions"
-    assert not fleet.server.socket.exists()
+    assert not sandbox.server.socket.exists()
 
 
-def test_two_plain_hits_without_a_reset_need_two_checks_in_a_row(fleet: Fleet) -> None:
+def test_two_plain_hits_without_a_reset_need_two_checks_in_a_row(sandbox: Sandbox) -> None:
     for name in POOL[:2]:
-        fleet.server.show(name, "error: usage limit reached")
-    assert fleet.check()["outcome"] == "suspected"
-    assert fleet.check()["outcome"] == "suspected", "one second later is not the next poll"
-    since = datetime.fromisoformat(fleet.state()["suspected_hit_at"]) - timedelta(seconds=20)
-    fleet.set_state(suspected_hit_at=since.isoformat())
-    assert fleet.check()["outcome"] == "swapped"
-    assert fleet.state()["suspected_hit_at"] is None
+        sandbox.server.show(name, "error: usage limit reached")
+    assert sandbox.check()["outcome"] == "suspected"
+    assert sandbox.check()["outcome"] == "suspected", "one second later is not the next poll"
+    since = datetime.fromisoformat(sandbox.state()["suspected_hit_at"]) - timedelta(seconds=20)
+    sandbox.set_state(suspected_hit_at=since.isoformat())
+    assert sandbox.check()["outcome"] == "swapped"
+    assert sandbox.state()["suspected_hit_at"] is None
 
 
-def test_one_blocked_session_of_the_pool_is_too_few_and_one_dedicated_is_enough(fleet: Fleet) -> None:
-    fleet.server.show("ccl-auto-11", hit_screen())
-    assert fleet.check()["outcome"] == "ok"
-    fleet.server.show("ops", hit_screen())
-    before = pids(fleet)["ops"]
-    report = fleet.check()
+def test_one_blocked_session_of_the_pool_is_too_few_and_one_dedicated_is_enough(sandbox: Sandbox) -> None:
+    sandbox.server.show("ccl-auto-11", hit_screen())
+    assert sandbox.check()["outcome"] == "ok"
+    sandbox.server.show("ops", hit_screen())
+    before = pids(sandbox)["ops"]
+    report = sandbox.check()
     assert (report["outcome"], report["blocked_dedicated"]) == ("swapped", 1)
-    assert pids(fleet)["ops"] == before, "dedicated sessions are left alone unless after_swap says otherwise"
+    assert pids(sandbox)["ops"] == before, "dedicated sessions are left alone unless after_swap says otherwise"
 
 
-def test_all_accounts_exhausted_is_waiting_and_the_first_that_frees_is_used(blocked: Fleet) -> None:
+def test_all_accounts_exhausted_is_waiting_and_the_first_that_frees_is_used(blocked: Sandbox) -> None:
     soon = f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
     blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": soon}})
     before = pids(blocked)
@@ -114,7 +114,7 @@ def test_all_accounts_exhausted_is_waiting_and_the_first_that_frees_is_used(bloc
     assert blocked.check()["outcome"] == "swapped"
 
 
-def test_the_active_account_that_frees_first_gets_its_sessions_restarted(blocked: Fleet) -> None:
+def test_the_active_account_that_frees_first_gets_its_sessions_restarted(blocked: Sandbox) -> None:
     late = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
     blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": late}})
     assert blocked.check()["outcome"] == "waiting"
@@ -131,7 +131,7 @@ def test_the_active_account_that_frees_first_gets_its_sessions_restarted(blocked
     assert blocked.check()["outcome"] == "ok", "it is not resumed again"
 
 
-def test_the_daemons_configuration_observes_and_decides(blocked: Fleet) -> None:
+def test_the_daemons_configuration_observes_and_decides(blocked: Sandbox) -> None:
     blocked.config_file.write_text(
         "quota: {poll_interval: 30s, reactivate_cooldown: 10m}\n"
         "pool:\n  autonomous: {prefix: ccl-auto-, start_index: 11, min: 0, max: 10}\n  dedicated: [{name: ops}]\n"
@@ -144,8 +144,8 @@ def test_the_daemons_configuration_observes_and_decides(blocked: Fleet) -> None:
     assert pids(blocked) == before
 
 
-def breakage(fleet: Fleet, what: str) -> None:
-    folder = fleet.stored("backup")
+def breakage(sandbox: Sandbox, what: str) -> None:
+    folder = sandbox.stored("backup")
     if what == "missing":
         folder.rename(folder.with_name("elsewhere"))
     elif what == "empty":
@@ -156,13 +156,13 @@ def breakage(fleet: Fleet, what: str) -> None:
     elif what == "blank tokens":
         blank = credentials("backup")
         blank["claudeAiOauth"].update(accessToken="", refreshToken="")
-        fleet.write(folder / ".credentials.json", blank)
+        sandbox.write(folder / ".credentials.json", blank)
     elif what == "another's identity":
-        fleet.write(folder / "oauthAccount.json", identity("main"))
+        sandbox.write(folder / "oauthAccount.json", identity("main"))
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "not JSON", "blank tokens", "another's identity"])
-def test_a_broken_store_is_named_and_nothing_is_touched(blocked: Fleet, what: str) -> None:
+def test_a_broken_store_is_named_and_nothing_is_touched(blocked: Sandbox, what: str) -> None:
     breakage(blocked, what)
     before = pids(blocked), blocked.live()
     report = blocked.check()
@@ -175,7 +175,7 @@ def test_a_broken_store_is_named_and_nothing_is_touched(blocked: Fleet, what: st
     ("content", "code", "outcome"),
     [(b"{", 65, "state_reset"), (b'{"version": 99}', 74, None), (b"", 65, "state_reset")],
 )
-def test_a_broken_state_swaps_nothing(blocked: Fleet, content: bytes, code: int, outcome: str | None) -> None:
+def test_a_broken_state_swaps_nothing(blocked: Sandbox, content: bytes, code: int, outcome: str | None) -> None:
     blocked.state_file.parent.mkdir()
     blocked.state_file.write_bytes(content)
     before = pids(blocked), blocked.live()
@@ -188,7 +188,7 @@ def test_a_broken_state_swaps_nothing(blocked: Fleet, content: bytes, code: int,
         assert blocked.check()["outcome"] == "swapped"
 
 
-def test_a_state_folder_that_others_can_write_is_refused_in_one_line(blocked: Fleet) -> None:
+def test_a_state_folder_that_others_can_write_is_refused_in_one_line(blocked: Sandbox) -> None:
     blocked.check("--dry-run")
     blocked.state_file.parent.mkdir()
     blocked.state_file.parent.chmod(0o777)
@@ -202,7 +202,7 @@ def test_a_state_folder_that_others_can_write_is_refused_in_one_line(blocked: Fl
     assert list(blocked.state_file.parent.iterdir()) == []
 
 
-def test_a_clock_that_jumped_back_a_day_blocks_for_one_cooldown_only(blocked: Fleet) -> None:
+def test_a_clock_that_jumped_back_a_day_blocks_for_one_cooldown_only(blocked: Sandbox) -> None:
     ahead = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
     blocked.set_state(active_account="main", last_swap={"at": ahead, "from": "backup", "to": "main", "reason": ""})
     report = blocked.check()
@@ -212,18 +212,18 @@ def test_a_clock_that_jumped_back_a_day_blocks_for_one_cooldown_only(blocked: Fl
     assert datetime.fromisoformat(blocked.state()["last_swap"]["at"]) <= datetime.now(UTC), "it ends with that cooldown"
 
 
-def test_usage_version_and_missing_configuration(fleet: Fleet) -> None:
-    assert fleet.run("--nonsense").returncode == 2
-    assert fleet.run("--version").stdout.startswith("failover-check 0.")
-    fleet.config_file = fleet.config_file.with_name("none.yaml")
-    fleet.config_file.unlink(missing_ok=True)
+def test_usage_version_and_missing_configuration(sandbox: Sandbox) -> None:
+    assert sandbox.run("--nonsense").returncode == 2
+    assert sandbox.run("--version").stdout.startswith("failover-check 0.")
+    sandbox.config_file = sandbox.config_file.with_name("none.yaml")
+    sandbox.config_file.unlink(missing_ok=True)
 
-    done = subprocess.run(fleet.argv(), env=fleet.environ(), capture_output=True, text=True, check=False)
+    done = subprocess.run(sandbox.argv(), env=sandbox.environ(), capture_output=True, text=True, check=False)
     assert done.returncode == 78
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_hanging_absent_and_failing_tmux(blocked: Fleet) -> None:
+def test_hanging_absent_and_failing_tmux(blocked: Sandbox) -> None:
     def with_tmux(**changes: Any) -> Any:
         blocked.config["tmux"] = {"socket_path": str(blocked.server.socket), **changes}
         blocked.save_config()
@@ -242,17 +242,17 @@ def test_hanging_absent_and_failing_tmux(blocked: Fleet) -> None:
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_lifecycle_makes_the_pool_up_to_min_from_nothing(fleet: Fleet) -> None:
-    fleet.config["pool"]["autonomous"].update(min=3, command="exec sleep 600")
-    report = fleet.check()
+def test_lifecycle_makes_the_pool_up_to_min_from_nothing(sandbox: Sandbox) -> None:
+    sandbox.config["pool"]["autonomous"].update(min=3, command="exec sleep 600")
+    report = sandbox.check()
     assert report["outcome"] == "no_sessions"
     assert [a["session"] for a in report["actions"]] == list(POOL)
-    assert fleet.server.names() == set(POOL)
-    assert fleet.check()["actions"] == []
+    assert sandbox.server.names() == set(POOL)
+    assert sandbox.check()["actions"] == []
 
 
 @pytest.mark.parametrize("flag", ["-q", "-v", None])
-def test_one_summary_line_on_stdout(blocked: Fleet, flag: str | None) -> None:
+def test_one_summary_line_on_stdout(blocked: Sandbox, flag: str | None) -> None:
     done = blocked.run(*([flag] if flag else []))
     assert len(done.stdout.splitlines()) == (0 if flag == "-q" else 1)
     assert "FAKE" not in done.stdout + done.stderr + blocked.state_file.read_text(), "law L4"

@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 
-from tests.support.sandbox import POOL, Fleet, pids
+from tests.support.sandbox import POOL, Sandbox, pids
 
 CROWD = 200
 
 
-def test_two_hundred_at_once_make_one_swap(blocked: Fleet) -> None:
+def test_two_hundred_at_once_make_one_swap(blocked: Sandbox) -> None:
     """Each waits for the lock, then finds the cooldown, or gives up with 75: never a second swap."""
     blocked.save_config()
     before = pids(blocked)

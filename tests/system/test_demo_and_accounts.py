@@ -10,11 +10,11 @@ import pytest
 from failover_oneshot.ctl.lib import times
 from tests.support.builders import NOW, at
 from tests.support.operator import STATES, ctl, every_state, facts, huge, put_state, stamp
-from tests.support.sandbox import Fleet, credentials
+from tests.support.sandbox import Sandbox, credentials
 
 
-def test_the_demo_keeps_its_promises(fleet: Fleet) -> None:
-    done = ctl(fleet, "demo")
+def test_the_demo_keeps_its_promises(sandbox: Sandbox) -> None:
+    done = ctl(sandbox, "demo")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "promises hold" in done.stdout
     assert "✗" not in done.stdout
@@ -23,90 +23,90 @@ def test_the_demo_keeps_its_promises(fleet: Fleet) -> None:
 # --- accounts --------------------------------------------------------------------------------------------------------
 
 
-def test_accounts_are_listed_and_checked(fleet: Fleet) -> None:
-    rows = facts(fleet, "accounts")["accounts"]
+def test_accounts_are_listed_and_checked(sandbox: Sandbox) -> None:
+    rows = facts(sandbox, "accounts")["accounts"]
     assert [(row["name"], row["active"], row["problem"]) for row in rows] == [
         ("main", True, None), ("backup", False, None),
     ]  # fmt: skip
-    assert ctl(fleet, "accounts", "check").returncode == 0
-    shutil.rmtree(fleet.stored("backup"))
-    done = ctl(fleet, "accounts", "check")
+    assert ctl(sandbox, "accounts", "check").returncode == 0
+    shutil.rmtree(sandbox.stored("backup"))
+    done = ctl(sandbox, "accounts", "check")
     assert (done.returncode, "does not exist" in done.stdout, "FAKE" in done.stdout) == (1, True, False)
     assert "failoverctl accounts add backup" in done.stdout
 
 
-def test_what_is_in_a_store(fleet: Fleet) -> None:
+def test_what_is_in_a_store(sandbox: Sandbox) -> None:
     """Present, parses, mode, identity, expiry; and never a token."""
     soon = credentials("main")
     soon["claudeAiOauth"]["expiresAt"] = (datetime.now(UTC) + timedelta(hours=2)).timestamp() * 1000
-    fleet.write(fleet.stored("main") / ".credentials.json", soon)
-    fleet.stored("backup").chmod(0o755)
-    (fleet.stored("backup") / ".credentials.json").write_text("{")
-    (fleet.stored("backup") / ".credentials.json").chmod(0o644)
-    main, backup = (row["contents"] for row in facts(fleet, "accounts", "check", code=1)["accounts"])
+    sandbox.write(sandbox.stored("main") / ".credentials.json", soon)
+    sandbox.stored("backup").chmod(0o755)
+    (sandbox.stored("backup") / ".credentials.json").write_text("{")
+    (sandbox.stored("backup") / ".credentials.json").chmod(0o644)
+    main, backup = (row["contents"] for row in facts(sandbox, "accounts", "check", code=1)["accounts"])
     assert (main["identity"], main["mode"], main["exposed"]) == ("main@example.invalid", "0700", [])
     assert main["expires_at"][:16] in {stamp(hours=2)[:16], stamp(hours=2, seconds=-1)[:16]}
     assert [(f["present"], f["parses"]) for f in backup["files"]] == [(True, False), (True, True)]
     assert len(backup["exposed"]) == 2
-    text = ctl(fleet, "accounts", "check").stdout
+    text = ctl(sandbox, "accounts", "check").stdout
     assert "chmod 700 it" in text
     assert "chmod 600 it" in text
     assert "access token valid for 1h59m" in text or "access token valid for 2h" in text
     assert "FAKE" not in text
-    assert ctl(fleet, "accounts", "check", "main").returncode == 0
+    assert ctl(sandbox, "accounts", "check", "main").returncode == 0
 
 
-def test_the_live_login_is_captured_for_the_account_that_it_is(fleet: Fleet) -> None:
-    shutil.rmtree(fleet.stored("backup"))
-    fleet.log_in("backup", generation=3)
-    done = ctl(fleet, "accounts", "add", "backup")
+def test_the_live_login_is_captured_for_the_account_that_it_is(sandbox: Sandbox) -> None:
+    shutil.rmtree(sandbox.stored("backup"))
+    sandbox.log_in("backup", generation=3)
+    done = ctl(sandbox, "accounts", "add", "backup")
     assert done.returncode == 0, done.stderr
-    kept = json.loads((fleet.stored("backup") / ".credentials.json").read_bytes())
+    kept = json.loads((sandbox.stored("backup") / ".credentials.json").read_bytes())
     assert kept["claudeAiOauth"]["refreshToken"] == "FAKE-refresh-backup-3"
-    assert stat.S_IMODE(fleet.stored("backup").stat().st_mode) == 0o700
-    assert {stat.S_IMODE(path.stat().st_mode) for path in fleet.stored("backup").iterdir()} == {0o600}
-    refused = ctl(fleet, "accounts", "add", "main")
+    assert stat.S_IMODE(sandbox.stored("backup").stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in sandbox.stored("backup").iterdir()} == {0o600}
+    refused = ctl(sandbox, "accounts", "add", "main")
     assert (refused.returncode, "that of backup" in refused.stderr) == (1, True)
 
 
-def test_an_account_that_the_config_does_not_name_is_explained(fleet: Fleet) -> None:
-    done = ctl(fleet, "accounts", "add", "third")
+def test_an_account_that_the_config_does_not_name_is_explained(sandbox: Sandbox) -> None:
+    done = ctl(sandbox, "accounts", "add", "third")
     assert done.returncode == 2
     assert "there are: main, backup" in done.stderr
     assert "accounts:\n  - name: third\n    store: ~/.claude-accounts/third" in done.stderr
-    assert not fleet.stored("third").exists()
-    assert ctl(fleet, "accounts", "add").returncode == 2
-    assert ctl(fleet, "accounts", "check", "third").returncode == 2
+    assert not sandbox.stored("third").exists()
+    assert ctl(sandbox, "accounts", "add").returncode == 2
+    assert ctl(sandbox, "accounts", "check", "third").returncode == 2
 
 
-def test_nothing_is_captured_from_a_blank_login(fleet: Fleet) -> None:
+def test_nothing_is_captured_from_a_blank_login(sandbox: Sandbox) -> None:
     blank = credentials("main")
     blank["claudeAiOauth"].update(accessToken="", refreshToken="")
-    fleet.write(fleet.claude / ".credentials.json", blank)
-    before = (fleet.stored("main") / ".credentials.json").read_bytes()
-    done = ctl(fleet, "accounts", "add", "main")
+    sandbox.write(sandbox.claude / ".credentials.json", blank)
+    before = (sandbox.stored("main") / ".credentials.json").read_bytes()
+    done = ctl(sandbox, "accounts", "add", "main")
     assert (done.returncode, "log in as this account first" in done.stderr) == (1, True)
-    assert (fleet.stored("main") / ".credentials.json").read_bytes() == before
+    assert (sandbox.stored("main") / ".credentials.json").read_bytes() == before
 
 
-def test_methods_without_anything_to_capture_say_so(fleet: Fleet) -> None:
-    fleet.config["swap"] = {"method": "env"}
-    fleet.config["accounts"] = [{"name": "main", "env": {"A": "FAKE-secret"}}]
-    done = ctl(fleet, "accounts", "add", "main")
+def test_methods_without_anything_to_capture_say_so(sandbox: Sandbox) -> None:
+    sandbox.config["swap"] = {"method": "env"}
+    sandbox.config["accounts"] = [{"name": "main", "env": {"A": "FAKE-secret"}}]
+    done = ctl(sandbox, "accounts", "add", "main")
     assert (done.returncode, "nothing to capture" in done.stderr) == (1, True)
-    assert "FAKE" not in ctl(fleet, "accounts", "check").stdout
+    assert "FAKE" not in ctl(sandbox, "accounts", "check").stdout
 
 
-def test_no_accounts_at_all(fleet: Fleet) -> None:
-    fleet.config["accounts"] = []
-    done = ctl(fleet, "accounts")
-    assert (done.returncode, str(fleet.config_file) in done.stdout) == (0, True)
+def test_no_accounts_at_all(sandbox: Sandbox) -> None:
+    sandbox.config["accounts"] = []
+    done = ctl(sandbox, "accounts")
+    assert (done.returncode, str(sandbox.config_file) in done.stdout) == (0, True)
 
 
 # --- history ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_swap_and_a_wait_are_in_the_history_once(blocked: Fleet) -> None:
+def test_a_swap_and_a_wait_are_in_the_history_once(blocked: Sandbox) -> None:
     assert "nothing was swapped yet" in ctl(blocked, "history").stdout
     blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": stamp(hours=1)}})
     blocked.check()
@@ -123,30 +123,30 @@ def test_a_swap_and_a_wait_are_in_the_history_once(blocked: Fleet) -> None:
     assert "recreate done: ccl-auto-11, ccl-auto-12, ccl-auto-13" in text
 
 
-def test_how_far_back(fleet: Fleet) -> None:
-    put_state(fleet, json.dumps(huge()))
-    lines = ctl(fleet, "history").stdout.splitlines()
+def test_how_far_back(sandbox: Sandbox) -> None:
+    put_state(sandbox, json.dumps(huge()))
+    lines = ctl(sandbox, "history").stdout.splitlines()
     assert lines[0] == "… 9980 older ones: -n 0 prints all"
     assert sum("swapped" in line and "ago" in line for line in lines) == 20
-    assert len(facts(fleet, "history", "--since", "1000m")["entries"]) in {9, 10}
-    assert facts(fleet, "history")["total"] == 10_000
-    assert len(facts(fleet, "history", "-n", "7")["entries"]) == 7
-    assert ctl(fleet, "history", "--since", "today").returncode == 0
-    assert ctl(fleet, "history", "--since", "soon").returncode == 2
+    assert len(facts(sandbox, "history", "--since", "1000m")["entries"]) in {9, 10}
+    assert facts(sandbox, "history")["total"] == 10_000
+    assert len(facts(sandbox, "history", "-n", "7")["entries"]) == 7
+    assert ctl(sandbox, "history", "--since", "today").returncode == 0
+    assert ctl(sandbox, "history", "--since", "soon").returncode == 2
 
 
 @every_state
 @pytest.mark.parametrize("command", ["history", "accounts"])
-def test_states_that_are_none(fleet: Fleet, kind: str, command: str) -> None:
+def test_states_that_are_none(sandbox: Sandbox, kind: str, command: str) -> None:
     text, code, _ = STATES[kind]
-    put_state(fleet, text)
-    done = ctl(fleet, command)
+    put_state(sandbox, text)
+    done = ctl(sandbox, command)
     assert done.returncode == code
     assert len(done.stderr.splitlines()) == (code == 74)
-    assert not list(fleet.state_file.parent.glob("*corrupt*"))
+    assert not list(sandbox.state_file.parent.glob("*corrupt*"))
 
 
-def test_entries_that_somebody_else_wrote(fleet: Fleet) -> None:
+def test_entries_that_somebody_else_wrote(sandbox: Sandbox) -> None:
     strange = [
         {},
         {"at": 7, "outcome": []},
@@ -154,10 +154,10 @@ def test_entries_that_somebody_else_wrote(fleet: Fleet) -> None:
         {"at": "0001-01-01T00:00:00+14:00"},
         {"at": stamp(), "reason": "\x1b[31mred", "to": {"a": 1}},
     ]
-    put_state(fleet, json.dumps({"version": 1, "history": strange}))
-    done = ctl(fleet, "history")
+    put_state(sandbox, json.dumps({"version": 1, "history": strange}))
+    done = ctl(sandbox, "history")
     assert (done.returncode, "danced" in done.stdout, "\x1b" in done.stdout) == (0, True, False)
-    assert ctl(fleet, "history", "--since", "1h").returncode == 0
+    assert ctl(sandbox, "history", "--since", "1h").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -184,9 +184,9 @@ def test_instants_for_people() -> None:
     assert times.clock(at(days=60), NOW) == "2027-01-23 10:00Z"
 
 
-def test_the_hits_that_a_swap_answered_are_told_once_for_each_wording(fleet: Fleet) -> None:
+def test_the_hits_that_a_swap_answered_are_told_once_for_each_wording(sandbox: Sandbox) -> None:
     hits = [{"session": f"ccl-auto-{n}", "snippet": "You've hit your limit"} for n in range(11, 14)]
     entry = {"at": stamp(), "outcome": "swapped", "from": "main", "to": "backup", "hits": [*hits, 7, {"snippet": "x"}]}
-    put_state(fleet, json.dumps({"version": 1, "history": [entry]}))
-    text = ctl(fleet, "history").stdout
+    put_state(sandbox, json.dumps({"version": 1, "history": [entry]}))
+    text = ctl(sandbox, "history").stdout
     assert "“You've hit your limit” on ccl-auto-11, ccl-auto-12, ccl-auto-13" in text

@@ -8,29 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.crew import Crew
+from tests.support.agent_pool import AgentPool
 from tests.support.tmux_server import Server
 
 
 @pytest.fixture
-def crew(server: Server, tmp_path: Path) -> Crew:
-    return Crew(server, tmp_path)
+def pool(server: Server, tmp_path: Path) -> AgentPool:
+    return AgentPool(server, tmp_path)
 
 
-def test_a_task_goes_to_a_free_session_and_is_done(crew: Crew) -> None:
-    crew.up()
-    crew.drop("fix", "please fix the parser")
-    report = crew.check()
+def test_a_task_goes_to_a_free_session_and_is_done(pool: AgentPool) -> None:
+    pool.up()
+    pool.drop("fix", "please fix the parser")
+    report = pool.check()
     assert [(a["action"], a["task"], a["session"], a["status"]) for a in report["actions"]] == [
         ("hand_out", "fix", "ccl-auto-11", "done")
     ]
-    assert crew.where("fix") == ["running"]
+    assert pool.where("fix") == ["running"]
     assert report["tasks"] == {"waiting": 0, "running": 1, "failed": 0}
-    crew.until_done("fix")
-    assert crew.prompts() == ["please fix the parser"]
-    record = crew.record("done", "fix")
+    pool.until_done("fix")
+    assert pool.prompts() == ["please fix the parser"]
+    record = pool.record("done", "fix")
     assert (record["session"], record["attempts"]) == ("ccl-auto-11", 1)
-    assert crew.where("fix") == ["done"]
+    assert pool.where("fix") == ["done"]
 
 
 HOSTILE = {
@@ -50,23 +50,23 @@ HOSTILE = {
 
 
 def test_hostile_texts_arrive_byte_for_byte(server: Server, tmp_path: Path) -> None:
-    crew = Crew(server, tmp_path, size=4)
-    crew.up()
+    pool = AgentPool(server, tmp_path, size=4)
+    pool.up()
     for name, text in HOSTILE.items():
-        crew.drop(name, text)
-    crew.until_done(*HOSTILE)
-    assert sorted(crew.prompts()) == sorted(HOSTILE.values())
+        pool.drop(name, text)
+    pool.until_done(*HOSTILE)
+    assert sorted(pool.prompts()) == sorted(HOSTILE.values())
     assert not list(server.home.glob("x")), "nothing was run"
     assert server.tmux("list-buffers") == ""
-    assert not (crew.spool / ".paste").exists()
+    assert not (pool.spool / ".paste").exists()
 
 
-def test_control_characters_are_taken_out(crew: Crew) -> None:
+def test_control_characters_are_taken_out(pool: AgentPool) -> None:
     """So nobody can end the bracketed paste, press a key, or drive the terminal."""
-    crew.up()
-    crew.drop("bad", "one\x1b[201~\x03two\r\nthree\rfour\x7f\x9b31m\tfive\x00".replace("\x00", ""))
-    crew.until_done("bad")
-    assert crew.prompts() == ["one[201~two\nthree\nfour31m\tfive"]
+    pool.up()
+    pool.drop("bad", "one\x1b[201~\x03two\r\nthree\rfour\x7f\x9b31m\tfive\x00".replace("\x00", ""))
+    pool.until_done("bad")
+    assert pool.prompts() == ["one[201~two\nthree\nfour31m\tfive"]
 
 
 @pytest.mark.parametrize(
@@ -82,14 +82,14 @@ def test_control_characters_are_taken_out(crew: Crew) -> None:
         ("stranger", "belongs to another user"),
     ],
 )
-def test_what_is_no_task_goes_to_failed_as_it_is(crew: Crew, kind: str, why: str) -> None:
-    crew.up()
+def test_what_is_no_task_goes_to_failed_as_it_is(pool: AgentPool, kind: str, why: str) -> None:
+    pool.up()
     content = {"binary": b"a\0b", "latin": b"a\xff", "blank": b" \n", "huge": b"x" * (1 << 20) + b"y"}.get(kind, b"do")
-    elsewhere = crew.drop(kind, content)
+    elsewhere = pool.drop(kind, content)
     if kind in {"link", "folder", "pipe"}:
         elsewhere.unlink()
     if kind == "link":
-        (tmp := crew.spool / "elsewhere").write_text("secret")
+        (tmp := pool.spool / "elsewhere").write_text("secret")
         elsewhere.symlink_to(tmp)
     elif kind == "folder":
         elsewhere.mkdir()
@@ -99,119 +99,119 @@ def test_what_is_no_task_goes_to_failed_as_it_is(crew: Crew, kind: str, why: str
         if os.geteuid() != 0:
             pytest.skip("only root can give a file away")
         os.chown(elsewhere, 12345, 12345)
-    done = crew.run()
+    done = pool.run()
     assert done.returncode == 0
     told = [line for line in done.stderr.splitlines() if kind in line]
     assert len(told) == 1
     assert why in told[0]
-    assert crew.where(kind) == ["failed"]
-    assert why in crew.record("failed", kind)["why"]
-    assert crew.prompts() == []
-    assert not crew.run().stderr, "it is said once"
+    assert pool.where(kind) == ["failed"]
+    assert why in pool.record("failed", kind)["why"]
+    assert pool.prompts() == []
+    assert not pool.run().stderr, "it is said once"
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "open"])
-def test_a_spool_that_can_not_be_trusted_hands_nothing_out(crew: Crew, kind: str) -> None:
-    crew.up()
-    crew.drop("fix", "fix it")
-    real = crew.spool.with_name("real")
+def test_a_spool_that_can_not_be_trusted_hands_nothing_out(pool: AgentPool, kind: str) -> None:
+    pool.up()
+    pool.drop("fix", "fix it")
+    real = pool.spool.with_name("real")
     if kind == "open":
-        crew.spool.chmod(0o777)
+        pool.spool.chmod(0o777)
     else:
-        crew.spool.rename(real)
+        pool.spool.rename(real)
     if kind == "link":
-        crew.spool.symlink_to(real)
+        pool.spool.symlink_to(real)
     elif kind == "file":
-        crew.spool.write_text("")
-    done = crew.run()
+        pool.spool.write_text("")
+    done = pool.run()
     assert done.returncode == 0
     assert [line for line in done.stderr.splitlines() if "no tasks are handed out" in line]
-    assert crew.prompts() == []
-    assert (real if kind != "open" else crew.spool).joinpath("queue", "fix").read_text() == "fix it"
+    assert pool.prompts() == []
+    assert (real if kind != "open" else pool.spool).joinpath("queue", "fix").read_text() == "fix it"
 
 
-def test_names_that_are_no_tasks_and_names_that_are_odd(crew: Crew) -> None:
-    crew.up()
+def test_names_that_are_no_tasks_and_names_that_are_odd(pool: AgentPool) -> None:
+    pool.up()
     odd = "-rf 'x' ü\n\x1b[31m" + "n" * 180
     for name in (".hidden", "draft~", "half.part", "half.tmp", odd):
-        crew.drop(name, f"text of {name!r}")
-    done = crew.run("--json")
+        pool.drop(name, f"text of {name!r}")
+    done = pool.run("--json")
     assert json.loads(done.stdout)["tasks"] == {"waiting": 4 - 4, "running": 1, "failed": 0}
     assert "\x1b" not in done.stdout + done.stderr
-    crew.until_done(odd)
-    assert crew.prompts() == [f"text of {odd!r}"]
+    pool.until_done(odd)
+    assert pool.prompts() == [f"text of {odd!r}"]
 
 
-def test_the_oldest_first_and_one_for_each_session(crew: Crew) -> None:
-    crew.up()
+def test_the_oldest_first_and_one_for_each_session(pool: AgentPool) -> None:
+    pool.up()
     for age, name in enumerate(["young", "middle", "old", "ancient"]):
-        os.utime(crew.drop(name, name), (1_000_000_000 - age, 1_000_000_000 - age))
-    report = crew.check()
+        os.utime(pool.drop(name, name), (1_000_000_000 - age, 1_000_000_000 - age))
+    report = pool.check()
     assert {(a["task"], a["session"]) for a in report["actions"]} == {
         ("ancient", "ccl-auto-11"),
         ("old", "ccl-auto-12"),
     }
-    assert crew.tasks("queue") == ["middle", "young"]
+    assert pool.tasks("queue") == ["middle", "young"]
 
 
-def test_a_dry_run_says_the_same_and_changes_nothing(crew: Crew) -> None:
-    crew.up()
-    crew.drop("one", "one")
-    crew.check()
-    crew.ready(*crew.names)
-    crew.drop("two", "two")
-    crew.drop("binary", b"\0")
-    before = crew.fingerprint()
-    dry = crew.check("--dry-run")
-    after = crew.fingerprint()
+def test_a_dry_run_says_the_same_and_changes_nothing(pool: AgentPool) -> None:
+    pool.up()
+    pool.drop("one", "one")
+    pool.check()
+    pool.ready(*pool.names)
+    pool.drop("two", "two")
+    pool.drop("binary", b"\0")
+    before = pool.fingerprint()
+    dry = pool.check("--dry-run")
+    after = pool.fingerprint()
     assert {p for p in before if before[p] != after[p]} == set()
-    real = crew.check()
+    real = pool.check()
     assert [(a["action"], a["task"], a["session"]) for a in dry["actions"]] == [
         (a["action"], a["task"], a["session"]) for a in real["actions"]
     ]
     assert {a["action"] for a in real["actions"]} == {"finish", "hand_out", "fail"}
 
 
-def test_only_the_range_gets_tasks(crew: Crew) -> None:
+def test_only_the_range_gets_tasks(pool: AgentPool) -> None:
     """Neighbours and dedicated sessions stand at the same empty prompt."""
     others = ("ccl-0", "ccl-auto-1", "ccl-auto-10", "ccl-auto-13", "ccl-auto-110", "ops")
-    crew.config["pool"]["autonomous"]["min"] = 0
-    crew.config["pool"]["dedicated"] = [{"name": "ops"}]
+    pool.config["pool"]["autonomous"]["min"] = 0
+    pool.config["pool"]["dedicated"] = [{"name": "ops"}]
     for name in others:
-        crew.server.start(name, crew.command)
-    crew.ready(*others)
-    crew.drop("fix", "fix it")
-    report = crew.check()
+        pool.server.start(name, pool.command)
+    pool.ready(*others)
+    pool.drop("fix", "fix it")
+    report = pool.check()
     assert (report["actions"], report["pool"]["free"]) == ([], 0)
-    assert crew.tasks("queue") == ["fix"]
+    assert pool.tasks("queue") == ["fix"]
 
 
 @pytest.mark.parametrize("why", ["paused", "suspected"])
-def test_nothing_is_handed_out_while_the_check_keeps_still(crew: Crew, why: str) -> None:
-    crew.config["pool"]["dedicated"] = [{"name": "ops"}]
-    crew.up()
-    crew.drop("fix", "fix it")
+def test_nothing_is_handed_out_while_the_check_keeps_still(pool: AgentPool, why: str) -> None:
+    pool.config["pool"]["dedicated"] = [{"name": "ops"}]
+    pool.up()
+    pool.drop("fix", "fix it")
     if why == "paused":
-        crew.set_state(paused={"since": "2026-01-01T00:00:00Z", "until": None, "reason": None})
+        pool.set_state(paused={"since": "2026-01-01T00:00:00Z", "until": None, "reason": None})
     else:
-        crew.server.show("ops", "error: usage limit reached")
-    report = crew.check()
-    assert (report["outcome"], report["actions"], crew.tasks("queue")) == (why, [], ["fix"])
+        pool.server.show("ops", "error: usage limit reached")
+    report = pool.check()
+    assert (report["outcome"], report["actions"], pool.tasks("queue")) == (why, [], ["fix"])
 
 
-def test_the_counts_are_in_the_summary_the_state_and_the_status(crew: Crew) -> None:
-    crew.up()
+def test_the_counts_are_in_the_summary_the_state_and_the_status(pool: AgentPool) -> None:
+    pool.up()
     for name in ("one", "two", "three"):
-        crew.drop(name, name)
-    said = crew.run().stdout
+        pool.drop(name, name)
+    said = pool.run().stdout
     assert "handed out: one to ccl-auto-11, " in said
     assert said.endswith("pool: 0 free, 2 busy, 0 blocked, 0 dead; tasks: 1 waiting, 2 running, 0 failed\n")
-    last = crew.state()["last_check"]
+    last = pool.state()["last_check"]
     assert last["pool"] == {"free": 0, "busy": 2, "blocked": 0, "dead": 0, "held": 0}
     assert last["tasks"] == {"waiting": 1, "running": 2, "failed": 0}
-    argv = [sys.executable, "-m", "failover_oneshot.ctl", "status", "--config", str(crew.config_file)]
+    argv = [sys.executable, "-m", "failover_oneshot.ctl", "status", "--config", str(pool.config_file)]
     status = subprocess.run(
-        [*argv, "--state", str(crew.state_file)], env=crew.environ(), capture_output=True, text=True, check=False
+        [*argv, "--state", str(pool.state_file)], env=pool.environ(), capture_output=True, text=True, check=False
     )
     assert "2 busy, at the last check" in status.stdout
     assert "1 waiting, 2 running" in status.stdout

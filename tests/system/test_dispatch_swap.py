@@ -8,31 +8,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.crew import Crew
+from tests.support.agent_pool import AgentPool
 from tests.support.polling import poll
 from tests.support.tmux_server import Server
 
 
-def started(server: Server, folder: Path, *, records: bool = True, work: float = 0.0, **autonomous: object) -> Crew:
+def started(
+    server: Server, folder: Path, *, records: bool = True, work: float = 0.0, **autonomous: object
+) -> AgentPool:
     """Two sessions, whose account is used up, at work on one task each."""
-    crew = Crew(server, folder, records=records, work=work)
-    crew.config["pool"]["autonomous"].update(autonomous)
-    crew.config["quota"] = {"reactivate_cooldown": "0s"}
-    crew.up()
-    return crew
+    pool = AgentPool(server, folder, records=records, work=work)
+    pool.config["pool"]["autonomous"].update(autonomous)
+    pool.config["quota"] = {"reactivate_cooldown": "0s"}
+    pool.up()
+    return pool
 
 
-def exhausted(crew: Crew) -> None:
+def exhausted(pool: AgentPool) -> None:
     """Both tasks are taken, and run into the limit."""
-    crew.exhaust(main=datetime.now(UTC) + timedelta(hours=2))
+    pool.exhaust(main=datetime.now(UTC) + timedelta(hours=2))
     for name in ("one", "two"):
-        crew.drop(name, f"text of {name}")
-    assert len(crew.check()["actions"]) == 2
-    poll(lambda: [m["result"] for m in crew.messages()] == ["hit", "hit"])
+        pool.drop(name, f"text of {name}")
+    assert len(pool.check()["actions"]) == 2
+    poll(lambda: [m["result"] for m in pool.messages()] == ["hit", "hit"])
 
 
-def replies(crew: Crew) -> list[tuple[str, str]]:
-    return sorted((m["prompt"], m["account"]) for m in crew.messages() if m["result"] == "reply")
+def replies(pool: AgentPool) -> list[tuple[str, str]]:
+    return sorted((m["prompt"], m["account"]) for m in pool.messages() if m["result"] == "reply")
 
 
 @pytest.mark.parametrize("records", [True, False])
@@ -40,158 +42,158 @@ def replies(crew: Crew) -> list[tuple[str, str]]:
 def test_a_swap_puts_the_tasks_of_restarted_sessions_back(
     server: Server, tmp_path: Path, mode: str, records: bool
 ) -> None:
-    crew = started(server, tmp_path, records=records, after_swap=mode)
-    exhausted(crew)
-    crew.drop("later", "text of later")
-    dry = crew.check("--dry-run")
-    report = crew.check()
+    pool = started(server, tmp_path, records=records, after_swap=mode)
+    exhausted(pool)
+    pool.drop("later", "text of later")
+    dry = pool.check("--dry-run")
+    report = pool.check()
     assert report["outcome"] == "swapped"
     assert [(a["action"], a["session"]) for a in dry["actions"]] == [
         (a["action"], a["session"]) for a in report["actions"]
     ]
     # with records it is worth waiting for what the new agents say
-    assert (crew.tasks("running"), crew.tasks("queue")) == (
+    assert (pool.tasks("running"), pool.tasks("queue")) == (
         (["one", "two"], ["later"]) if records else ([], ["later", "one", "two"])
     )
-    poll(lambda: crew.check() and len(crew.tasks("done")) >= 2, seconds=60)
-    assert "later" not in crew.tasks("done"), "what was handed out before stands at the head"
-    crew.until_done("one", "two", "later")
-    assert replies(crew) == [(f"text of {name}", "backup") for name in ("later", "one", "two")]
-    events = [entry["event"] for entry in crew.record("done", "one")["history"]]
+    poll(lambda: pool.check() and len(pool.tasks("done")) >= 2, seconds=60)
+    assert "later" not in pool.tasks("done"), "what was handed out before stands at the head"
+    pool.until_done("one", "two", "later")
+    assert replies(pool) == [(f"text of {name}", "backup") for name in ("later", "one", "two")]
+    events = [entry["event"] for entry in pool.record("done", "one")["history"]]
     assert events == ["requeued", "done"]
-    assert crew.record("done", "one")["attempts"] == 1, "a swap is nobody's failure"
+    assert pool.record("done", "one")["attempts"] == 1, "a swap is nobody's failure"
 
 
 def test_a_session_that_resumes_its_conversation_keeps_its_task(server: Server, tmp_path: Path) -> None:
-    crew = Crew(server, tmp_path)
-    crew.config["pool"]["autonomous"]["resume_command"] = crew.command + " --resume {session_id} continue"
-    crew.up()
-    exhausted(crew)
-    assert crew.check()["outcome"] == "swapped"
-    crew.until_done("one", "two")
-    assert replies(crew) == [("continue", "backup")] * 2
-    record = crew.record("done", "one")
+    pool = AgentPool(server, tmp_path)
+    pool.config["pool"]["autonomous"]["resume_command"] = pool.command + " --resume {session_id} continue"
+    pool.up()
+    exhausted(pool)
+    assert pool.check()["outcome"] == "swapped"
+    pool.until_done("one", "two")
+    assert replies(pool) == [("continue", "backup")] * 2
+    record = pool.record("done", "one")
     assert (record["attempts"], [entry["event"] for entry in record["history"]]) == (1, ["done"])
 
 
 def test_a_nudged_session_keeps_its_task(server: Server, tmp_path: Path) -> None:
-    crew = started(server, tmp_path, after_swap="nudge")
-    exhausted(crew)
-    assert crew.check()["outcome"] == "swapped"
-    crew.until_done("one", "two")
-    assert replies(crew) == [("continue", "backup")] * 2
-    assert crew.record("done", "one")["attempts"] == 1
+    pool = started(server, tmp_path, after_swap="nudge")
+    exhausted(pool)
+    assert pool.check()["outcome"] == "swapped"
+    pool.until_done("one", "two")
+    assert replies(pool) == [("continue", "backup")] * 2
+    assert pool.record("done", "one")["attempts"] == 1
 
 
-def kill_agent(crew: Crew, name: str) -> None:
-    pid = crew.server.row(name).pane.pid
+def kill_agent(pool: AgentPool, name: str) -> None:
+    pid = pool.server.row(name).pane.pid
     os.kill(pid, signal.SIGKILL)
-    poll(lambda: name not in crew.server.names())
+    poll(lambda: name not in pool.server.names())
 
 
 def test_a_task_whose_agent_died_at_work_is_handed_out_again(server: Server, tmp_path: Path) -> None:
-    crew = started(server, tmp_path, work=600.0)
-    crew.drop("one", "text")
-    crew.check()
-    kill_agent(crew, "ccl-auto-11")
-    report = crew.check()
+    pool = started(server, tmp_path, work=600.0)
+    pool.drop("one", "text")
+    pool.check()
+    kill_agent(pool, "ccl-auto-11")
+    report = pool.check()
     assert [(a["action"], a["session"]) for a in report["actions"]] == [
         ("create", "ccl-auto-11"), ("requeue", "ccl-auto-11"), ("hand_out", "ccl-auto-12"),
     ]  # fmt: skip
     for name in ("ccl-auto-12", "ccl-auto-11"):
-        crew.ready(*crew.names)
-        kill_agent(crew, name)
-        crew.check()
-        crew.ready(*crew.names)
-        crew.check()
-    assert crew.tasks("failed") == ["one"]
-    assert "it was tried 3 times" in crew.record("failed", "one")["why"]
+        pool.ready(*pool.names)
+        kill_agent(pool, name)
+        pool.check()
+        pool.ready(*pool.names)
+        pool.check()
+    assert pool.tasks("failed") == ["one"]
+    assert "it was tried 3 times" in pool.record("failed", "one")["why"]
 
 
 def test_a_task_that_was_done_before_its_agent_died_is_done(server: Server, tmp_path: Path) -> None:
-    crew = started(server, tmp_path)
-    crew.drop("one", "text")
-    crew.check()
-    poll(lambda: crew.prompts() == ["text"])
-    kill_agent(crew, "ccl-auto-11")
-    crew.check()
-    assert crew.tasks("done") == ["one"]
+    pool = started(server, tmp_path)
+    pool.drop("one", "text")
+    pool.check()
+    poll(lambda: pool.prompts() == ["text"])
+    kill_agent(pool, "ccl-auto-11")
+    pool.check()
+    assert pool.tasks("done") == ["one"]
 
 
 def test_without_records_nobody_knows_and_it_is_not_done_twice(server: Server, tmp_path: Path) -> None:
-    crew = started(server, tmp_path, records=False, work=600.0)
-    crew.drop("one", "text")
-    crew.check()
-    kill_agent(crew, "ccl-auto-11")
-    crew.check()
-    assert crew.tasks("failed") == ["one"]
-    assert "whether the task was done is not known" in crew.record("failed", "one")["why"]
+    pool = started(server, tmp_path, records=False, work=600.0)
+    pool.drop("one", "text")
+    pool.check()
+    kill_agent(pool, "ccl-auto-11")
+    pool.check()
+    assert pool.tasks("failed") == ["one"]
+    assert "whether the task was done is not known" in pool.record("failed", "one")["why"]
 
 
 def test_a_task_that_takes_too_long_has_failed_and_its_session_goes_on(server: Server, tmp_path: Path) -> None:
-    crew = started(server, tmp_path, work=600.0)
-    crew.drop("one", "text")
-    crew.check()
-    pid = crew.server.row("ccl-auto-11").pane.pid
-    crew.config["dispatch"]["timeout"] = "1s"
-    crew.save_config()
-    record = crew.spool / "running" / "one.task.json"
+    pool = started(server, tmp_path, work=600.0)
+    pool.drop("one", "text")
+    pool.check()
+    pid = pool.server.row("ccl-auto-11").pane.pid
+    pool.config["dispatch"]["timeout"] = "1s"
+    pool.save_config()
+    record = pool.spool / "running" / "one.task.json"
     facts = json.loads(record.read_bytes())
     record.write_text(json.dumps({**facts, "handed_out_at": "2026-01-01T00:00:00Z"}))
-    crew.check()
-    assert crew.tasks("failed") == ["one"]
-    assert "not done within 1s" in crew.record("failed", "one")["why"]
-    assert crew.server.row("ccl-auto-11").pane.pid == pid
+    pool.check()
+    assert pool.tasks("failed") == ["one"]
+    assert "not done within 1s" in pool.record("failed", "one")["why"]
+    assert pool.server.row("ccl-auto-11").pane.pid == pid
 
 
 @pytest.mark.parametrize("why", ["draft", "shell", "copy-mode"])
 def test_a_session_that_is_not_free_gets_nothing(server: Server, tmp_path: Path, why: str) -> None:
-    crew = Crew(server, tmp_path, size=1)
-    crew.up()
+    pool = AgentPool(server, tmp_path, size=1)
+    pool.up()
     if why == "draft":
         server.tmux("send-keys", "-t", "=ccl-auto-11:", "-l", "my own words")
-        poll(lambda: "my own words" in crew.screen("ccl-auto-11"))
+        poll(lambda: "my own words" in pool.screen("ccl-auto-11"))
     elif why == "shell":
         server.tmux("split-window", "-t", "=ccl-auto-11:", "exec sh -i")
         server.tmux("kill-pane", "-t", "=ccl-auto-11:.0")
-        crew.config["pool"]["autonomous"]["min"] = 0
-        crew.save_config()
+        pool.config["pool"]["autonomous"]["min"] = 0
+        pool.save_config()
     else:
         server.tmux("copy-mode", "-t", "=ccl-auto-11:")
-    crew.drop("one", "text")
-    report = crew.check()
-    assert (report["actions"], crew.tasks("queue")) == ([], ["one"])
+    pool.drop("one", "text")
+    report = pool.check()
+    assert (report["actions"], pool.tasks("queue")) == ([], ["one"])
     assert report["pool"]["free"] == 0
-    assert crew.prompts() == []
+    assert pool.prompts() == []
 
 
 def test_a_text_that_does_not_arrive_stays_queued_and_the_session_is_marked(server: Server, tmp_path: Path) -> None:
     """A program that shows an empty prompt and takes nothing: Enter is never pressed."""
-    crew = Crew(server, tmp_path, size=1)
+    pool = AgentPool(server, tmp_path, size=1)
     got, shown = tmp_path / "got", tmp_path / "shown"
     rule = "─" * 80
     shown.write_text(f"● Done.\n\n{rule}\n❯ \n{rule}\n  ⏵⏵ auto mode on")
     server.start("ccl-auto-11", f"stty raw opost -echo; printf '\\033[?2004h'; cat {shown}; exec cat > {got}")
-    poll(lambda: "auto mode" in crew.screen("ccl-auto-11") and got.exists())
-    crew.drop("one", "text\nof two lines")
-    report = crew.check()
+    poll(lambda: "auto mode" in pool.screen("ccl-auto-11") and got.exists())
+    pool.drop("one", "text\nof two lines")
+    report = pool.check()
     assert [(a["action"], a["status"]) for a in report["actions"]] == [("hand_out", "failed")]
-    assert crew.tasks("queue") == ["one"]
-    assert "did not arrive" in crew.state()["sessions"]["ccl-auto-11"]["held"]["reason"]
+    assert pool.tasks("queue") == ["one"]
+    assert "did not arrive" in pool.state()["sessions"]["ccl-auto-11"]["held"]["reason"]
     assert got.read_bytes() == b"\x1b[200~text\nof two lines\x1b[201~"
-    assert crew.check()["actions"] == [], "not again at once"
+    assert pool.check()["actions"] == [], "not again at once"
 
 
 def test_an_agent_that_is_a_script_of_a_shell_is_no_shell(server: Server, tmp_path: Path) -> None:
     """And a client that keeps no records, draws no box and knows no bracketed paste gets a task of one line."""
-    crew = Crew(server, tmp_path, size=1)
+    pool = AgentPool(server, tmp_path, size=1)
     agent, got = tmp_path / "agent.sh", tmp_path / "got"
     agent.write_text(f"""printf '● Hello.\\n\\n❯ '
 while read -r line; do echo "$line" >> {got}; printf '\\n● I work on it.\\n\\n❯ '; done
 """)
-    crew.config["pool"]["autonomous"]["command"] = f"sh {agent}"
-    crew.check()
-    poll(lambda: "❯" in crew.screen("ccl-auto-11"))
-    crew.drop("one", "do 'it' $(now)")
-    crew.until_done("one")
+    pool.config["pool"]["autonomous"]["command"] = f"sh {agent}"
+    pool.check()
+    poll(lambda: "❯" in pool.screen("ccl-auto-11"))
+    pool.drop("one", "do 'it' $(now)")
+    pool.until_done("one")
     assert got.read_text() == "do 'it' $(now)\n"

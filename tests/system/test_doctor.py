@@ -23,7 +23,7 @@ from failover_oneshot.state.model import Journal, LastCheck, Pause, State, Step,
 from tests.support.builders import NOW, at, make_config
 from tests.support.paths import PANES
 from tests.support.polling import poll
-from tests.support.sandbox import Fleet
+from tests.support.sandbox import Sandbox
 
 
 def levels(lines: list[Line]) -> list[str]:
@@ -177,14 +177,14 @@ def test_a_timer_that_looks_elsewhere_is_seen() -> None:
 # -- the command ---------------------------------------------------------------------------------------------------
 
 
-def doctor(fleet: Fleet, *argv: str, code: int | None = None, **environ: str) -> list[dict[str, str]]:
+def doctor(sandbox: Sandbox, *argv: str, code: int | None = None, **environ: str) -> list[dict[str, str]]:
     """Its lines, without those about the machine's own clock and user manager."""
-    if not fleet.config_file.exists():
-        fleet.save_config()
-    flags = ["--config", str(fleet.config_file), "--state", str(fleet.state_file), "--json", *argv]
+    if not sandbox.config_file.exists():
+        sandbox.save_config()
+    flags = ["--config", str(sandbox.config_file), "--state", str(sandbox.state_file), "--json", *argv]
     done = subprocess.run(
         [sys.executable, "-m", "failover_oneshot.ctl", "doctor", *flags],
-        env=fleet.environ(**environ), capture_output=True, text=True, timeout=60, check=False,
+        env=sandbox.environ(**environ), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     assert "FAKE" not in done.stdout
@@ -200,21 +200,21 @@ def bad(lines: list[dict[str, str]]) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def healthy(fleet: Fleet) -> Fleet:
-    fleet.claude.chmod(0o700)
+def healthy(sandbox: Sandbox) -> Sandbox:
+    sandbox.claude.chmod(0o700)
     for name in ("ccl-auto-11", "ccl-auto-12", "ops"):
-        fleet.server.start(name, "sleep 600")
-    assert fleet.check()["outcome"] == "ok"
-    return fleet
+        sandbox.server.start(name, "sleep 600")
+    assert sandbox.check()["outcome"] == "ok"
+    return sandbox
 
 
-def test_a_healthy_installation_has_nothing_to_mend(healthy: Fleet) -> None:
+def test_a_healthy_installation_has_nothing_to_mend(healthy: Sandbox) -> None:
     before = healthy.fingerprint()
     assert bad(doctor(healthy)) == []
     assert healthy.fingerprint() == before
 
 
-def test_each_file_that_others_may_read_is_mended_by_its_command(healthy: Fleet) -> None:
+def test_each_file_that_others_may_read_is_mended_by_its_command(healthy: Sandbox) -> None:
     """The commands are run as they are printed, and then all is well."""
     store = healthy.stored("backup")
     for path, mode in ((store, 0o755), (store / ".credentials.json", 0o644), (healthy.state_file, 0o640),
@@ -227,21 +227,21 @@ def test_each_file_that_others_may_read_is_mended_by_its_command(healthy: Fleet)
     assert bad(doctor(healthy)) == []
 
 
-def test_an_account_that_can_not_be_swapped_to_is_an_error(healthy: Fleet) -> None:
+def test_an_account_that_can_not_be_swapped_to_is_an_error(healthy: Sandbox) -> None:
     shutil.rmtree(healthy.stored("backup"))
     [line] = [line for line in doctor(healthy, code=2) if line["level"] == "error"]
     assert "does not exist" in line["text"]
     assert line["mend"].endswith("failoverctl accounts add backup")
 
 
-def test_a_login_of_nobody_and_a_login_in_the_environment(healthy: Fleet) -> None:
+def test_a_login_of_nobody_and_a_login_in_the_environment(healthy: Sandbox) -> None:
     healthy.log_in("stranger")
     healthy.server.start("ccl-auto-13", "exec env ANTHROPIC_API_KEY=FAKE-key sleep 600")
     poll(lambda: healthy.server.row("ccl-auto-13").pane.command == "sleep")
     assert sorted(bad(doctor(healthy))) == [("accounts", "warning"), ("client", "warning")]
 
 
-def test_those_who_can_not_be_told(healthy: Fleet, tmp_path: Path) -> None:
+def test_those_who_can_not_be_told(healthy: Sandbox, tmp_path: Path) -> None:
     """Messages, metrics and tasks that would fail at three in the morning."""
     secret = tmp_path / "urls"
     secret.write_text("json://FAKE-token@127.0.0.1\n")
@@ -256,7 +256,7 @@ def test_those_who_can_not_be_told(healthy: Fleet, tmp_path: Path) -> None:
     assert bad(doctor(healthy)) == []
 
 
-def test_a_corrupt_state_is_said_and_left(healthy: Fleet) -> None:
+def test_a_corrupt_state_is_said_and_left(healthy: Sandbox) -> None:
     healthy.check()  # the second one leaves a backup
     healthy.state_file.write_text("{")
     before = healthy.fingerprint()
@@ -268,13 +268,13 @@ def test_a_corrupt_state_is_said_and_left(healthy: Fleet) -> None:
     assert before.keys() == healthy.fingerprint().keys()
 
 
-def test_a_lock_that_is_held_is_seen_and_not_taken(healthy: Fleet) -> None:
+def test_a_lock_that_is_held_is_seen_and_not_taken(healthy: Sandbox) -> None:
     with Path(f"{healthy.state_file}.lock").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert bad(doctor(healthy)) == [("lock", "warning")]
 
 
-def test_a_huge_state_is_examined(healthy: Fleet) -> None:
+def test_a_huge_state_is_examined(healthy: Sandbox) -> None:
     history = [{"at": "2026-11-01T00:00:00Z", "outcome": "swapped", "from": "main", "to": "backup"}] * 10_000
     healthy.set_state(history=history, sessions={f"s-{n}": {"account": "main"} for n in range(500)})
     healthy.state_file.chmod(0o600)
@@ -282,7 +282,7 @@ def test_a_huge_state_is_examined(healthy: Fleet) -> None:
     assert bad(doctor(healthy)) == []
 
 
-def test_without_tmux_or_without_a_server(healthy: Fleet, tmp_path: Path) -> None:
+def test_without_tmux_or_without_a_server(healthy: Sandbox, tmp_path: Path) -> None:
     healthy.server.tmux("kill-server")
     assert ("tmux", "warning") in bad(doctor(healthy))
     healthy.config["tmux"]["binary"] = str(tmp_path / "none")
@@ -290,16 +290,16 @@ def test_without_tmux_or_without_a_server(healthy: Fleet, tmp_path: Path) -> Non
     assert ("tmux", "error") in bad(doctor(healthy, code=2))
 
 
-def test_a_wrong_or_missing_configuration(fleet: Fleet, tmp_path: Path) -> None:
+def test_a_wrong_or_missing_configuration(sandbox: Sandbox, tmp_path: Path) -> None:
     """The machine is examined all the same."""
-    fleet.config_file.write_text("pools: {}\nquota: {tail_lines: 0}\n")
-    lines = doctor(fleet, code=2)
+    sandbox.config_file.write_text("pools: {}\nquota: {tail_lines: 0}\n")
+    lines = doctor(sandbox, code=2)
     assert [line["level"] for line in lines if line["topic"] == "config"] == ["error", "error"]
     assert {"tmux", "clock"} <= {line["topic"] for line in lines}
-    fleet.config_file.unlink()
+    sandbox.config_file.unlink()
     done = subprocess.run(
-        [sys.executable, "-m", "failover_oneshot.ctl", "doctor", "--config", str(fleet.config_file)],
-        env=fleet.environ(), capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, "-m", "failover_oneshot.ctl", "doctor", "--config", str(sandbox.config_file)],
+        env=sandbox.environ(), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert "→ failoverctl init" in done.stdout or "-> failoverctl init" in done.stdout
@@ -309,7 +309,7 @@ def test_a_wrong_or_missing_configuration(fleet: Fleet, tmp_path: Path) -> None:
 CLIENT = PANES
 
 
-def test_screens_of_the_client_are_understood(healthy: Fleet, tmp_path: Path) -> None:
+def test_screens_of_the_client_are_understood(healthy: Sandbox, tmp_path: Path) -> None:
     """A recorded screen is; a screen without its structure is named."""
     screen = next(path for path in sorted(CLIENT.rglob("ok*/*.txt")) if "❯" in path.read_text())
     client = tmp_path / "claude"
@@ -326,7 +326,7 @@ def test_screens_of_the_client_are_understood(healthy: Fleet, tmp_path: Path) ->
     assert line["mend"] == "failoverctl explain ccl-auto-15"
 
 
-def test_the_version_is_that_of_the_installation_when_no_screen_says_it(healthy: Fleet, tmp_path: Path) -> None:
+def test_the_version_is_that_of_the_installation_when_no_screen_says_it(healthy: Sandbox, tmp_path: Path) -> None:
     folder = tmp_path / "share/claude/versions"
     folder.mkdir(parents=True)
     (folder / "3.0.7").touch(mode=0o755)

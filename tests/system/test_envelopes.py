@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.operator import facts
-from tests.support.sandbox import Fleet, hit_screen
+from tests.support.sandbox import Sandbox, hit_screen
 
 STATUS = """version at state_file active_account live_account next blocked_pool blocked_dedicated accounts sessions
 cooldown suspected_hit_at paused waiting swap_in_progress swaps_last_hour last_swap last_failure last_check
@@ -29,7 +29,7 @@ WITHIN = {
 
 
 @pytest.fixture
-def told(blocked: Fleet, tmp_path: Path) -> dict[str, Any]:
+def told(blocked: Sandbox, tmp_path: Path) -> dict[str, Any]:
     """Each command's object, in an installation in which something has happened."""
     recorded, text = tmp_path / "recorded", tmp_path / "screen.txt"
     text.write_text(hit_screen())

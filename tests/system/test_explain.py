@@ -19,7 +19,7 @@ from tests.support.builders import NOW, make_config
 from tests.support.operator import STATES, ctl, every_state, facts, huge, in_pane, put_state, screen
 from tests.support.paths import PANES
 from tests.support.records import CWD, SESSION, announce, answer, hit, prompt, write
-from tests.support.sandbox import HIT, Fleet, hit_screen
+from tests.support.sandbox import HIT, Sandbox, hit_screen
 
 RECORDINGS = sorted(PANES.glob("*/*.txt"))
 
@@ -114,7 +114,7 @@ def test_a_recording_is_read_the_same_without_its_secrets(path: Path) -> None:
 # --- the real program ------------------------------------------------------------------------------------------------
 
 
-def test_a_file_stdin_and_a_session_say_the_same(blocked: Fleet, tmp_path: Path) -> None:
+def test_a_file_stdin_and_a_session_say_the_same(blocked: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "screen.txt"
     file.write_text(hit_screen())
     by_file = facts(blocked, "explain", str(file))
@@ -130,7 +130,7 @@ def test_a_file_stdin_and_a_session_say_the_same(blocked: Fleet, tmp_path: Path)
     assert "cooldown for another" in text
 
 
-def test_it_changes_nothing_and_looks_at_nobody_else(blocked: Fleet) -> None:
+def test_it_changes_nothing_and_looks_at_nobody_else(blocked: Sandbox) -> None:
     facts(blocked, "status")
     before = blocked.fingerprint()
     assert ctl(blocked, "explain", "ccl-auto-11").returncode == 0
@@ -139,12 +139,12 @@ def test_it_changes_nothing_and_looks_at_nobody_else(blocked: Fleet) -> None:
     assert blocked.fingerprint() == before
 
 
-def test_without_a_config(fleet: Fleet) -> None:
-    done = ctl(fleet, "explain", stdin="error: usage limit reached", FAILOVER_CONFIG="")
+def test_without_a_config(sandbox: Sandbox) -> None:
+    done = ctl(sandbox, "explain", stdin="error: usage limit reached", FAILOVER_CONFIG="")
     assert (done.returncode, "quota.daemon" in done.stdout) == (0, True)
-    assert ctl(fleet, "explain", "--config", "/nonexistent", stdin="x").returncode == 78
-    fleet.config["quota"] = {"pool_treshold": 1}
-    done = ctl(fleet, "explain", stdin="error: usage limit reached")
+    assert ctl(sandbox, "explain", "--config", "/nonexistent", stdin="x").returncode == 78
+    sandbox.config["quota"] = {"pool_treshold": 1}
+    done = ctl(sandbox, "explain", stdin="error: usage limit reached")
     assert (done.returncode, "built-in rules" in done.stderr) == (0, True)
 
 
@@ -158,18 +158,18 @@ def test_without_a_config(fleet: Fleet) -> None:
         (("-", "--title", "⠋ working"), 0),
     ],
 )
-def test_what_it_is_given(fleet: Fleet, arguments: tuple[str, ...], code: int) -> None:
-    done = ctl(fleet, "explain", *arguments, stdin=HIT)
+def test_what_it_is_given(sandbox: Sandbox, arguments: tuple[str, ...], code: int) -> None:
+    done = ctl(sandbox, "explain", *arguments, stdin=HIT)
     assert (done.returncode, len(done.stderr.splitlines())) == (code, bool(code))
 
 
 @pytest.mark.parametrize("text", ["", "\0\xff\x1b[2J", "x" * 100_000, "❯\n" * 5000])
-def test_any_stdin(fleet: Fleet, text: str) -> None:
-    done = ctl(fleet, "explain", stdin=text)
+def test_any_stdin(sandbox: Sandbox, text: str) -> None:
+    done = ctl(sandbox, "explain", stdin=text)
     assert (done.returncode, "\x1b" in done.stdout) == (0, False)
 
 
-def test_a_session_is_kept_as_a_recording(blocked: Fleet, tmp_path: Path) -> None:
+def test_a_session_is_kept_as_a_recording(blocked: Sandbox, tmp_path: Path) -> None:
     folder = tmp_path / "panes" / "quota"
     secret = "sk-ant-api03-" + "FAKE0" * 20
     blocked.server.show("ccl-auto-14", hit_screen().replace("please refactor", f"my key is {secret}"))
@@ -186,7 +186,7 @@ def test_a_session_is_kept_as_a_recording(blocked: Fleet, tmp_path: Path) -> Non
     assert (done.returncode, "cannot write" in done.stderr) == (1, True)
 
 
-def test_what_the_clients_own_record_says_goes_before_the_screen(blocked: Fleet) -> None:
+def test_what_the_clients_own_record_says_goes_before_the_screen(blocked: Sandbox) -> None:
     """The screen still shows the hit, the conversation went on: told apart, and the record decides."""
     announce(blocked.claude, blocked.server.row("ccl-auto-11").pane.pid)
     conversation = blocked.claude / "projects" / project_folder(CWD) / f"{SESSION}.jsonl"
@@ -201,7 +201,7 @@ def test_what_the_clients_own_record_says_goes_before_the_screen(blocked: Fleet)
 
 
 @every_state
-def test_states_that_are_none(blocked: Fleet, kind: str) -> None:
+def test_states_that_are_none(blocked: Sandbox, kind: str) -> None:
     """The screen is explained whatever the state is; only a foreign one keeps it from being judged."""
     text, code, _ = STATES[kind]
     put_state(blocked, text)
@@ -211,13 +211,13 @@ def test_states_that_are_none(blocked: Fleet, kind: str) -> None:
     assert not list(blocked.state_file.parent.glob("*corrupt*"))
 
 
-def test_a_huge_state(blocked: Fleet) -> None:
+def test_a_huge_state(blocked: Sandbox) -> None:
     put_state(blocked, json.dumps(huge()))
     assert "quota.status" in ctl(blocked, "explain", "ccl-auto-11").stdout
 
 
 @pytest.mark.parametrize("width", [80, 200])
-def test_in_a_real_terminal_it_fits(blocked: Fleet, width: int) -> None:
+def test_in_a_real_terminal_it_fits(blocked: Sandbox, width: int) -> None:
     name = in_pane(blocked, "explain", "ccl-auto-11", width=width)
     lines = screen(blocked, name, "A check now")
     assert any("decides" in line for line in lines)

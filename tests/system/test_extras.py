@@ -8,23 +8,23 @@ import pytest
 
 from tests.support.paths import PANES
 from tests.support.polling import poll
-from tests.support.sandbox import POOL, Fleet, hit_screen, pids
+from tests.support.sandbox import POOL, Sandbox, hit_screen, pids
 from tests.support.tmux_server import Server
 
 IDLE = (PANES / "ok" / "ok-80x24.txt").read_text(encoding="utf-8")
 
 
-def hook(fleet: Fleet, name: str, body: str) -> Path:
+def hook(sandbox: Sandbox, name: str, body: str) -> Path:
     """A hook that does that; it also keeps each report that it was given."""
-    told = fleet.home / f"{name}.jsonl"
-    script = fleet.home / name
+    told = sandbox.home / f"{name}.jsonl"
+    script = sandbox.home / name
     script.write_text(f"#!/bin/sh\ncat >> {told}\n{body}\n")
     script.chmod(0o755)
-    fleet.config.setdefault("hooks", {})[name] = [str(script)]
+    sandbox.config.setdefault("hooks", {})[name] = [str(script)]
     return told
 
 
-def test_hooks_are_told_once_and_never_stop_a_swap(blocked: Fleet) -> None:
+def test_hooks_are_told_once_and_never_stop_a_swap(blocked: Sandbox) -> None:
     told = hook(blocked, "on_swap", "echo 'FAKE: token=sk-ant-FAKE-secret-000000' >&2; exit 3")
     done = blocked.run()
     assert done.returncode == 0
@@ -35,14 +35,14 @@ def test_hooks_are_told_once_and_never_stop_a_swap(blocked: Fleet) -> None:
     assert len(told.read_text().splitlines()) == 1
 
 
-def test_a_hook_that_hangs_is_killed(blocked: Fleet) -> None:
+def test_a_hook_that_hangs_is_killed(blocked: Sandbox) -> None:
     hook(blocked, "on_swap", "sleep 600")
     blocked.config["hooks"]["timeout"] = "100ms"
     done = blocked.run()
     assert (done.returncode, "did not end within hooks.timeout" in done.stderr) == (0, True)
 
 
-def test_waiting_is_told_when_it_begins(blocked: Fleet) -> None:
+def test_waiting_is_told_when_it_begins(blocked: Sandbox) -> None:
     told = hook(blocked, "on_waiting", "")
     late = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
     blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": late}})
@@ -50,28 +50,28 @@ def test_waiting_is_told_when_it_begins(blocked: Fleet) -> None:
     assert len(told.read_text().splitlines()) == 1
 
 
-def test_a_dry_run_calls_no_hook(blocked: Fleet) -> None:
+def test_a_dry_run_calls_no_hook(blocked: Sandbox) -> None:
     told = hook(blocked, "on_swap", "")
     blocked.check("--dry-run")
     assert not told.exists()
 
 
 @pytest.mark.parametrize("failback", [True, False])
-def test_failback_when_the_preferred_account_is_free_and_nobody_works(fleet: Fleet, failback: bool) -> None:
-    fleet.log_in("backup")
-    fleet.config["quota"] = {"failback": failback}
-    fleet.set_state(active_account="backup")
+def test_failback_when_the_preferred_account_is_free_and_nobody_works(sandbox: Sandbox, failback: bool) -> None:
+    sandbox.log_in("backup")
+    sandbox.config["quota"] = {"failback": failback}
+    sandbox.set_state(active_account="backup")
     for name in POOL:
-        fleet.server.show(name, IDLE)
-    before = pids(fleet)
-    report = fleet.check()
+        sandbox.server.show(name, IDLE)
+    before = pids(sandbox)
+    report = sandbox.check()
     assert report["outcome"] == ("swapped" if failback else "ok")
-    assert fleet.live()[1] == f"{'main' if failback else 'backup'}@example.invalid"
-    assert pids(fleet) == before, "an idle client takes the new login with its next message"
-    assert fleet.state()["accounts"].get("backup", {}).get("exhausted_until") is None
+    assert sandbox.live()[1] == f"{'main' if failback else 'backup'}@example.invalid"
+    assert pids(sandbox) == before, "an idle client takes the new login with its next message"
+    assert sandbox.state()["accounts"].get("backup", {}).get("exhausted_until") is None
 
 
-def test_a_login_made_by_hand_is_adopted(blocked: Fleet) -> None:
+def test_a_login_made_by_hand_is_adopted(blocked: Sandbox) -> None:
     """The state says main, the operator has logged in as backup: what is blocked is backup, and main is next."""
     blocked.set_state(active_account="main")
     blocked.log_in("backup", generation=5)
@@ -81,7 +81,7 @@ def test_a_login_made_by_hand_is_adopted(blocked: Fleet) -> None:
     assert kept["claudeAiOauth"]["refreshToken"] == "FAKE-refresh-backup-5"
 
 
-def test_a_login_of_nobody_is_set_aside_not_overwritten(blocked: Fleet) -> None:
+def test_a_login_of_nobody_is_set_aside_not_overwritten(blocked: Sandbox) -> None:
     blocked.set_state(active_account="main")
     blocked.log_in("stranger")
     before = {p: p.read_bytes() for p in blocked.stored("main").iterdir()}
@@ -91,29 +91,29 @@ def test_a_login_of_nobody_is_set_aside_not_overwritten(blocked: Fleet) -> None:
     assert ["FAKE-refresh-stranger-1" in path.read_text() for path in aside] == [True]
 
 
-def test_a_session_with_a_login_of_its_own_is_warned_of_once(fleet: Fleet) -> None:
+def test_a_session_with_a_login_of_its_own_is_warned_of_once(sandbox: Sandbox) -> None:
     for name in POOL[:2]:
-        fleet.server.start(
-            name, f"export ANTHROPIC_API_KEY=FAKE-key; exec sh -c '{fleet.server.screen_command(hit_screen())}'"
+        sandbox.server.start(
+            name, f"export ANTHROPIC_API_KEY=FAKE-key; exec sh -c '{sandbox.server.screen_command(hit_screen())}'"
         )
     for name in POOL[:2]:
-        poll(lambda name=name: "limit" in fleet.server.tmux("capture-pane", "-p", "-t", f"={name}:"))  # type: ignore[misc]
+        poll(lambda name=name: "limit" in sandbox.server.tmux("capture-pane", "-p", "-t", f"={name}:"))  # type: ignore[misc]
     late = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
-    fleet.set_state(active_account="main", accounts={"backup": {"exhausted_until": late}})
-    first, second = fleet.run(), fleet.run()
+    sandbox.set_state(active_account="main", accounts={"backup": {"exhausted_until": late}})
+    first, second = sandbox.run(), sandbox.run()
     assert first.stderr.count("sets ANTHROPIC_API_KEY") == 2
     assert "ANTHROPIC_API_KEY" not in second.stderr
-    assert "FAKE-key" not in first.stdout + first.stderr + fleet.state_file.read_text()
+    assert "FAKE-key" not in first.stdout + first.stderr + sandbox.state_file.read_text()
 
 
 def test_secrets_of_the_env_method_reach_the_session_and_nothing_else(server: Server, tmp_path: Path) -> None:
-    fleet = Fleet(server, tmp_path)
+    sandbox = Sandbox(server, tmp_path)
     secret = "FAKE-secret-'\"$HOME #{pid}"
-    file = fleet.home / "backup.env"
+    file = sandbox.home / "backup.env"
     file.write_text("CLAUDE_CODE_OAUTH_TOKEN='FAKE-secret-in-file'\n")
     file.chmod(0o600)
-    fleet.config["swap"] = {"method": "env"}
-    fleet.config["accounts"] = [
+    sandbox.config["swap"] = {"method": "env"}
+    sandbox.config["accounts"] = [
         {"name": "main", "env": {"OTHER": "x"}},
         {"name": "backup", "env": {"OTHER": secret}, "env_file": str(file)},
     ]
@@ -121,11 +121,11 @@ def test_secrets_of_the_env_method_reach_the_session_and_nothing_else(server: Se
     for name in POOL[:2]:
         server.start(name, f'echo "$OTHER|$CLAUDE_CODE_OAUTH_TOKEN" >> {log}; {server.screen_command(hit_screen())}')
         poll(lambda name=name: "limit" in server.tmux("capture-pane", "-p", "-t", f"={name}:"))  # type: ignore[misc]
-    done = fleet.run("-v", "--json")
+    done = sandbox.run("-v", "--json")
     assert json.loads(done.stdout)["outcome"] == "swapped"
     poll(lambda: len(log.read_text().splitlines()) == 4)
     assert log.read_text().splitlines()[2:] == [f"{secret}|FAKE-secret-in-file"] * 2
-    told = done.stdout + done.stderr + fleet.state_file.read_text()
+    told = done.stdout + done.stderr + sandbox.state_file.read_text()
     assert "FAKE-secret" not in told
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:

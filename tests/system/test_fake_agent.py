@@ -16,7 +16,7 @@ from tests.support.tmux_server import Server
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
-class Lab:
+class AgentPane:
     """One pane of a private tmux server, with a home that is logged in as `main`."""
 
     def __init__(self, server: Server) -> None:
@@ -68,36 +68,36 @@ class Lab:
 
 
 @pytest.fixture
-def lab(server: Server) -> Lab:
-    return Lab(server)
+def pane(server: Server) -> AgentPane:
+    return AgentPane(server)
 
 
-def test_a_typed_message_is_answered(lab: Lab) -> None:
+def test_a_typed_message_is_answered(pane: AgentPane) -> None:
     """It draws the client's screen: the turn, its closing line, box and status, and the idle title."""
-    lab.start()
-    lab.tmux("send-keys", "-t", "=a:", "-l", "please refactor the parser")
-    lab.shows("❯ please refactor the parser")
-    assert lab.messages() == [], "a draft is not a message"
-    lab.tmux("send-keys", "-t", "=a:", "Enter")
-    lab.shows("✻ Worked for 0s · done ")
-    lines = [line.rstrip() for line in lab.screen().splitlines()]
+    pane.start()
+    pane.tmux("send-keys", "-t", "=a:", "-l", "please refactor the parser")
+    pane.shows("❯ please refactor the parser")
+    assert pane.messages() == [], "a draft is not a message"
+    pane.tmux("send-keys", "-t", "=a:", "Enter")
+    pane.shows("✻ Worked for 0s · done ")
+    lines = [line.rstrip() for line in pane.screen().splitlines()]
     assert lines[5:8] == ["❯ please refactor the parser", "", "● Message 1 answered on main."]
     assert lines[-5:] == ["◐ medium · /effort".rjust(80), "─" * 80, "❯", "─" * 80, lines[-1]]
     assert lines[-1].startswith("  ⏵⏵ auto mode on")
-    assert lab.tmux("display-message", "-p", "-t", "=a:", "#{pane_title}") == "✳ Claude Code"
-    [message] = lab.messages()
+    assert pane.tmux("display-message", "-p", "-t", "=a:", "#{pane_title}") == "✳ Claude Code"
+    [message] = pane.messages()
     assert message["prompt"] == "please refactor the parser"
     assert (message["account"], message["source"], message["result"]) == ("main", "typed", "reply")
 
 
-def test_an_exhausted_account_shows_the_limit_as_recorded(lab: Lab) -> None:
+def test_an_exhausted_account_shows_the_limit_as_recorded(pane: AgentPane) -> None:
     """Line for line the recorded hit-5h-2h-80x24, and the client's transcript record beside it."""
     until = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(hours=2)
-    lab.exhaust("main", until)
-    lab.start("--transcript", "please refactor the parser module")
-    lab.shows("set to continue automatically")
+    pane.exhaust("main", until)
+    pane.start("--transcript", "please refactor the parser module")
+    pane.shows("set to continue automatically")
     clock = reset_words(until, datetime.now(UTC)).removesuffix(" (UTC)")
-    lines = [line.rstrip() for line in lab.screen().splitlines()]
+    lines = [line.rstrip() for line in pane.screen().splitlines()]
     assert lines[5:9] == [
         "❯ please refactor the parser module",
         f"  ⎿  You've hit your 5-hour limit · resets {clock} (UTC)",
@@ -108,130 +108,130 @@ def test_an_exhausted_account_shows_the_limit_as_recorded(lab: Lab) -> None:
         f"  ⚠ Usage limit reached · limit resets {clock}",
         f"    Continuing automatically at {clock} · Esc to cancel",
     ]
-    hit = lab.records()[-1]
+    hit = pane.records()[-1]
     assert (hit["type"], hit["error"], hit["apiError"]) == ("assistant", "rate_limit", "usage_limit_reached")
     assert hit["quotaLimits"] == {
         "status": "rejected",
         "rateLimitType": "five_hour",
         "resetsAt": int(until.timestamp()),
     }
-    assert lab.records()[0]["accountUuid"] == "uuid-main"
-    [session] = (lab.home / ".claude/sessions").iterdir()
+    assert pane.records()[0]["accountUuid"] == "uuid-main"
+    [session] = (pane.home / ".claude/sessions").iterdir()
     assert json.loads(session.read_text())["sessionId"] == hit["sessionId"]
 
 
-def test_the_next_message_goes_out_on_the_credentials_of_that_moment(lab: Lab) -> None:
+def test_the_next_message_goes_out_on_the_credentials_of_that_moment(pane: AgentPane) -> None:
     """As the real client: a swap of the files reaches a running, blocked session at its next message."""
-    lab.exhaust("main", datetime.now(UTC) + timedelta(hours=2))
-    lab.start("one")
-    lab.shows("You've hit your 5-hour limit")
-    lab.login("backup")
-    lab.tmux("send-keys", "-t", "=a:", "Escape")
-    poll(lambda: "Continuing automatically" not in lab.screen())
-    lab.tmux("send-keys", "-t", "=a:", "-l", "continue")
-    lab.tmux("send-keys", "-t", "=a:", "Enter")
-    lab.shows("answered on backup")
-    assert [(m["account"], m["result"]) for m in lab.messages()] == [("main", "hit"), ("backup", "reply")]
+    pane.exhaust("main", datetime.now(UTC) + timedelta(hours=2))
+    pane.start("one")
+    pane.shows("You've hit your 5-hour limit")
+    pane.login("backup")
+    pane.tmux("send-keys", "-t", "=a:", "Escape")
+    poll(lambda: "Continuing automatically" not in pane.screen())
+    pane.tmux("send-keys", "-t", "=a:", "-l", "continue")
+    pane.tmux("send-keys", "-t", "=a:", "Enter")
+    pane.shows("answered on backup")
+    assert [(m["account"], m["result"]) for m in pane.messages()] == [("main", "hit"), ("backup", "reply")]
 
 
-def test_it_goes_on_by_itself_when_the_limit_resets(lab: Lab) -> None:
+def test_it_goes_on_by_itself_when_the_limit_resets(pane: AgentPane) -> None:
     """A waiting client sends the same message again at the reset."""
-    lab.exhaust("main", datetime.now(UTC) + timedelta(seconds=2))
-    lab.start("one")
-    lab.shows("Usage limit reset · continuing automatically")
-    lab.shows("answered on main")
-    assert [(m["prompt"], m["source"]) for m in lab.messages()] == [("one", "argument"), ("one", "automatic")]
+    pane.exhaust("main", datetime.now(UTC) + timedelta(seconds=2))
+    pane.start("one")
+    pane.shows("Usage limit reset · continuing automatically")
+    pane.shows("answered on main")
+    assert [(m["prompt"], m["source"]) for m in pane.messages()] == [("one", "argument"), ("one", "automatic")]
 
 
-def test_a_reset_may_be_unknown_and_a_login_may_be_gone(lab: Lab) -> None:
+def test_a_reset_may_be_unknown_and_a_login_may_be_gone(pane: AgentPane) -> None:
     """Both are shown in the client's words, and neither waits."""
-    lab.exhaust("main", "unknown")
-    lab.start("one")
-    lab.shows("You've hit your 5-hour limit")
-    assert "resets" not in lab.screen()
-    lab.credentials.unlink()
-    lab.tmux("send-keys", "-t", "=a:", "-l", "two")
-    lab.tmux("send-keys", "-t", "=a:", "Enter")
-    lab.shows("OAuth token revoked · Please run /login")
-    assert [m["result"] for m in lab.messages()] == ["hit", "auth"]
+    pane.exhaust("main", "unknown")
+    pane.start("one")
+    pane.shows("You've hit your 5-hour limit")
+    assert "resets" not in pane.screen()
+    pane.credentials.unlink()
+    pane.tmux("send-keys", "-t", "=a:", "-l", "two")
+    pane.tmux("send-keys", "-t", "=a:", "Enter")
+    pane.shows("OAuth token revoked · Please run /login")
+    assert [m["result"] for m in pane.messages()] == ["hit", "auth"]
 
 
-def test_a_paste_arrives_byte_for_byte_and_once(lab: Lab) -> None:
+def test_a_paste_arrives_byte_for_byte_and_once(pane: AgentPane) -> None:
     """Bracketed paste keeps line breaks and odd characters; the box shows a long one as the real client does."""
-    lab.start()
+    pane.start()
     text = "first  line\n  ü “quoted” $(id) `x` \\ ;\n世界" + " long" * 900
     subprocess.run(
-        ["tmux", "-S", str(lab.socket), "load-buffer", "-b", "t", "-"], check=True, input=text, encoding="utf-8"
+        ["tmux", "-S", str(pane.socket), "load-buffer", "-b", "t", "-"], check=True, input=text, encoding="utf-8"
     )
-    lab.tmux("paste-buffer", "-p", "-b", "t", "-t", "=a:")
-    lab.shows("❯ [Pasted text #1 +2 lines]")
-    assert lab.messages() == []
-    lab.tmux("send-keys", "-t", "=a:", "Enter")
-    poll(lab.messages)
-    assert [m["prompt"] for m in lab.messages()] == [text]
+    pane.tmux("paste-buffer", "-p", "-b", "t", "-t", "=a:")
+    pane.shows("❯ [Pasted text #1 +2 lines]")
+    assert pane.messages() == []
+    pane.tmux("send-keys", "-t", "=a:", "Enter")
+    poll(pane.messages)
+    assert [m["prompt"] for m in pane.messages()] == [text]
 
 
-def test_a_working_client_is_busy(lab: Lab) -> None:
+def test_a_working_client_is_busy(pane: AgentPane) -> None:
     """The title's glyph and the status line say so; Escape interrupts."""
-    lab.start("--work", "600", "long task")
-    lab.shows("esc to interrupt")
-    poll(lambda: lab.tmux("display-message", "-p", "-t", "=a:", "#{pane_title}") == "◐ Claude Code")
-    lab.tmux("send-keys", "-t", "=a:", "Escape")
-    lab.shows("Interrupted")
-    assert lab.messages() == []
+    pane.start("--work", "600", "long task")
+    pane.shows("esc to interrupt")
+    poll(lambda: pane.tmux("display-message", "-p", "-t", "=a:", "#{pane_title}") == "◐ Claude Code")
+    pane.tmux("send-keys", "-t", "=a:", "Escape")
+    pane.shows("Interrupted")
+    assert pane.messages() == []
 
 
-def test_continue_and_resume_draw_the_old_conversation(lab: Lab) -> None:
+def test_continue_and_resume_draw_the_old_conversation(pane: AgentPane) -> None:
     """The old hit stands on the screen again: text alone does not prove a fresh one."""
-    lab.exhaust("main", "unknown")
-    lab.start("--transcript", "one")
-    lab.shows("You've hit your 5-hour limit")
-    session = str(lab.records()[0]["sessionId"])
-    lab.login("backup")
-    lab.tmux("new-session", "-d", "-s", "keep", "cat")
+    pane.exhaust("main", "unknown")
+    pane.start("--transcript", "one")
+    pane.shows("You've hit your 5-hour limit")
+    session = str(pane.records()[0]["sessionId"])
+    pane.login("backup")
+    pane.tmux("new-session", "-d", "-s", "keep", "cat")
     for how in (["--continue"], ["--resume", session]):
-        lab.tmux("kill-session", "-t", "=a")
-        lab.start("--transcript", *how)
-        lab.shows("You've hit your 5-hour limit")
-    lab.tmux("send-keys", "-t", "=a:", "-l", "go on")
-    lab.tmux("send-keys", "-t", "=a:", "Enter")
-    lab.shows("answered on backup")
-    assert {r["sessionId"] for r in lab.records()} == {session}
-    assert [r["accountUuid"] for r in lab.records() if r["type"] == "session-owner"] == ["uuid-main", "uuid-backup"]
+        pane.tmux("kill-session", "-t", "=a")
+        pane.start("--transcript", *how)
+        pane.shows("You've hit your 5-hour limit")
+    pane.tmux("send-keys", "-t", "=a:", "-l", "go on")
+    pane.tmux("send-keys", "-t", "=a:", "Enter")
+    pane.shows("answered on backup")
+    assert {r["sessionId"] for r in pane.records()} == {session}
+    assert [r["accountUuid"] for r in pane.records() if r["type"] == "session-owner"] == ["uuid-main", "uuid-backup"]
 
 
-def test_nothing_to_continue_is_said(lab: Lab) -> None:
+def test_nothing_to_continue_is_said(pane: AgentPane) -> None:
     """The real client's words and exit code."""
-    env = {"HOME": str(lab.home), "PATH": os.environ["PATH"]}
+    env = {"HOME": str(pane.home), "PATH": os.environ["PATH"]}
     command = [sys.executable, "-m", "failover_oneshot.fake_agent", "--transcript", "--continue"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, cwd=lab.work)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, cwd=pane.work)
     assert (done.returncode, done.stderr) == (1, "No conversation found to continue\n")
 
 
-def test_a_refresh_rotates_the_tokens_and_waits_for_the_lock(lab: Lab) -> None:
+def test_a_refresh_rotates_the_tokens_and_waits_for_the_lock(pane: AgentPane) -> None:
     """It never writes while somebody holds the client's lock, and leaves the other keys alone."""
-    lock = Path(f"{lab.credentials.parent}.lock")
+    lock = Path(f"{pane.credentials.parent}.lock")
     lock.mkdir()
-    lab.start("--refresh", "one")
-    poll((lab.credentials.parent / ".oauth_refresh.lock").exists)
-    assert "fake-main-1" in lab.credentials.read_text()
-    assert lab.messages() == []
+    pane.start("--refresh", "one")
+    poll((pane.credentials.parent / ".oauth_refresh.lock").exists)
+    assert "fake-main-1" in pane.credentials.read_text()
+    assert pane.messages() == []
     lock.rmdir()
-    poll(lab.messages)
-    live = json.loads(lab.credentials.read_text())
+    poll(pane.messages)
+    live = json.loads(pane.credentials.read_text())
     assert (live["claudeAiOauth"]["accessToken"], live["mcpOAuth"]) == ("fake-main-2", {"kept": True})
-    assert lab.credentials.stat().st_mode & 0o777 == 0o600
-    assert lab.messages()[0]["account"] == "main"
+    assert pane.credentials.stat().st_mode & 0o777 == 0o600
+    assert pane.messages()[0]["account"] == "main"
 
 
-def test_a_narrow_pane_is_wrapped_and_redrawn(lab: Lab) -> None:
+def test_a_narrow_pane_is_wrapped_and_redrawn(pane: AgentPane) -> None:
     """The client wraps by itself, under the text's first column, and follows the pane's size."""
-    lab.exhaust("main", NOON.replace(year=NOON.year + 100))
-    lab.start("one")
-    lab.shows("You've hit your 5-hour limit")
-    lab.tmux("resize-window", "-t", "=a:", "-x", "40", "-y", "30")
-    lab.shows("  ⎿  You've hit your 5-hour limit ·\n     resets ")
-    assert "─" * 40 + "\n" in lab.screen()
+    pane.exhaust("main", NOON.replace(year=NOON.year + 100))
+    pane.start("one")
+    pane.shows("You've hit your 5-hour limit")
+    pane.tmux("resize-window", "-t", "=a:", "-x", "40", "-y", "30")
+    pane.shows("  ⎿  You've hit your 5-hour limit ·\n     resets ")
+    assert "─" * 40 + "\n" in pane.screen()
 
 
 @pytest.mark.parametrize(

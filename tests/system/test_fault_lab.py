@@ -1,4 +1,4 @@
-"""The fault laboratory itself: sequences that once broke a law or the model, and that the laws can be broken at all."""
+"""The fault lab itself: sequences that once broke a law or the model, and that the laws can be broken at all."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -54,15 +54,15 @@ def start_what_nobody_asked_for(world: World) -> None:
 
 
 def lose_a_login(world: World) -> None:
-    (world.fleet.stored("third") / ".credentials.json").unlink()
+    (world.sandbox.stored("third") / ".credentials.json").unlink()
 
 
 def publish_a_login(world: World) -> None:
-    (world.fleet.stored("third") / ".credentials.json").chmod(0o644)
+    (world.sandbox.stored("third") / ".credentials.json").chmod(0o644)
 
 
 def write_a_secret_down(world: World) -> None:
-    world.fleet.set_state(note="FAKE-access-main-2")
+    world.sandbox.set_state(note="FAKE-access-main-2")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,6 @@ def test_a_swap_that_should_not_be_is_seen(world: World) -> None:
     for name, arguments in [*BLOCKED, ("check", {})]:
         world.step(name, **arguments)
     assert world.outcomes["swapped"] == 1
-    world.fleet.set_state(last_swap=None, sessions={}, history=[])
+    world.sandbox.set_state(last_swap=None, sessions={}, history=[])
     with pytest.raises(ViolationError, match="L3"):
         world.step("check")

@@ -13,7 +13,7 @@ from failover_oneshot.ctl import manpages
 from failover_oneshot.ctl.commands import completion
 from failover_oneshot.ctl.main import COMMANDS, command_line
 from tests.support.paths import ROOT
-from tests.support.sandbox import Fleet
+from tests.support.sandbox import Sandbox
 
 CTL = (sys.executable, "-m", "failover_oneshot.ctl")
 
@@ -89,18 +89,18 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     assert expected <= {word.strip() for word in said("bash", "--norc", "-c", line).splitlines()}
 
 
-def test_the_timers_check_imports_nothing_that_only_failoverctl_needs(fleet: Fleet) -> None:
+def test_the_timers_check_imports_nothing_that_only_failoverctl_needs(sandbox: Sandbox) -> None:
     """A whole run, with a server and sessions, and the modules that it has at its end."""
     for name in ("ccl-auto-11", "ops"):
-        fleet.server.start(name)
-    fleet.save_config()
-    arguments = ["failover-check", "--config", str(fleet.config_file), "--state", str(fleet.state_file)]
+        sandbox.server.start(name)
+    sandbox.save_config()
+    arguments = ["failover-check", "--config", str(sandbox.config_file), "--state", str(sandbox.state_file)]
     program = (
         f"import sys; sys.argv = {arguments!r}; from failover_oneshot.cli import main; code = main();"
         "print(code, *sorted(sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], env=fleet.environ(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], env=sandbox.environ(), capture_output=True, text=True, check=True
     )
     code, *modules = done.stdout.splitlines()[-1].split()
     assert code == "0"

@@ -13,7 +13,7 @@ from failover_oneshot.pool.lifecycle import agent_name, planned
 from failover_oneshot.state.model import SessionMemory, State
 from tests.support.builders import NOW, at
 from tests.support.polling import poll
-from tests.support.sandbox import Fleet
+from tests.support.sandbox import Sandbox
 from tests.support.tmux_server import Server
 
 NEIGHBOURS = ("ccl-0", "ccl-auto-1", "ccl-auto-10", "ccl-auto-110", "ccl-auto-14", "ops")
@@ -106,14 +106,14 @@ def test_the_agents_name(fields: dict[str, Any], started: str, name: str) -> Non
 
 
 @pytest.fixture
-def fleet(server: Server, tmp_path: Path) -> Fleet:
-    made = Fleet(server, tmp_path)
+def sandbox(server: Server, tmp_path: Path) -> Sandbox:
+    made = Sandbox(server, tmp_path)
     made.config["pool"]["autonomous"].update(min=2, max=3, command="exec sleep 600")
     return made
 
 
-def pids(fleet: Fleet) -> dict[str, str]:
-    return {line.split()[0]: line.split()[-1] for line in fleet.panes().splitlines()}
+def pids(sandbox: Sandbox) -> dict[str, str]:
+    return {line.split()[0]: line.split()[-1] for line in sandbox.panes().splitlines()}
 
 
 def is_dead(server: Server, name: str) -> bool:
@@ -124,22 +124,22 @@ def actions(report: dict[str, Any]) -> list[tuple[str, str]]:
     return [(a["action"], a["session"]) for a in report["actions"]]
 
 
-def test_dead_panes_are_respawned_and_neighbours_are_not(fleet: Fleet) -> None:
-    server = fleet.server
+def test_dead_panes_are_respawned_and_neighbours_are_not(sandbox: Sandbox) -> None:
+    server = sandbox.server
     server.start("ccl-auto-12")
     server.tmux("set-option", "-g", "remain-on-exit", "on")
     for name in (*NEIGHBOURS, "ccl-auto-11"):
         server.start(name, "exit 3")
         poll(partial(is_dead, server, name))
-    before = pids(fleet)
-    dry = fleet.check("--dry-run")
-    assert pids(fleet) == before
-    report = fleet.check()
+    before = pids(sandbox)
+    dry = sandbox.check("--dry-run")
+    assert pids(sandbox) == before
+    report = sandbox.check()
     assert actions(report) == actions(dry) == [("respawn", "ccl-auto-11")]
     assert report["pool"]["dead"] == 1
-    after = pids(fleet)
+    after = pids(sandbox)
     assert {name for name in after if before[name] != after[name]} == {"ccl-auto-11"}
-    assert actions(fleet.check()) == []
+    assert actions(sandbox.check()) == []
 
 
 @pytest.mark.parametrize(
@@ -151,39 +151,39 @@ def test_dead_panes_are_respawned_and_neighbours_are_not(fleet: Fleet) -> None:
         ("read line", False),  # a script: on its way to the agent
     ],
 )
-def test_an_agent_that_has_exited_to_a_shell_is_restarted(fleet: Fleet, command: str, touched: bool) -> None:
-    fleet.server.start("ccl-auto-11", command)
-    fleet.server.start("ccl-auto-12")
+def test_an_agent_that_has_exited_to_a_shell_is_restarted(sandbox: Sandbox, command: str, touched: bool) -> None:
+    sandbox.server.start("ccl-auto-11", command)
+    sandbox.server.start("ccl-auto-12")
     expected = {"exec sleep 500": "sleep"}.get(command, "sh")
-    poll(lambda: fleet.server.row("ccl-auto-11").pane.command == expected)
-    report = fleet.check()
+    poll(lambda: sandbox.server.row("ccl-auto-11").pane.command == expected)
+    report = sandbox.check()
     assert actions(report) == ([("respawn", "ccl-auto-11")] if touched else [])
     if touched:
         assert "exited to a shell" in report["actions"][0]["note"]
-        poll(lambda: fleet.server.row("ccl-auto-11").pane.command == "sleep")
+        poll(lambda: sandbox.server.row("ccl-auto-11").pane.command == "sleep")
 
 
-def test_one_that_dies_at_every_start_is_left_alone_and_that_is_said(fleet: Fleet) -> None:
-    fleet.server.start("keep")
-    fleet.config["pool"]["autonomous"].update(min=1, max=1, command="exit 1")
+def test_one_that_dies_at_every_start_is_left_alone_and_that_is_said(sandbox: Sandbox) -> None:
+    sandbox.server.start("keep")
+    sandbox.config["pool"]["autonomous"].update(min=1, max=1, command="exit 1")
     for _ in range(3):
-        assert actions(fleet.check()) == [("create", "ccl-auto-11")]
-        poll(lambda: "ccl-auto-11" not in fleet.server.names())
-    report = fleet.check()
+        assert actions(sandbox.check()) == [("create", "ccl-auto-11")]
+        poll(lambda: "ccl-auto-11" not in sandbox.server.names())
+    report = sandbox.check()
     assert actions(report) == []
     assert "ccl-auto-11 died at each of 3 starts and is left alone until" in report["notes"][0]
-    assert "left alone" in fleet.run().stdout
+    assert "left alone" in sandbox.run().stdout
 
 
 @pytest.mark.parametrize("why", ["paused", "waiting"])
-def test_nothing_is_started_while_the_check_keeps_still(fleet: Fleet, why: str) -> None:
-    fleet.server.start("keep")
-    fleet.server.show("ops", "error: usage limit reached")
+def test_nothing_is_started_while_the_check_keeps_still(sandbox: Sandbox, why: str) -> None:
+    sandbox.server.start("keep")
+    sandbox.server.show("ops", "error: usage limit reached")
     far = "2099-01-01T00:00:00Z"
     if why == "paused":
-        fleet.set_state(paused={"since": "2026-01-01T00:00:00Z", "until": None, "reason": None})
+        sandbox.set_state(paused={"since": "2026-01-01T00:00:00Z", "until": None, "reason": None})
     else:
         exhausted = {name: {"exhausted_until": far} for name in ("main", "backup")}
-        fleet.set_state(active_account="main", accounts=exhausted)
-    report = fleet.check()
+        sandbox.set_state(active_account="main", accounts=exhausted)
+    report = sandbox.check()
     assert (report["outcome"], report["actions"]) == (why, [])

@@ -16,7 +16,7 @@ from failover_oneshot.state.store import Store
 from tests.support.builders import NOW, at, finding, hits, make_config, seen
 from tests.support.operator import CTL, STATES, ctl, environ, every_state, facts, huge, put_state, stamp
 from tests.support.polling import poll
-from tests.support.sandbox import NEIGHBOURS, POOL, Fleet, pids
+from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, pids
 
 FREE = State(active_account="main")
 EXHAUSTED = State(active_account="main", accounts={"backup": AccountMemory(exhausted_until=at(hours=1))})
@@ -81,7 +81,7 @@ def test_nobody_is_swapped_to_without_accounts() -> None:
 # --- the real program ------------------------------------------------------------------------------------------------
 
 
-def test_a_swap_by_hand_is_a_checks_swap(blocked: Fleet) -> None:
+def test_a_swap_by_hand_is_a_checks_swap(blocked: Sandbox) -> None:
     """The same files, sessions, state and report; also while paused and in a cooldown, which it ends not."""
     environ(blocked)
     blocked.set_state(paused={"since": stamp(hours=-1)}, last_failure={"at": stamp(seconds=-5), "reason": "r"})
@@ -104,7 +104,7 @@ def test_a_swap_by_hand_is_a_checks_swap(blocked: Fleet) -> None:
     assert blocked.check()["outcome"] == "paused"
 
 
-def test_swapping_to_the_active_account_changes_no_byte(blocked: Fleet) -> None:
+def test_swapping_to_the_active_account_changes_no_byte(blocked: Sandbox) -> None:
     environ(blocked)
     before = blocked.fingerprint()
     done = ctl(blocked, "swap", "--to", "main")
@@ -115,7 +115,7 @@ def test_swapping_to_the_active_account_changes_no_byte(blocked: Fleet) -> None:
     }
 
 
-def test_who_is_active_is_what_is_live(blocked: Fleet) -> None:
+def test_who_is_active_is_what_is_live(blocked: Sandbox) -> None:
     """The operator logged in by hand meanwhile: the state is behind."""
     environ(blocked)
     blocked.set_state(active_account="backup")
@@ -123,7 +123,7 @@ def test_who_is_active_is_what_is_live(blocked: Fleet) -> None:
     assert facts(blocked, "swap", "--to", "backup")["swap"] == {"from": "main", "to": "backup"}
 
 
-def test_an_unfinished_swap_is_finished_first(blocked: Fleet) -> None:
+def test_an_unfinished_swap_is_finished_first(blocked: Sandbox) -> None:
     environ(blocked)
     blocked.config["accounts"].append({"name": "third", "store": str(blocked.stored("third"))})
     blocked.store("third")
@@ -135,7 +135,7 @@ def test_an_unfinished_swap_is_finished_first(blocked: Fleet) -> None:
     assert facts(blocked, "swap", "--to", "third")["swap"] == {"from": "backup", "to": "third"}
 
 
-def test_a_swap_by_hand_that_is_killed_is_finished_by_the_next_check(blocked: Fleet) -> None:
+def test_a_swap_by_hand_that_is_killed_is_finished_by_the_next_check(blocked: Sandbox) -> None:
     """Killed while it restarts the sessions: each is restarted once, and it is one swap."""
     calls = blocked.server.folder / "calls"
     calls.write_text("")
@@ -164,7 +164,7 @@ def test_a_swap_by_hand_that_is_killed_is_finished_by_the_next_check(blocked: Fl
     assert len(blocked.state()["history"]) == 1
 
 
-def test_a_swap_waits_for_the_lock_of_a_check_and_gives_up(blocked: Fleet) -> None:
+def test_a_swap_waits_for_the_lock_of_a_check_and_gives_up(blocked: Sandbox) -> None:
     blocked.config["state"] = {"path": str(blocked.state_file), "lock_timeout": "100ms"}
     environ(blocked)
     with Store(blocked.state_file, 1).locked():
@@ -175,7 +175,7 @@ def test_a_swap_waits_for_the_lock_of_a_check_and_gives_up(blocked: Fleet) -> No
         assert ctl(blocked, "status").returncode == 0
 
 
-def test_a_swap_that_fails_says_so_and_leaves_all_as_it_was(blocked: Fleet) -> None:
+def test_a_swap_that_fails_says_so_and_leaves_all_as_it_was(blocked: Sandbox) -> None:
     environ(blocked)
     before = blocked.live()
     shutil.rmtree(blocked.stored("backup"))
@@ -184,7 +184,7 @@ def test_a_swap_that_fails_says_so_and_leaves_all_as_it_was(blocked: Fleet) -> N
     assert blocked.live() == before
 
 
-def test_pause_and_resume(blocked: Fleet) -> None:
+def test_pause_and_resume(blocked: Sandbox) -> None:
     done = ctl(blocked, "pause", "--for", "2h", "--reason", "moving  sk-ant-FAKEFAKEFAKE\x1b[31m")
     assert (done.returncode, "until 20" in done.stdout) == (0, True)
     assert blocked.state()["paused"]["reason"] == "moving [redacted] [31m"
@@ -200,18 +200,18 @@ def test_pause_and_resume(blocked: Fleet) -> None:
 
 
 @pytest.mark.parametrize("words", ["", "0", "-1h", "soon", "1y", "9" * 30 + "h", "0s"])
-def test_a_pause_for_no_time(fleet: Fleet, words: str) -> None:
-    done = ctl(fleet, "pause", f"--for={words}")
+def test_a_pause_for_no_time(sandbox: Sandbox, words: str) -> None:
+    done = ctl(sandbox, "pause", f"--for={words}")
     assert done.returncode == 2
-    assert not fleet.state_file.exists()
+    assert not sandbox.state_file.exists()
 
 
-def test_a_pause_longer_than_the_calendar_has_no_end(fleet: Fleet) -> None:
-    assert facts(fleet, "pause", "--for", "99999w")["paused"]["until"][:2] in {"39", None}
-    assert ctl(fleet, "status").returncode == 0
+def test_a_pause_longer_than_the_calendar_has_no_end(sandbox: Sandbox) -> None:
+    assert facts(sandbox, "pause", "--for", "99999w")["paused"]["until"][:2] in {"39", None}
+    assert ctl(sandbox, "status").returncode == 0
 
 
-def test_reset_makes_an_account_free_again(blocked: Fleet) -> None:
+def test_reset_makes_an_account_free_again(blocked: Sandbox) -> None:
     blocked.set_state(
         active_account="main",
         accounts={
@@ -238,37 +238,37 @@ CHANGES = (["pause"], ["resume"], ["reset", "main"], ["swap"])
 
 @every_state
 @pytest.mark.parametrize("command", CHANGES, ids=lambda c: c[0])
-def test_states_that_are_none(fleet: Fleet, kind: str, command: list[str]) -> None:
+def test_states_that_are_none(sandbox: Sandbox, kind: str, command: list[str]) -> None:
     text, _, code = STATES[kind]
-    put_state(fleet, text)
-    done = ctl(fleet, *command)
+    put_state(sandbox, text)
+    done = ctl(sandbox, *command)
     assert done.returncode == code, done.stdout + done.stderr
-    kept = [path.read_text() for path in fleet.state_file.parent.glob("state.json*") if path.suffix != ".lock"]
+    kept = [path.read_text() for path in sandbox.state_file.parent.glob("state.json*") if path.suffix != ".lock"]
     assert text is None or text in kept, "nothing is ever deleted"
     if code == 74:
         assert len(done.stderr.splitlines()) == 1
     if command == ["pause"] and code != 74:
-        assert fleet.check()["outcome"] == "paused"
+        assert sandbox.check()["outcome"] == "paused"
 
 
 @pytest.mark.parametrize("command", CHANGES, ids=lambda c: c[0])
-def test_a_huge_state_is_kept_whole(fleet: Fleet, command: list[str]) -> None:
-    put_state(fleet, json.dumps(huge()))
-    fleet.config["state"] = {"path": str(fleet.state_file), "history": 20_000}
-    assert ctl(fleet, *command).returncode == 0
-    state: dict[str, Any] = fleet.state()
+def test_a_huge_state_is_kept_whole(sandbox: Sandbox, command: list[str]) -> None:
+    put_state(sandbox, json.dumps(huge()))
+    sandbox.config["state"] = {"path": str(sandbox.state_file), "history": 20_000}
+    assert ctl(sandbox, *command).returncode == 0
+    state: dict[str, Any] = sandbox.state()
     assert len(state["history"]) == 10_000 + (command == ["swap"])
     assert len(state["sessions"]) == 500
 
 
-def test_a_state_that_can_not_be_read(fleet: Fleet) -> None:
+def test_a_state_that_can_not_be_read(sandbox: Sandbox) -> None:
     """As another user's: one line, exit 74, nothing changed. Root can read all but a link that goes in a circle."""
-    fleet.state_file.parent.mkdir()
-    fleet.state_file.symlink_to(fleet.state_file)
+    sandbox.state_file.parent.mkdir()
+    sandbox.state_file.symlink_to(sandbox.state_file)
     for command in (*CHANGES, ["status"], ["accounts"]):
-        done = ctl(fleet, *command)
+        done = ctl(sandbox, *command)
         assert (done.returncode, len(done.stderr.splitlines()), done.stdout) == (74, 1, ""), done.stderr
-    assert {path.name for path in fleet.state_file.parent.iterdir()} <= {"state.json", "state.json.lock"}
+    assert {path.name for path in sandbox.state_file.parent.iterdir()} <= {"state.json", "state.json.lock"}
 
 
 @pytest.mark.parametrize("command", sorted(main.COMMANDS))
@@ -280,8 +280,8 @@ def test_help_fits_80_columns(command: str, capsys: pytest.CaptureFixture[str]) 
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_a_wrong_config_is_every_problem_and_78(fleet: Fleet) -> None:
-    fleet.config["quota"] = {"pool_treshold": 2}
+def test_a_wrong_config_is_every_problem_and_78(sandbox: Sandbox) -> None:
+    sandbox.config["quota"] = {"pool_treshold": 2}
     for command in (*CHANGES, ["status"], ["accounts"]):
-        done = ctl(fleet, *command)
+        done = ctl(sandbox, *command)
         assert (done.returncode, "pool_threshold" in done.stderr) == (78, True)

@@ -18,7 +18,7 @@ from failover_oneshot.model import Outcome, Pane, Role, Session
 from failover_oneshot.state.model import LastSwap, State
 from tests.support.builders import NOW, at, make_config
 from tests.support.operator import ctl, facts, stamp
-from tests.support.sandbox import HIT, Fleet
+from tests.support.sandbox import HIT, Sandbox
 
 CLEAR = "❯ go\n\n● Done.\n\n✻ Baked for 3s · done 10:00 AM\n"
 VAGUE = "❯ go\n\n  ⎿  You've hit your limit\n"
@@ -94,7 +94,7 @@ def test_sessions_that_the_config_does_not_watch_are_left_out() -> None:
 # --- the real program ------------------------------------------------------------------------------------------------
 
 
-def test_what_a_check_saw_is_kept_and_replayed_as_it_was_decided(blocked: Fleet, tmp_path: Path) -> None:
+def test_what_a_check_saw_is_kept_and_replayed_as_it_was_decided(blocked: Sandbox, tmp_path: Path) -> None:
     folder = tmp_path / "recorded"
     secret = "sk-ant-api03-" + "FAKE0" * 12
     blocked.server.show("ccl-auto-14", f"{CLEAR}\n  my key is {secret}\n\n❯ /home/op {blocked.server.home}/x\n")
@@ -125,18 +125,18 @@ def test_what_a_check_saw_is_kept_and_replayed_as_it_was_decided(blocked: Fleet,
     assert (done.returncode, "≠ recorded: swapped" in done.stdout, "none" in done.stdout) == (0, True, True)
 
 
-def test_nothing_is_written_without_the_flag_or_in_a_dry_run(fleet: Fleet, tmp_path: Path) -> None:
+def test_nothing_is_written_without_the_flag_or_in_a_dry_run(sandbox: Sandbox, tmp_path: Path) -> None:
     folder = tmp_path / "recorded"
-    assert fleet.run("--dry-run", "--record", str(folder)).returncode == 2
-    assert fleet.run("--record", "").returncode == 2
-    fleet.check()
+    assert sandbox.run("--dry-run", "--record", str(folder)).returncode == 2
+    assert sandbox.run("--record", "").returncode == 2
+    sandbox.check()
     assert not folder.exists()
 
 
-def test_a_record_that_can_not_be_kept_is_a_warning(fleet: Fleet, tmp_path: Path) -> None:
+def test_a_record_that_can_not_be_kept_is_a_warning(sandbox: Sandbox, tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.write_text("")
-    done = fleet.run("--record", str(place))
+    done = sandbox.run("--record", str(place))
     assert (done.returncode, "nothing was recorded" in done.stderr) == (0, True)
 
 
@@ -165,15 +165,15 @@ def test_the_heap_is_bounded_by_number_and_by_size(tmp_path: Path) -> None:
         b"null\n" * 20,
     ],
 )
-def test_files_that_hold_no_recording(fleet: Fleet, tmp_path: Path, content: bytes) -> None:
+def test_files_that_hold_no_recording(sandbox: Sandbox, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "r.jsonl.gz"
     file.write_bytes(content)
-    done = ctl(fleet, "replay", str(file))
+    done = ctl(sandbox, "replay", str(file))
     assert (done.returncode, "nothing is recorded" in done.stderr) == (1, True)
     assert len(done.stderr.splitlines()) <= 7
 
 
-def test_a_damaged_part_does_not_spoil_the_rest(blocked: Fleet, tmp_path: Path) -> None:
+def test_a_damaged_part_does_not_spoil_the_rest(blocked: Sandbox, tmp_path: Path) -> None:
     good = msgspec.json.encode(record(0, RESET, RESET))
     newer = good.replace(b'"version":1', b'"version":2', 1)
     (tmp_path / "20261124T100000Z.json.gz").write_bytes(gzip.compress(good + b"\n")[:-9])
@@ -185,16 +185,16 @@ def test_a_damaged_part_does_not_spoil_the_rest(blocked: Fleet, tmp_path: Path) 
         assert ctl(blocked, "replay", path).returncode == 1
 
 
-def test_accounts_of_the_recording_stand_in_for_a_config_without_any(fleet: Fleet, tmp_path: Path) -> None:
-    fleet.config["accounts"] = []
+def test_accounts_of_the_recording_stand_in_for_a_config_without_any(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.config["accounts"] = []
     file = tmp_path / "r.jsonl"
     state = State(active_account="main", accounts={"spare": msgspec.convert({}, type=type(State().account("x")))})
     rows = [record(30 * n, RESET, RESET, CLEAR, state=state) for n in range(3)]
     file.write_bytes(b"\n".join(map(msgspec.json.encode, rows)))
-    assert [e["to"] for e in facts(fleet, "replay", str(file))["events"] if e["to"]] == ["spare"]
+    assert [e["to"] for e in facts(sandbox, "replay", str(file))["events"] if e["to"]] == ["spare"]
 
 
-def test_two_days_of_a_pool_are_replayed(fleet: Fleet, tmp_path: Path) -> None:
+def test_two_days_of_a_pool_are_replayed(sandbox: Sandbox, tmp_path: Path) -> None:
     """5,760 checks of ten sessions; the panes hit their limit now and then."""
     texts = [CLEAR] * 8
     rows = []
@@ -206,7 +206,7 @@ def test_two_days_of_a_pool_are_replayed(fleet: Fleet, tmp_path: Path) -> None:
         rows.append(record(30 * number, hit, hit, *texts))
     file = tmp_path / "long.jsonl.gz"
     file.write_bytes(gzip.compress(b"\n".join(map(msgspec.json.encode, rows)), 1))
-    told = facts(fleet, "replay", str(file))
+    told = facts(sandbox, "replay", str(file))
     assert told["checks"] == 5760
     assert told["swaps"] >= 2
     assert json.dumps(told).count("FAKE") == 0

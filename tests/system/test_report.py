@@ -20,7 +20,7 @@ from failover_oneshot.ctl.report.timeline import Timeline, ticks, timeline
 from failover_oneshot.model import Outcome
 from failover_oneshot.state.model import AccountMemory, HitMemory, SessionMemory, State, Waiting, stamp
 from tests.support.builders import NOW, at
-from tests.support.sandbox import Fleet
+from tests.support.sandbox import Sandbox
 
 ACCOUNTS = ("main", "backup")
 
@@ -240,18 +240,18 @@ def test_an_empty_history_is_not_read_as_peace() -> None:
 # -- the command ---------------------------------------------------------------------------------------------------
 
 
-def report(fleet: Fleet, *argv: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    flags = ["--config", str(fleet.config_file), "--state", str(fleet.state_file)]
+def report(sandbox: Sandbox, *argv: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    flags = ["--config", str(sandbox.config_file), "--state", str(sandbox.state_file)]
     done = subprocess.run(
         [sys.executable, "-m", "failover_oneshot.ctl", "report", *flags, *argv],
-        env=fleet.environ(), cwd=fleet.home, capture_output=True, text=True, timeout=60, check=False,
+        env=sandbox.environ(), cwd=sandbox.home, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
 
 
-def test_a_real_swap_is_in_the_report_with_its_evidence(blocked: Fleet) -> None:
+def test_a_real_swap_is_in_the_report_with_its_evidence(blocked: Sandbox) -> None:
     """From the panes over the state to the page."""
     assert blocked.check()["outcome"] == "swapped"
     [entry] = blocked.state()["history"]
@@ -268,7 +268,7 @@ def test_a_real_swap_is_in_the_report_with_its_evidence(blocked: Fleet) -> None:
     assert (facts["version"], facts["events"][0]["from"], len(facts["hits"])) == (1, "main", 3)
 
 
-def test_a_wait_that_ended_is_in_the_history(blocked: Fleet) -> None:
+def test_a_wait_that_ended_is_in_the_history(blocked: Sandbox) -> None:
     soon = stamp(datetime.now(NOW.tzinfo) + timedelta(hours=1))
     blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": soon}})
     assert blocked.check()["outcome"] == "waiting"
@@ -291,17 +291,17 @@ def test_a_wait_that_ended_is_in_the_history(blocked: Fleet) -> None:
         (["-o", "/proc/nowhere/x.html"], 74, "cannot write /proc/nowhere/x.html"),
     ],
 )
-def test_what_can_not_be_done_is_one_line(fleet: Fleet, argv: list[str], code: int, words: str) -> None:
-    fleet.save_config()
-    assert words in report(fleet, *argv, code=code).stderr
+def test_what_can_not_be_done_is_one_line(sandbox: Sandbox, argv: list[str], code: int, words: str) -> None:
+    sandbox.save_config()
+    assert words in report(sandbox, *argv, code=code).stderr
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"version": 1, "history": [{"at": 1}, {}]}'])
-def test_an_empty_a_broken_and_a_foreign_state_make_a_page_too(fleet: Fleet, content: str) -> None:
-    fleet.save_config()
-    fleet.state_file.parent.mkdir()
-    fleet.state_file.write_text(content)
-    report(fleet, "-o", "r.html")
-    assert "no history" in Skeleton((fleet.home / "r.html").read_bytes()).text
-    assert fleet.state_file.read_text() == content
-    assert Path(fleet.home / "r.html").exists()
+def test_an_empty_a_broken_and_a_foreign_state_make_a_page_too(sandbox: Sandbox, content: str) -> None:
+    sandbox.save_config()
+    sandbox.state_file.parent.mkdir()
+    sandbox.state_file.write_text(content)
+    report(sandbox, "-o", "r.html")
+    assert "no history" in Skeleton((sandbox.home / "r.html").read_bytes()).text
+    assert sandbox.state_file.read_text() == content
+    assert Path(sandbox.home / "r.html").exists()

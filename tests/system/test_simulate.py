@@ -10,7 +10,7 @@ from failover_oneshot.analysis.simulate import Load, Policy, Result, simulate, w
 from failover_oneshot.config.model import Strategy
 from tests.support.builders import make_config
 from tests.support.operator import ctl, facts
-from tests.support.sandbox import Fleet
+from tests.support.sandbox import Sandbox
 
 ORDERED = Policy(strategy=Strategy.ORDERED, threshold=2, cooldown=600)
 
@@ -84,14 +84,14 @@ def test_a_hit_without_a_reset_costs_more() -> None:
     assert unknown.swaps > known.swaps, "the backoff is shorter than the window: it is tried again"
 
 
-def test_the_command_compares_and_puts_the_best_first(fleet: Fleet) -> None:
+def test_the_command_compares_and_puts_the_best_first(sandbox: Sandbox) -> None:
     arguments = ("--days", "2", "--threshold", "1,2", "--cooldown", "1m,10m", "--strategy", "ordered,round_robin")
-    told = facts(fleet, "simulate", *arguments)
+    told = facts(sandbox, "simulate", *arguments)
     lost = [row["stalled"] + row["restarting"] for row in told["results"]]
     assert (len(lost), lost) == (8, sorted(lost))
     assert (told["load"]["accounts"], told["load"]["sessions"]) == (2, 10), "those of the config"
-    assert facts(fleet, "simulate", *arguments) == told
-    text = ctl(fleet, "simulate", *arguments).stdout
+    assert facts(sandbox, "simulate", *arguments) == told
+    text = ctl(sandbox, "simulate", *arguments).stdout
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("round_robin") == 4
 
@@ -101,10 +101,10 @@ def test_the_command_compares_and_puts_the_best_first(fleet: Fleet) -> None:
     [("--strategy", "best"), ("--threshold", "0"), ("--cooldown", "soon"), ("--load", "2"), ("--load", "nan"),
      ("--days", "-1"), ("--accounts", "x")],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(fleet: Fleet, arguments: tuple[str, str]) -> None:
-    assert ctl(fleet, "simulate", *arguments).returncode == 2
+def test_what_makes_no_sense_is_refused(sandbox: Sandbox, arguments: tuple[str, str]) -> None:
+    assert ctl(sandbox, "simulate", *arguments).returncode == 2
 
 
-def test_it_needs_no_config(fleet: Fleet) -> None:
-    done = ctl(fleet, "simulate", "--days", "1", "--strategy", "ordered", FAILOVER_CONFIG="")
+def test_it_needs_no_config(sandbox: Sandbox) -> None:
+    done = ctl(sandbox, "simulate", "--days", "1", "--strategy", "ordered", FAILOVER_CONFIG="")
     assert (done.returncode, "accounts: 3" in done.stdout) == (0, True)

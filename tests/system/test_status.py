@@ -28,7 +28,7 @@ from failover_oneshot.state.model import (
 from tests.support.builders import NOW, at, finding, healthy, make_config
 from tests.support.operator import CTL, STATES, ctl, every_state, facts, huge, in_pane, put_state, screen, stamp
 from tests.support.polling import poll
-from tests.support.sandbox import Fleet, hit_screen
+from tests.support.sandbox import Sandbox, hit_screen
 from tests.support.user_manager import UserManager, program
 
 SWAP = Decision(action=Action.SWAP, outcome=Outcome.SWAPPED, reason="because", candidates=("backup",), blocked_pool=1)
@@ -179,7 +179,7 @@ def test_a_table_keeps_to_its_width_whatever_the_cells_hold() -> None:
 # --- the real program ------------------------------------------------------------------------------------------------
 
 
-def test_it_says_what_the_next_check_will_do_and_touches_nothing(blocked: Fleet) -> None:
+def test_it_says_what_the_next_check_will_do_and_touches_nothing(blocked: Sandbox) -> None:
     facts(blocked, "status")  # the config is saved now
     before = blocked.fingerprint()
     seen = facts(blocked, "status")
@@ -197,7 +197,7 @@ def test_it_says_what_the_next_check_will_do_and_touches_nothing(blocked: Fleet)
     assert after["accounts"][0]["state"] == "exhausted"
 
 
-def test_a_person_reads_every_situation(blocked: Fleet) -> None:
+def test_a_person_reads_every_situation(blocked: Sandbox) -> None:
     journal = {
         "started_at": stamp(minutes=-3),
         "kind": "swap",
@@ -224,17 +224,17 @@ def test_a_person_reads_every_situation(blocked: Fleet) -> None:
         assert words in text, text
 
 
-def test_tasks_are_counted_and_their_records_are_not(fleet: Fleet, tmp_path: Path) -> None:
+def test_tasks_are_counted_and_their_records_are_not(sandbox: Sandbox, tmp_path: Path) -> None:
     queue = tmp_path / "spool" / "queue"
     queue.mkdir(parents=True)
     for name in ("one", "two", "one.task.json", ".half"):
         (queue / name).write_text("{}")
-    fleet.config["dispatch"] = {"spool": str(tmp_path / "spool")}
-    assert facts(fleet, "status")["tasks"] == {"waiting": 2, "running": 0, "failed": 0}
-    assert "Tasks         2 waiting" in ctl(fleet, "status").stdout
+    sandbox.config["dispatch"] = {"spool": str(tmp_path / "spool")}
+    assert facts(sandbox, "status")["tasks"] == {"waiting": 2, "running": 0, "failed": 0}
+    assert "Tasks         2 waiting" in ctl(sandbox, "status").stdout
 
 
-def test_without_tmux_what_is_remembered_is_shown(blocked: Fleet) -> None:
+def test_without_tmux_what_is_remembered_is_shown(blocked: Sandbox) -> None:
     blocked.check()
     blocked.config["tmux"]["binary"] = "/nonexistent/tmux"
     done = ctl(blocked, "status")
@@ -242,40 +242,40 @@ def test_without_tmux_what_is_remembered_is_shown(blocked: Fleet) -> None:
 
 
 @every_state
-def test_states_that_are_none(fleet: Fleet, kind: str) -> None:
+def test_states_that_are_none(sandbox: Sandbox, kind: str) -> None:
     text, code, _ = STATES[kind]
-    put_state(fleet, text)
-    done = ctl(fleet, "status")
+    put_state(sandbox, text)
+    done = ctl(sandbox, "status")
     assert done.returncode == code
     assert len(done.stderr.splitlines()) == (code == 74)
     assert code == 74 or "no watched session is running" in done.stdout
-    assert not list(fleet.state_file.parent.glob("*corrupt*")), "nothing is moved by looking"
+    assert not list(sandbox.state_file.parent.glob("*corrupt*")), "nothing is moved by looking"
 
 
-def test_a_huge_state_is_summed_up(fleet: Fleet) -> None:
-    fleet.config["pool"]["autonomous"].update(start_index=0, max=600)
-    put_state(fleet, json.dumps(huge()))
-    done = ctl(fleet, "status")
+def test_a_huge_state_is_summed_up(sandbox: Sandbox) -> None:
+    sandbox.config["pool"]["autonomous"].update(start_index=0, max=600)
+    put_state(sandbox, json.dumps(huge()))
+    done = ctl(sandbox, "status")
     assert (done.returncode, len(done.stdout.splitlines()) < 20) == (0, True)
     assert "remembered, but not running now: 500" in done.stdout
-    assert len(ctl(fleet, "status", "--all").stdout.splitlines()) < 520
-    assert len(facts(fleet, "status")["sessions"]) == 500
+    assert len(ctl(sandbox, "status", "--all").stdout.splitlines()) < 520
+    assert len(facts(sandbox, "status")["sessions"]) == 500
 
 
-def test_many_sessions_are_counted_and_the_troubled_ones_shown(fleet: Fleet) -> None:
+def test_many_sessions_are_counted_and_the_troubled_ones_shown(sandbox: Sandbox) -> None:
     for number in range(11, 41):
-        fleet.server.start(f"ccl-auto-{number}")
-    fleet.server.show("ops", hit_screen())
-    fleet.config["pool"]["autonomous"]["max"] = 40
-    text = ctl(fleet, "status").stdout
+        sandbox.server.start(f"ccl-auto-{number}")
+    sandbox.server.show("ops", hit_screen())
+    sandbox.config["pool"]["autonomous"]["max"] = 40
+    text = ctl(sandbox, "status").stdout
     assert "31 sessions: 30 ok, 1 quota; --all shows each" in text
     assert re.search(r"ops +quota, counts", text)
     assert "ccl-auto-11 " not in text
-    assert "ccl-auto-11 " in ctl(fleet, "status", "--all").stdout
+    assert "ccl-auto-11 " in ctl(sandbox, "status", "--all").stdout
 
 
 @pytest.mark.parametrize("width", [80, 200])
-def test_watch_in_a_real_terminal(blocked: Fleet, width: int) -> None:
+def test_watch_in_a_real_terminal(blocked: Sandbox, width: int) -> None:
     """It fits, has colour, is redrawn when something changes, and leaves the screen as it was."""
     name = in_pane(blocked, "status", "--watch", "--interval", "100ms", width=width)
     lines = screen(blocked, name, "would swap to backup")
@@ -295,7 +295,7 @@ def test_watch_in_a_real_terminal(blocked: Fleet, width: int) -> None:
     poll(lambda: not any("ACCOUNT" in line for line in screen(blocked, name, "")))
 
 
-def test_no_color_and_no_terminal_mean_no_escape(blocked: Fleet) -> None:
+def test_no_color_and_no_terminal_mean_no_escape(blocked: Sandbox) -> None:
     assert "\x1b" not in ctl(blocked, "status").stdout
     name = in_pane(blocked, "status", width=100, NO_COLOR="1")
     assert "\x1b" not in "\n".join(screen(blocked, name, "ccl-auto-13", "-e"))
@@ -324,7 +324,7 @@ def test_the_timers_next_run_is_asked_of_systemd(manager: UserManager) -> None:
     assert (told()["active"], "enable --now" in told()["note"]) == (False, True)
 
 
-def test_it_needs_no_accounts(blocked: Fleet) -> None:
+def test_it_needs_no_accounts(blocked: Sandbox) -> None:
     blocked.config["accounts"] = []
     done = ctl(blocked, "status")
     assert "a check only observes" in done.stdout

@@ -14,18 +14,18 @@ from failover_oneshot.config.loader import load
 from failover_oneshot.state.model import Step
 from failover_oneshot.swap.journal import RULES
 from tests.support.paths import ROOT
-from tests.support.sandbox import POOL, Fleet, credentials, pids
+from tests.support.sandbox import POOL, Sandbox, credentials, pids
 
 
-def command(fleet: Fleet, body: str) -> Path:
+def command(sandbox: Sandbox, body: str) -> Path:
     """A swap.command that does that; it also notes each call."""
-    calls = fleet.home / "calls"
-    script = fleet.home / "switch"
+    calls = sandbox.home / "calls"
+    script = sandbox.home / "switch"
     script.write_text(f'#!/bin/sh\necho "$1 $2" >> {calls}\n{body}\n')
     script.chmod(0o755)
-    fleet.config["swap"] = {"method": "command", "command": [str(script), "{from}", "{to}"]}
-    fleet.config["accounts"] = [{"name": name} for name in ("main", "backup", "spare")]
-    fleet.set_state(active_account="main")
+    sandbox.config["swap"] = {"method": "command", "command": [str(script), "{from}", "{to}"]}
+    sandbox.config["accounts"] = [{"name": name} for name in ("main", "backup", "spare")]
+    sandbox.set_state(active_account="main")
     return calls
 
 
@@ -36,7 +36,7 @@ def journal(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_a_target_that_fails_is_named_and_the_next_candidate_is_taken(blocked: Fleet) -> None:
+def test_a_target_that_fails_is_named_and_the_next_candidate_is_taken(blocked: Sandbox) -> None:
     calls = command(blocked, '[ "$2" = spare ] || { echo "no seat left for $2" >&2; exit 3; }')
     report = blocked.check()
     assert (report["outcome"], report["swap"]) == ("swapped", {"from": "main", "to": "spare"})
@@ -46,7 +46,7 @@ def test_a_target_that_fails_is_named_and_the_next_candidate_is_taken(blocked: F
     assert state["history"][0]["rejected"] == {"backup": "swap.command failed (exit 3): no seat left for backup"}
 
 
-def test_when_no_candidate_works_everything_is_as_it_was_and_the_cooldown_counts_from_it(blocked: Fleet) -> None:
+def test_when_no_candidate_works_everything_is_as_it_was_and_the_cooldown_counts_from_it(blocked: Sandbox) -> None:
     calls = command(blocked, "exit 3")
     before = pids(blocked)
     report = blocked.check(code=1)
@@ -58,7 +58,7 @@ def test_when_no_candidate_works_everything_is_as_it_was_and_the_cooldown_counts
     assert len(calls.read_text().splitlines()) == 2
 
 
-def test_a_login_that_can_not_be_brought_to_safety_is_no_candidates_fault(blocked: Fleet) -> None:
+def test_a_login_that_can_not_be_brought_to_safety_is_no_candidates_fault(blocked: Sandbox) -> None:
     """The store of the account that is left can not take it: nothing is swapped, nobody else is called unusable."""
     (blocked.stored("main") / ".credentials.json").unlink()
     (blocked.stored("main") / ".credentials.json").mkdir()
@@ -70,7 +70,7 @@ def test_a_login_that_can_not_be_brought_to_safety_is_no_candidates_fault(blocke
     assert (pids(blocked), blocked.live()) == before
 
 
-def test_a_symbolic_link_is_followed_and_stays(blocked: Fleet) -> None:
+def test_a_symbolic_link_is_followed_and_stays(blocked: Sandbox) -> None:
     for link in (blocked.claude / ".credentials.json", blocked.stored("main") / ".credentials.json"):
         real = blocked.home / "dotfiles" / link.parent.name / link.name
         real.parent.mkdir(parents=True)
@@ -85,7 +85,7 @@ def test_a_symbolic_link_is_followed_and_stays(blocked: Fleet) -> None:
 
 
 @pytest.mark.parametrize("step", list(Step))
-def test_the_run_that_finishes_a_swap_says_by_which_rule(blocked: Fleet, step: Step) -> None:
+def test_the_run_that_finishes_a_swap_says_by_which_rule(blocked: Sandbox, step: Step) -> None:
     if step is not Step.SAVE_BACK:  # as it is then: the account is live
         blocked.store("main", 2)
         blocked.log_in("backup")
@@ -100,7 +100,7 @@ def test_the_run_that_finishes_a_swap_says_by_which_rule(blocked: Fleet, step: S
     assert blocked.state()["history"][0]["outcome"] == "swapped"
 
 
-def test_half_a_swap_to_an_account_that_is_in_the_config_no_more_is_undone(blocked: Fleet) -> None:
+def test_half_a_swap_to_an_account_that_is_in_the_config_no_more_is_undone(blocked: Sandbox) -> None:
     """The run was killed between the two files; then the operator took the account out."""
     old = blocked.live()
     blocked.write(blocked.claude / ".credentials.json", credentials("backup"))
@@ -134,7 +134,7 @@ def test_the_examples_recipes_are_a_configuration(tmp_path: Path) -> None:
     assert modes == ["recreate", "respawn", "nudge", "recreate"]
 
 
-def test_typing_can_not_change_an_account_that_lies_in_the_environment(blocked: Fleet) -> None:
+def test_typing_can_not_change_an_account_that_lies_in_the_environment(blocked: Sandbox) -> None:
     blocked.config["swap"] = {"method": "env"}
     blocked.config["accounts"] = [{"name": name, "env": {"FAKE_ACCOUNT": name}} for name in ("main", "backup")]
     blocked.config["pool"]["autonomous"]["after_swap"] = "nudge"
@@ -147,7 +147,7 @@ def test_typing_can_not_change_an_account_that_lies_in_the_environment(blocked: 
     assert {blocked.state()["sessions"][name]["account"] for name in POOL} == {"main"}
 
 
-def test_a_crash_leaves_no_core_dump(blocked: Fleet) -> None:
+def test_a_crash_leaves_no_core_dump(blocked: Sandbox) -> None:
     """What the check starts, such as a hook, shows the limit that it has set for itself."""
     shown = blocked.home / "limit"
     hook = blocked.home / "hook"

@@ -8,68 +8,72 @@ import pytest
 
 from failover_oneshot.accounts.registry import MethodError
 from failover_oneshot.config.model import Account, Method
-from tests.support.account_methods import LABS, Lab, count_changes, dying_at, failing_at, forked
+from tests.support.account_methods import SANDBOXES, MethodSandbox, count_changes, dying_at, failing_at, forked
 
 
 @pytest.fixture(params=list(Method))
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Lab:
-    return LABS[request.param](tmp_path)
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> MethodSandbox:
+    return SANDBOXES[request.param](tmp_path)
 
 
-def test_a_swap_there_and_back_and_there_again(lab: Lab) -> None:
-    lab.assert_live("main")
-    for outgoing, incoming in ((lab.main, lab.backup), (lab.backup, lab.main), (lab.main, lab.backup)):
-        lab.refresh()
-        lab.run(outgoing, incoming)
-        lab.assert_live(incoming.name)
-    lab.assert_tidy()
-    assert not lab.unclaimed.exists()
+def test_a_swap_there_and_back_and_there_again(sandbox: MethodSandbox) -> None:
+    sandbox.assert_live("main")
+    for outgoing, incoming in (
+        (sandbox.main, sandbox.backup),
+        (sandbox.backup, sandbox.main),
+        (sandbox.main, sandbox.backup),
+    ):
+        sandbox.refresh()
+        sandbox.run(outgoing, incoming)
+        sandbox.assert_live(incoming.name)
+    sandbox.assert_tidy()
+    assert not sandbox.unclaimed.exists()
 
 
-def test_each_step_may_be_called_again(lab: Lab) -> None:
-    method = lab.method()
+def test_each_step_may_be_called_again(sandbox: MethodSandbox) -> None:
+    method = sandbox.method()
     with method.exclusive(5):
-        method.save_back(lab.main, {})
-        method.save_back(lab.main, {})
-        note = method.prepare(lab.backup)
+        method.save_back(sandbox.main, {})
+        method.save_back(sandbox.main, {})
+        note = method.prepare(sandbox.backup)
         for _ in range(2):
-            method.install(lab.backup, note)
-            method.verify(lab.backup)
-    lab.assert_live("backup")
-    lab.assert_tidy()
+            method.install(sandbox.backup, note)
+            method.verify(sandbox.backup)
+    sandbox.assert_live("backup")
+    sandbox.assert_tidy()
 
 
-def test_swapping_to_what_is_live_changes_nothing(lab: Lab) -> None:
-    before = lab.live()
-    lab.run(lab.main, lab.main)
-    assert lab.live() == before
+def test_swapping_to_what_is_live_changes_nothing(sandbox: MethodSandbox) -> None:
+    before = sandbox.live()
+    sandbox.run(sandbox.main, sandbox.main)
+    assert sandbox.live() == before
 
 
-def test_an_unknown_account_is_refused_and_nothing_changed(lab: Lab) -> None:
-    if lab.name is Method.COMMAND:
+def test_an_unknown_account_is_refused_and_nothing_changed(sandbox: MethodSandbox) -> None:
+    if sandbox.name is Method.COMMAND:
         pytest.skip("only the program knows the accounts")
-    before = lab.live()
-    nobody = Account(name="nobody", store=str(lab.home / "nowhere"))
-    assert lab.method().check(nobody)
+    before = sandbox.live()
+    nobody = Account(name="nobody", store=str(sandbox.home / "nowhere"))
+    assert sandbox.method().check(nobody)
     with pytest.raises(MethodError):
-        lab.run(lab.main, nobody)
-    assert lab.live() == before
-    lab.assert_tidy()
+        sandbox.run(sandbox.main, nobody)
+    assert sandbox.live() == before
+    sandbox.assert_tidy()
 
 
 @pytest.mark.parametrize("refreshed", [False, True])
 def test_killed_at_each_change_and_finished_by_the_next_run(method: Method, refreshed: bool, tmp_path: Path) -> None:
     """With `refreshed` a client's token refresh falls between the kill and the next run."""
     for number in changes(method, tmp_path):
-        lab = LABS[method](tmp_path / str(number))
-        assert swap_in_a_process(lab, dying_at(number)) == -9
+        sandbox = SANDBOXES[method](tmp_path / str(number))
+        assert swap_in_a_process(sandbox, dying_at(number)) == -9
         if refreshed:
-            lab.refresh()
-        before = newest(lab)
-        lab.run(lab.main, lab.backup)
-        lab.assert_live("backup")
-        lab.assert_tidy()
-        assert newest(lab) == before == in_place(lab)
+            sandbox.refresh()
+        before = newest(sandbox)
+        sandbox.run(sandbox.main, sandbox.backup)
+        sandbox.assert_live("backup")
+        sandbox.assert_tidy()
+        assert newest(sandbox) == before == in_place(sandbox)
 
 
 @pytest.mark.parametrize(("error", "once"), [(errno.EIO, True), (errno.ENOSPC, False)])
@@ -78,26 +82,26 @@ def test_a_failure_at_each_change_leaves_everything_or_is_made_good(
 ) -> None:
     """The n-th change fails, or all from then on. Given up means as it was; the next run makes the swap in any case."""
     for number in changes(method, tmp_path):
-        lab = LABS[method](tmp_path / str(number))
-        live, before = lab.live(), newest(lab)
-        ended = swap_in_a_process(lab, failing_at(number, error, once=once))
+        sandbox = SANDBOXES[method](tmp_path / str(number))
+        live, before = sandbox.live(), newest(sandbox)
+        ended = swap_in_a_process(sandbox, failing_at(number, error, once=once))
         assert ended in {0, 1, 2}  # 2: it was the journal that could not be written
-        if ended == 1 and lab.journal()["step"] == "save_back":
-            assert lab.live() == live
-        lab.run(lab.main, lab.backup)
-        lab.assert_live("backup")
-        lab.assert_tidy()
-        assert newest(lab) == before == in_place(lab)
+        if ended == 1 and sandbox.journal()["step"] == "save_back":
+            assert sandbox.live() == live
+        sandbox.run(sandbox.main, sandbox.backup)
+        sandbox.assert_live("backup")
+        sandbox.assert_tidy()
+        assert newest(sandbox) == before == in_place(sandbox)
 
 
-def swap_in_a_process(lab: Lab, prepare: Callable[[], None]) -> int:
-    return forked(lambda: lab.run(lab.main, lab.backup), prepare)
+def swap_in_a_process(sandbox: MethodSandbox, prepare: Callable[[], None]) -> int:
+    return forked(lambda: sandbox.run(sandbox.main, sandbox.backup), prepare)
 
 
 def changes(method: Method, folder: Path) -> range:
     """The number of each change that a whole swap makes."""
-    lab = LABS[method](folder / "counted")
-    return range(1, count_changes(lambda: lab.run(lab.main, lab.backup)) + 1)
+    sandbox = SANDBOXES[method](folder / "counted")
+    return range(1, count_changes(lambda: sandbox.run(sandbox.main, sandbox.backup)) + 1)
 
 
 @pytest.fixture(params=list(Method))
@@ -106,25 +110,25 @@ def method(request: pytest.FixtureRequest) -> Method:
     return found
 
 
-def newest(lab: Lab) -> dict[str, int]:
+def newest(sandbox: MethodSandbox) -> dict[str, int]:
     """The newest login of each account, anywhere in the home."""
     found: dict[str, int] = {}
-    if hasattr(lab, "generation"):
-        for path in lab.home.rglob("*"):
+    if hasattr(sandbox, "generation"):
+        for path in sandbox.home.rglob("*"):
             try:
-                name, generation = lab.generation(path)
+                name, generation = sandbox.generation(path)
             except (OSError, ValueError, KeyError, TypeError):
                 continue
             found[name] = max(found.get(name, 0), generation)
     return found
 
 
-def in_place(lab: Lab) -> dict[str, int]:
+def in_place(sandbox: MethodSandbox) -> dict[str, int]:
     """The login of each account where the next swap looks for it."""
-    if not hasattr(lab, "generation"):
+    if not hasattr(sandbox, "generation"):
         return {}
-    file, live = (".credentials.json", ".claude") if lab.name is Method.CLAUDE else ("auth.json", "live")
-    found = {"main": lab.generation(lab.stored("main") / file)[1]}
-    name, generation = lab.generation(lab.home / live / file)
+    file, live = (".credentials.json", ".claude") if sandbox.name is Method.CLAUDE else ("auth.json", "live")
+    found = {"main": sandbox.generation(sandbox.stored("main") / file)[1]}
+    name, generation = sandbox.generation(sandbox.home / live / file)
     assert name == "backup"
     return {**found, "backup": generation}

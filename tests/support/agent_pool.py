@@ -1,4 +1,4 @@
-"""A fleet whose pool are stand-in agents, with a spool: what the tests of lifecycle and dispatch, and the soak, use."""
+"""A sandbox whose pool is made of stand-in agents, with a spool: for lifecycle, dispatch and the soak."""
 
 import json
 import shlex
@@ -11,14 +11,14 @@ from typing import Any
 
 from tests.support.paths import ROOT
 from tests.support.polling import poll
-from tests.support.sandbox import Fleet, credentials, identity
+from tests.support.sandbox import Sandbox, credentials, identity
 from tests.support.tmux_server import Server
 
 GO_ON = "continue"  # what a resumed session is told: no task
 ACCOUNTS = ("main", "backup", "third")
 
 
-class Crew(Fleet):
+class AgentPool(Sandbox):
     """`size` sessions from ccl-auto-11 on, made by the first check."""
 
     def __init__(self, server: Server, folder: Path, *, size: int = 2, work: float = 0.0, records: bool = True) -> None:
