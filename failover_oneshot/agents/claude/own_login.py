@@ -14,7 +14,8 @@ def own_login(pids: Iterable[int], proc: Path = Path("/proc")) -> str | None:
             environ = (proc / str(pid) / "environ").read_bytes()
         except OSError:
             continue
-        names = {entry.partition(b"=")[0] for entry in environ.split(b"\0") if not entry.endswith(b"=")}
+        entries = (entry.partition(b"=") for entry in environ.split(b"\0"))
+        names = {name for name, _, value in entries if value}
         for name in OWN_LOGIN:
             if name.encode() in names:
                 return name
