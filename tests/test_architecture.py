@@ -1,6 +1,7 @@
 """The arrows of docs/architecture.md, read from the syntax trees."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ IMPURE_CALLS = {"open", "input", "print", "breakpoint", "exec", "eval", "__impor
 CLOCKS = {"now", "utcnow", "today"}  # of datetime and date
 # Who may start a program at all: tmux only in `tmux`; a swap command in its method; systemctl and the like in `ctl`.
 RUNS_PROGRAMS = ("tmux.client", "accounts.command", "monitoring.hooks", "monitoring.apprise", "ctl")
+READS_PROC = ("lib.procfs", "ctl.demo.sandbox")
 # The shell, outermost last: nothing but the ones after it may import it.
 SHELL = ("check", "cli", "ctl", "__main__")
 LONGEST = 350
@@ -140,6 +142,15 @@ def test_who_runs_programs() -> None:
                 ("os.system", "os.exec", "os.spawn", "os.popen")
             ):
                 pytest.fail(f"{name}:{node.lineno}: {ast.unparse(node)}")
+
+
+def test_who_reads_proc() -> None:
+    """One module knows its format; the demo looks for its own processes."""
+    for name in TREES.keys() - {*READS_PROC}:
+        prose = {id(node.value) for node in ast.walk(TREES[name]) if isinstance(node, ast.Expr)}  # docstrings
+        for node in ast.walk(TREES[name]):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+                assert not re.search(r"/proc\b", node.value), f"{name}:{node.lineno} names /proc"
 
 
 def test_a_package_holds_no_code_of_its_own() -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from failover_oneshot.config.model import Autonomous, Config
+from failover_oneshot.lib import procfs
 from failover_oneshot.model import Pane, Restart, Role, Session
 from failover_oneshot.pool import restart as pool
 from failover_oneshot.state.model import SessionMemory, State, seconds, stamp
@@ -21,8 +22,6 @@ WITHIN: Final = timedelta(minutes=10)
 SETTLED: Final = timedelta(seconds=5)  # a session that lives on for so long did not die at its start
 
 log = logging.getLogger("failover")
-
-_PROC: Final = Path("/proc")
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -87,7 +86,7 @@ def _remembering(state: State, starts: Mapping[str, tuple[datetime, ...]]) -> St
     return state if sessions == state.sessions else replace(state, sessions=sessions)
 
 
-def dead_ones(config: Config, sessions: Sequence[Session], proc: Path = _PROC) -> dict[str, str]:
+def dead_ones(config: Config, sessions: Sequence[Session], proc: Path = procfs.PROC) -> dict[str, str]:
     """The sessions of the pool that have no agent any more, and why."""
     found = {}
     for session in sessions:
@@ -110,14 +109,14 @@ def agent_name(autonomous: Autonomous, pane: Pane) -> str:
     return ""
 
 
-def has_exited(pane: Pane, agent: str, proc: Path = _PROC) -> bool:
+def has_exited(pane: Pane, agent: str, proc: Path = procfs.PROC) -> bool:
     """Whether a shell is at its prompt where the agent should be."""
     if not agent or pane.command.removeprefix("-") == agent:
         return False
     return at_a_shell_prompt(pane, proc) is True
 
 
-def at_a_shell_prompt(pane: Pane, proc: Path = _PROC) -> bool | None:
+def at_a_shell_prompt(pane: Pane, proc: Path = procfs.PROC) -> bool | None:
     """Whether the foreground program is a shell that waits for commands; None when /proc does not tell.
 
     One that runs a script is on its way to the agent, or is one.
@@ -128,12 +127,11 @@ def at_a_shell_prompt(pane: Pane, proc: Path = _PROC) -> bool | None:
 
     if has_company(pane.pid, proc):
         return False
-    try:
-        leader = (proc / str(pane.pid) / "stat").read_bytes().rpartition(b")")[2].split()[5].decode()
-        arguments = (proc / leader / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")[1:]
-    except (OSError, IndexError, ValueError):
+    process = procfs.process(pane.pid, proc)
+    command = procfs.arguments(process.foreground_group, proc) if process else None
+    if command is None:
         return None
-    return all(argument.startswith(b"-") and b"c" not in argument.partition(b"--")[0] for argument in arguments)
+    return all(argument.startswith(b"-") and b"c" not in argument.partition(b"--")[0] for argument in command[1:])
 
 
 def perform(

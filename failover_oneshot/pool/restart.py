@@ -8,6 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from failover_oneshot.config.model import AfterSwap, Autonomous, Config, Dedicated
+from failover_oneshot.lib import procfs
 from failover_oneshot.model import Pane, Restart, Role, Session
 from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.client import Control, Tmux, index_in_range
@@ -157,7 +158,7 @@ def _recreate(tmux: Control, restart: Restart, listing: _Listing, env: _Env) -> 
     if not _as_planned(rows, restart):
         return _done(restart, "it had been made anew already")
     kept = tmux.environment(restart.session_id)
-    path = _path_of(restart.pane_pid)
+    path = procfs.environ(restart.pane_pid).get("PATH")
     made = _make(tmux, restart, {**kept, **env}, path=path, kill=restart.session_id)
     if made.status != "failed":
         return made
@@ -224,7 +225,8 @@ def _respawn(tmux: Control, restart: Restart, listing: _Listing, env: _Env) -> R
     # tmux itself compares: the process of a run that was killed may still be on its way to do the same
     same = f"#{{==:#{{pane_pid}},{restart.pane_pid}}}"
     once = ["if-shell", "-F", "-t", restart.pane_id, same, respawn]
-    answer = tmux.run(*hidden, formats.script(*settings, once), *cleanup, path=_path_of(restart.pane_pid))
+    path = procfs.environ(restart.pane_pid).get("PATH")
+    answer = tmux.run(*hidden, formats.script(*settings, once), *cleanup, path=path)
     if not answer.ok:
         return replace(restart, status="failed", note=f"tmux: {answer.error}")
     return _done(restart, note or restart.note)
@@ -283,15 +285,6 @@ def _folder(workdir: str) -> tuple[str, str]:
         return str(wanted), ""
     home = Path.home()
     return str(home if home.is_dir() else Path("/")), f"its folder {wanted} is gone: started in the home folder"
-
-
-def _path_of(pid: int) -> str | None:
-    """The PATH that a process was started with; None where /proc doesn't tell."""
-    try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return None
-    return next((v[5:].decode("utf-8", "surrogateescape") for v in variables if v.startswith(b"PATH=")), None)
 
 
 def _done(restart: Restart, note: str) -> Restart:

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from failover_oneshot.detection.screen import PLACEHOLDERS, Screen, parse
+from failover_oneshot.lib import procfs
 from failover_oneshot.model import Restart
 from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.client import Control
@@ -126,23 +127,17 @@ def _look(tmux: Control, restart: Restart) -> View:
     return View(parse(text, row.pane.title), text)
 
 
-def has_company(pane_pid: int, proc: Path = Path("/proc")) -> bool:
+def has_company(pane_pid: int, proc: Path = procfs.PROC) -> bool:
     """Whether a program runs in the foreground beside the shell that leads it.
 
     tmux names the leader of the foreground group. That is `sh` too where a session was started by a command line that
     the shell stays behind (`sh -c 'claude; …'`); at its own prompt a shell is alone in its group.
     """
-    leader = _groups(proc / str(pane_pid))[1]
-    return any(int(folder.name) != leader and _groups(folder)[0] == leader for folder in proc.glob("[0-9]*"))
-
-
-def _groups(folder: Path) -> tuple[int, int]:
-    """(its process group, the foreground group of its terminal) from proc(5)'s stat; -1 where that can't be read."""
-    try:
-        fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
-        return int(fields[2]), int(fields[5])
-    except (OSError, ValueError, IndexError):
-        return -1, -2
+    pane = procfs.process(pane_pid, proc)
+    if pane is None:
+        return False
+    others = (procfs.process(pid, proc) for pid in procfs.pids(proc) if pid != pane.foreground_group)
+    return any(other is not None and other.group == pane.foreground_group for other in others)
 
 
 def _until(tmux: Control, restart: Restart, wanted: Callable[[View], bool]) -> View:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from failover_oneshot.agents.base import PromptState
 from failover_oneshot.agents.claude import prompts
 from failover_oneshot.config.model import Config
 from failover_oneshot.detection.screen import parse
+from failover_oneshot.lib import procfs
 from failover_oneshot.model import AgentProcess, Finding, Kind, Observation, Pane, Session
 from failover_oneshot.pool import lifecycle, restart
 from failover_oneshot.pool.typist import View
@@ -16,8 +16,6 @@ from failover_oneshot.state.model import SessionMemory, State
 from failover_oneshot.tasks import task
 from failover_oneshot.tasks import text as tasktext
 from failover_oneshot.tasks.task import Place, Record, Sighting, Slot, Stand, Step
-
-_PROC: Final = Path("/proc")
 
 
 class Stands:
@@ -30,7 +28,7 @@ class Stands:
         observation: Observation,
         findings: Sequence[Finding],
         now: datetime,
-        proc: Path = _PROC,
+        proc: Path = procfs.PROC,
     ) -> None:
         self.state, self.observation, self.now, self.proc = state, observation, now, proc
         self.findings = {finding.name: finding for finding in findings}
@@ -69,8 +67,9 @@ class Stands:
         pane = still_there(place, self.panes) if place else None
         client = self.observation.agents.get(slot.place.pane_id) if slot and slot.place else None
         alive = pane is not None and slot is not None and slot.stand is not Stand.DEAD
-        if place and place.client_pid and (self._gone(place.client_pid) or (client and client.pid != place.client_pid)):
-            alive = False
+        if place and place.client_pid:
+            replaced = client is not None and client.pid != place.client_pid
+            alive = alive and not replaced and not procfs.ended(place.client_pid, self.proc)
         word, screen = PromptState.NONE, None
         if not (alive and slot and slot.stand is Stand.BUSY and record.step is Step.SENT):  # it works: nothing to ask
             if place and place.transcript:
@@ -90,13 +89,6 @@ class Stands:
             startable=slot is not None and slot.stand is not Stand.DEAD,
             swapped=task.was_restarted(self.state.history, record),
         )
-
-    def _gone(self, pid: int) -> bool:
-        """Whether that process has ended; a zombie has."""
-        try:
-            return (self.proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()[0] in {b"Z", b"X"}
-        except (OSError, IndexError):
-            return (self.proc / "self").exists()  # without /proc nothing is known
 
 
 def _stand(pane: Pane, finding: Finding | None, client: AgentProcess | None, proc: Path) -> tuple[Stand, str]:
@@ -121,7 +113,7 @@ def view(pane: Pane) -> View:
     return View(parse(pane.text or "", pane.title), pane.text or "")
 
 
-def typing_obstacle(pane: Pane, seen: View, proc: Path = _PROC) -> str:
+def typing_obstacle(pane: Pane, seen: View, proc: Path = procfs.PROC) -> str:
     """What forbids to type a task into this pane; "" at an agent's empty, idle prompt."""
     if pane.dead or pane.text is None:
         return "it can't be read"

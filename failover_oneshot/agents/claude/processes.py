@@ -14,19 +14,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from failover_oneshot.lib import procfs
 from failover_oneshot.model import AgentProcess
 
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CLIENT_FILE = re.compile(r"(\d{1,10})\.json", re.ASCII)
 _CLIENT_FILE_LIMIT = 64 * 1024
 _DEEPEST = 64  # generations between a pane's process and its client
-_PROC = Path("/proc")
-
-
-class _Process(Struct, frozen=True):
-    parent: int
-    in_foreground: bool  # of its terminal
-    started: str  # clock ticks since boot
 
 
 class _ClientFile(Struct, rename="camel"):
@@ -37,7 +31,7 @@ class _ClientFile(Struct, rename="camel"):
     proc_start: Any = None
 
 
-def find_clients(claude_dir: Path, proc: Path = _PROC) -> dict[int, AgentProcess]:
+def find_clients(claude_dir: Path, proc: Path = procfs.PROC) -> dict[int, AgentProcess]:
     """The running clients by process id. A file whose process is gone, or is another one by now, is skipped."""
     folder = f"{claude_dir}/sessions"
     try:
@@ -47,19 +41,19 @@ def find_clients(claude_dir: Path, proc: Path = _PROC) -> dict[int, AgentProcess
         return {}
     found = {}
     for pid in pids:
-        process = _process(pid, proc)
-        if process and (client := _client(f"{folder}/{pid}.json", pid, process.started)):
+        process = _running(pid, proc)
+        if process and (client := _client(f"{folder}/{pid}.json", pid, str(process.started))):
             found[pid] = client
     return found
 
 
-def client_of(pane_pid: int, clients: Mapping[int, AgentProcess], proc: Path = _PROC) -> AgentProcess | None:
+def client_of(pane_pid: int, clients: Mapping[int, AgentProcess], proc: Path = procfs.PROC) -> AgentProcess | None:
     """The client that runs in the pane: its process or a descendant of it."""
     return clients_of([pane_pid], clients, proc).get(pane_pid)
 
 
 def clients_of(
-    pane_pids: Iterable[int], clients: Mapping[int, AgentProcess], proc: Path = _PROC
+    pane_pids: Iterable[int], clients: Mapping[int, AgentProcess], proc: Path = procfs.PROC
 ) -> dict[int, AgentProcess]:
     """The client of each pane that has one: each client's parents are followed up to a pane.
 
@@ -67,12 +61,12 @@ def clients_of(
     """
     panes = set(pane_pids)
     best: dict[int, tuple[bool, int, int]] = {}
-    seen: dict[int, _Process | None] = {}
+    seen: dict[int, procfs.Process | None] = {}
     for pid in clients:
         ancestor = pid
         for depth in range(_DEEPEST):
             if ancestor not in seen:
-                seen[ancestor] = _process(ancestor, proc)
+                seen[ancestor] = _running(ancestor, proc)
             if ancestor in panes and (own := seen[pid]):
                 rank = (not own.in_foreground, depth, pid)
                 best[ancestor] = min(best.get(ancestor, rank), rank)
@@ -98,17 +92,10 @@ def _client(path: str, pid: int, started: str) -> AgentProcess | None:
     return AgentProcess(pid=pid, session_id=file.session_id, cwd=file.cwd, status=status)
 
 
-def _process(pid: int, proc: Path) -> _Process | None:
+def _running(pid: int, proc: Path) -> procfs.Process | None:
     """None when there is no such process, or it is a zombie."""
-    try:
-        with open(f"{proc}/{pid}/stat", "rb") as file:  # noqa: PTH123
-            line = file.read(4096)
-        # the command's name, in parentheses, may itself hold blanks and parentheses
-        state, parent, group, _, _, terminal_group, *rest = line.rpartition(b")")[2].split()
-        started = rest[13].decode("ascii")
-        return None if state in b"ZX" else _Process(int(parent), group == terminal_group, started)
-    except (OSError, ValueError, IndexError):
-        return None
+    process = procfs.process(pid, proc)
+    return None if process is None or process.ended else process
 
 
 def read_end(path: str, limit: int, *, whole: bool = False) -> bytes | None:
