@@ -9,11 +9,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from failover_oneshot.accounts import registry
-from failover_oneshot.agents.claude import transcript
-from failover_oneshot.agents.claude.own_login import own_login
+from failover_oneshot.agents import registry as agents
+from failover_oneshot.agents.base import Agent
 from failover_oneshot.config.model import Config, Method
-from failover_oneshot.detection.classify import classify
-from failover_oneshot.model import AgentProcess, Finding, Observation, Reading, Session
+from failover_oneshot.model import AgentProcess, Finding, Observation, Session
 from failover_oneshot.state.model import SessionMemory, State
 from failover_oneshot.tmux.client import Tmux
 
@@ -41,8 +40,7 @@ def observe(
         return state, seen
     state = _adopt(config, state, method())
     if config.swap.method is Method.CLAUDE:
-        pids = {pane_id: agent.pid for pane_id, agent in seen.agents.items()}
-        state = _warn_of_own_logins(state, seen.sessions, pids)
+        state = _warn_of_own_logins(state, seen, agents.of_the_pool(config))
     return state, replace(seen, unusable=_unusable(config, state, method()))
 
 
@@ -58,17 +56,18 @@ def observe_panes(config: Config, tmux: Tmux, environ: Mapping[str, str], now: d
     for note in seen.notes:
         log.info("%s", note)
     panes = [pane for session in seen.sessions for pane in session.panes if pane.text is not None]
-    readings = {pane.pane_id: classify(pane.text or "", pane.title, config.quota) for pane in panes}
-    records: Mapping[str, tuple[AgentProcess, Reading | None]] = {}
+    agent = agents.of_the_pool(config)
+    readings = {pane.pane_id: agent.classify(pane.text or "", pane.title, config.quota) for pane in panes}
+    processes: Mapping[str, AgentProcess] = {}
     if config.swap.method is Method.CLAUDE:
-        records = transcript.read_panes(Path(config.swap.claude_dir), {pane.pane_id: pane.pid for pane in panes})
-        readings.update({pane_id: reading for pane_id, (_, reading) in records.items() if reading is not None})
+        processes = agent.processes({pane.pane_id: pane.pid for pane in panes})
+        readings.update({pane_id: said for pane_id, process in processes.items() if (said := agent.record(process))})
     return Observation(
         at=now,
         server_running=seen.server_running,
         sessions=seen.sessions,
         readings=readings,
-        agents={pane_id: agent for pane_id, (agent, _) in records.items()},
+        agents=processes,
         zone=machine_zone(environ),
         notes=seen.notes,
     )
@@ -84,12 +83,14 @@ def _adopt(config: Config, state: State, method: registry.Method) -> State:
     return replace(state, active_account=live)
 
 
-def _warn_of_own_logins(state: State, sessions: Sequence[Session], clients: Mapping[str, int]) -> State:
+def _warn_of_own_logins(state: State, seen: Observation, agent: Agent) -> State:
     """The state with the sessions noted that bring a login of their own; a warning for each, once."""
     known = dict(state.sessions)
-    for session in sessions:
+    for session in seen.sessions:
         memory = known.get(session.name, SessionMemory())
-        name = own_login(pid for pane in session.panes for pid in {pane.pid, clients.get(pane.pane_id, pane.pid)})
+        pids = {pane.pid for pane in session.panes}
+        pids |= {seen.agents[pane.pane_id].pid for pane in session.panes if pane.pane_id in seen.agents}
+        name = agent.own_login(pids)
         if name and name != memory.own_login:
             log.warning("%s sets %s: a swap of the login's files does not reach it", session.name, name)
         known[session.name] = replace(memory, own_login=name)
@@ -97,27 +98,21 @@ def _warn_of_own_logins(state: State, sessions: Sequence[Session], clients: Mapp
 
 
 def resume_ids(config: Config, sessions: Sequence[Session]) -> dict[str, str]:
-    """The conversation that each session is in, by session name, from the client's records."""
+    """The conversation that each session is in, by session name, from the agents' records."""
     wanted = [config.pool.autonomous.resume_command, *(named.resume_command for named in config.pool.dedicated)]
     if not any(wanted):
         return {}
-    # Of several panes the active one's client wins: it comes last.
-    panes = {pane.pane_id: pane.pid for session in sessions for pane in session.panes if not pane.dead}
-    folder = Path(config.swap.claude_dir)
-    known = transcript.read_panes(folder, panes)
-    found = {}
-    for session in sessions:
-        for pane in sorted(session.panes, key=lambda p: p.active):
-            client = known[pane.pane_id][0] if pane.pane_id in known else None
-            # A client that was only started has an id, but no conversation to resume yet.
-            if (
-                client
-                and (
-                    folder / "projects" / transcript.project_folder(client.cwd) / f"{client.session_id}.jsonl"
-                ).exists()
-            ):
-                found[session.name] = client.session_id
-    return found
+    agent = agents.of_the_pool(config)
+    known = agent.processes({pane.pane_id: pane.pid for session in sessions for pane in session.panes if not pane.dead})
+    # An agent that was only started has an id, but no conversation to resume yet.
+    begun = {pane_id: p.session_id for pane_id, p in known.items() if Path(agent.conversation(p)).exists()}
+    # Of several panes the active one's agent wins: it comes last.
+    return {
+        session.name: begun[pane.pane_id]
+        for session in sessions
+        for pane in sorted(session.panes, key=lambda p: p.active)
+        if pane.pane_id in begun
+    }
 
 
 def machine_zone(environ: Mapping[str, str]) -> str:

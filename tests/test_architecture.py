@@ -14,7 +14,9 @@ NAME = PACKAGE.name
 # Pure: values in, values out. They know each other and nothing else of the package.
 PURE_PACKAGES = ("detection", "decision")
 PURE_MODULES = {
-    *("model", "report", "agents.base", "config.model", "state.model", "swap.journal", "tmux.formats"),
+    *("agents.base", "agents.plain"),
+    *(f"agents.claude.{name}" for name in ("classify", "explain", "prompt", "screen", "wordings")),
+    *("model", "report", "config.model", "state.model", "swap.journal", "tmux.formats"),
     *("lib.durations", "lib.redact", "lib.scrub"),
     *("monitoring.metrics", "monitoring.outbox"),
     *("analysis.explain", "analysis.replay"),

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
+from failover_oneshot.agents.claude.classify import classify
 from failover_oneshot.config.model import Quota
 from failover_oneshot.detection import resets
-from failover_oneshot.detection.classify import classify
 from failover_oneshot.model import Kind, Reading
 from tests.support.paths import DOCS
 from tests.support.recordings import Recording, messages, panes, wordings

@@ -33,11 +33,11 @@ from failover_oneshot import check, cli
 from failover_oneshot.accounts import env, registry
 from failover_oneshot.accounts.store import read_store
 from failover_oneshot.agents.claude import transcript
+from failover_oneshot.agents.claude.classify import classify
 from failover_oneshot.config import loader, model
 from failover_oneshot.config.loader import ConfigError
 from failover_oneshot.config.model import Account, Config, Quota
 from failover_oneshot.detection import resets
-from failover_oneshot.detection.classify import classify
 from failover_oneshot.model import Reading
 from failover_oneshot.state.store import Store, StoreError
 from failover_oneshot.tmux.formats import FIELDS, parse_listing

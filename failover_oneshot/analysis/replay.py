@@ -5,16 +5,14 @@ Each record is decided on the state that the decisions before it left behind, as
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from failover_oneshot.config.model import AfterSwap, Config
+from failover_oneshot.config.model import AfterSwap, Config, Quota
 from failover_oneshot.decision.pipeline import assess
 from failover_oneshot.decision.rules import Decision
-from failover_oneshot.detection.classify import classify
 from failover_oneshot.model import Finding, Observation, Outcome, Reading, Restart, Role, Session
 from failover_oneshot.state.model import LastCheck, State, Step, seconds, settle
 from failover_oneshot.swap.journal import finished, intend
@@ -50,10 +48,11 @@ Watched = Callable[[str], tuple[Role, int | None] | None]
 """The role and index of a session's name by the config, None for one that is not watched."""
 
 
-_read = lru_cache(maxsize=4096)(classify)  # a pane shows the same for many checks
+Classify = Callable[[str, str, Quota], Reading]
+"""What an agent makes of a pane's text and title (`agents.base.Agent.classify`)."""
 
 
-def check(config: Config, state: State, record: Record, watched: Watched) -> Checked:
+def check(config: Config, state: State, record: Record, watched: Watched, classify: Classify) -> Checked:
     """One record, decided on that state."""
     sessions = tuple(
         replace(session, role=found[0], index=found[1])
@@ -61,7 +60,7 @@ def check(config: Config, state: State, record: Record, watched: Watched) -> Che
         if (found := watched(session.name)) is not None
     )
     readings = {
-        pane.pane_id: record.records.get(pane.pane_id) or _read(pane.text, pane.title, config.quota)
+        pane.pane_id: record.records.get(pane.pane_id) or classify(pane.text, pane.title, config.quota)
         for session in sessions
         for pane in session.panes
         if pane.text is not None

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from failover_oneshot.config.model import Config, Method
-from failover_oneshot.detection.classify import same_hit
+from failover_oneshot.detection.identity import same_hit
 from failover_oneshot.lib import durations
 from failover_oneshot.model import Evidence, Finding, Kind, Limit, Observation, Pane, Reading, Session
 from failover_oneshot.state.model import HitMemory, SessionMemory, State, seconds

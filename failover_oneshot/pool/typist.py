@@ -7,7 +7,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from failover_oneshot.detection.screen import PLACEHOLDERS, Screen, parse
+from failover_oneshot.agents import registry
+from failover_oneshot.agents.base import Prompt
 from failover_oneshot.lib import procfs
 from failover_oneshot.model import Restart
 from failover_oneshot.tmux import formats
@@ -16,61 +17,24 @@ from failover_oneshot.tmux.client import Control
 PATIENCE: Final = 5.0  # seconds for the client to show what a key did
 _POLL: Final = 0.05
 
-# The client waits for the reset by itself, and says so in its last lines; DETECTION, "What is known about swapping".
-_WAITING: Final = "continuing automatically at"
-_LAST_LINES: Final = 10
-
 
 class _RefusedError(Exception):
     """Nothing (more) may be typed, and why."""
 
 
-class View:
-    """The pane at one instant."""
-
-    def __init__(self, screen: Screen, text: str) -> None:
-        self.screen = screen
-        self.waits = any(_WAITING in line.lower() for line in text.rstrip().split("\n")[-_LAST_LINES:])
-
-    @property
-    def may_escape(self) -> bool:
-        """Whether Escape leaves the limit's own wait or menu; another menu may be a question of permission."""
-        menu = (self.screen.menu or "").lower()
-        return self.screen.structured and not self.screen.draft and ("limit" in menu if menu else self.waits)
-
-    def holds(self, text: str) -> bool:
-        """Whether `text` stands in the box, wrapped as it may be."""
-        return folded(self.screen.draft) == folded(text)
-
-    @property
-    def obstacle(self) -> str:
-        """What keeps us from typing; "" at an empty, idle prompt."""
-        if not self.screen.structured:
-            return "the screen is not understood"
-        if self.screen.draft:
-            return "a draft stands in the prompt"
-        if self.screen.busy:
-            return "it works"
-        if self.screen.menu:
-            return "a menu is open"
-        if self.waits:
-            return "it waits"
-        return "" if self._prompt_stands_empty else "there is no empty prompt"
-
-    @property
-    def _prompt_stands_empty(self) -> bool:
-        """A positive sign: any other dialogue, such as `❯ 1. Yes`, may act on single letters."""
-        boxed = (line.strip("│ ") for line in self.screen.lines[-_LAST_LINES:])
-        return any(line[:1] in {"❯", ">"} and _is_empty(line[1:].strip()) for line in boxed)
-
-
-def folded(text: str) -> str:
-    """A text without its white space: how a screen wraps it does not matter."""
-    return "".join(text.split())
-
-
-def _is_empty(draft: str) -> bool:
-    return not draft or draft.lower().startswith(PLACEHOLDERS)
+def obstacle(prompt: Prompt) -> str:
+    """What keeps us from typing; "" at an empty, idle prompt."""
+    if not prompt.recognized:
+        return "the screen is not understood"
+    if prompt.draft:
+        return "a draft stands in the prompt"
+    if prompt.busy:
+        return "it works"
+    if prompt.menu:
+        return "a menu is open"
+    if prompt.waits:
+        return "it waits"
+    return "" if prompt.empty else "there is no empty prompt"
 
 
 def nudge(tmux: Control, restart: Restart) -> Restart:
@@ -86,33 +50,33 @@ def nudge(tmux: Control, restart: Restart) -> Restart:
 
 
 def _nudge(tmux: Control, restart: Restart) -> str:
-    view = _look(tmux, restart)
-    if view.screen.structured and view.screen.busy:
+    prompt = _look(tmux, restart)
+    if prompt.recognized and prompt.busy:
         return "it works already"
     if restart.status == "started":  # a run was killed while it typed: never the same text twice
-        if folded(view.screen.prompt) == folded(restart.text):
+        if prompt.shows(restart.text):
             return "the run before had sent it"
-        if view.holds(restart.text):
+        if prompt.holds(restart.text):
             return _enter(tmux, restart)
-    if view.may_escape:
+    if prompt.may_escape:
         _press(tmux, restart, "Escape")
-        view = _until(tmux, restart, lambda view: not view.obstacle)
-    if view.obstacle:
-        raise _RefusedError(f"{view.obstacle}: nothing typed")
+        prompt = _until(tmux, restart, lambda prompt: not obstacle(prompt))
+    if why := obstacle(prompt):
+        raise _RefusedError(f"{why}: nothing typed")
     _press(tmux, restart, "-l", "--", restart.text)
-    if not _until(tmux, restart, lambda view: view.holds(restart.text)).holds(restart.text):
+    if not _until(tmux, restart, lambda prompt: prompt.holds(restart.text)).holds(restart.text):
         raise _RefusedError("the text did not appear in the prompt: Enter not pressed")
     return _enter(tmux, restart)
 
 
 def _enter(tmux: Control, restart: Restart) -> str:
     _press(tmux, restart, "Enter")
-    if _until(tmux, restart, lambda view: not view.holds(restart.text)).holds(restart.text):
+    if _until(tmux, restart, lambda prompt: not prompt.holds(restart.text)).holds(restart.text):
         raise _RefusedError("the text still stands in the prompt after Enter")
     return ""
 
 
-def _look(tmux: Control, restart: Restart) -> View:
+def _look(tmux: Control, restart: Restart) -> Prompt:
     """The pane now, with everything about it that forbids typing checked anew."""
     row = next((row for row in tmux.rows() or () if row.pane.pane_id == restart.pane_id), None)
     if row is None or (row.server_pid, row.pane.pid) != (restart.server_pid, restart.pane_pid) or row.pane.dead:
@@ -124,7 +88,7 @@ def _look(tmux: Control, restart: Restart) -> View:
     text = tmux.capture(row.pane)
     if text is None:
         raise _RefusedError("the pane can't be read: nothing typed")
-    return View(parse(text, row.pane.title), text)
+    return registry.agent().prompt(text, row.pane.title)
 
 
 def has_company(pane_pid: int, proc: Path = procfs.PROC) -> bool:
@@ -140,12 +104,12 @@ def has_company(pane_pid: int, proc: Path = procfs.PROC) -> bool:
     return any(other is not None and other.group == pane.foreground_group for other in others)
 
 
-def _until(tmux: Control, restart: Restart, wanted: Callable[[View], bool]) -> View:
-    """The first view that is as wanted, else the last one before the patience ends."""
+def _until(tmux: Control, restart: Restart, wanted: Callable[[Prompt], bool]) -> Prompt:
+    """The first prompt that is as wanted, else the last one before the patience ends."""
     deadline = time.monotonic() + PATIENCE
-    while not wanted(view := _look(tmux, restart)) and time.monotonic() < deadline:
+    while not wanted(prompt := _look(tmux, restart)) and time.monotonic() < deadline:
         time.sleep(_POLL)
-    return view
+    return prompt
 
 
 def _press(tmux: Control, restart: Restart, *keys: str) -> None:

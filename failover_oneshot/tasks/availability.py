@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from failover_oneshot.agents.base import PromptState
-from failover_oneshot.agents.claude import prompts
+from failover_oneshot.agents import registry
+from failover_oneshot.agents.base import Agent, Prompt, PromptState
 from failover_oneshot.config.model import Config
-from failover_oneshot.detection.screen import parse
 from failover_oneshot.lib import procfs
 from failover_oneshot.model import AgentProcess, Finding, Kind, Observation, Pane, Session
 from failover_oneshot.pool import lifecycle, restart
-from failover_oneshot.pool.typist import View
+from failover_oneshot.pool.typist import obstacle
 from failover_oneshot.state.model import SessionMemory, State
 from failover_oneshot.tasks import task
-from failover_oneshot.tasks import text as tasktext
 from failover_oneshot.tasks.task import Place, Record, Sighting, Slot, Stand, Step
 
 
@@ -31,6 +29,7 @@ class Stands:
         proc: Path = procfs.PROC,
     ) -> None:
         self.state, self.observation, self.now, self.proc = state, observation, now, proc
+        self.agent = registry.of_the_pool(config)
         self.findings = {finding.name: finding for finding in findings}
         self.panes = by_id(observation.sessions)
         sessions = lifecycle.of_the_pool(observation.sessions)
@@ -48,7 +47,7 @@ class Stands:
         if session.name in self.dead:
             stand, why = Stand.DEAD, self.dead[session.name]
         else:
-            stand, why = _stand(pane, self.findings.get(session.name), client, self.proc)
+            stand, why = _stand(self.agent, pane, self.findings.get(session.name), client, self.proc)
             if stand is Stand.FREE and held and task.on_hold(held.at, self.now):
                 stand, why = Stand.HELD, held.reason
         place = Place(
@@ -70,28 +69,30 @@ class Stands:
         if place and place.client_pid:
             replaced = client is not None and client.pid != place.client_pid
             alive = alive and not replaced and not procfs.ended(place.client_pid, self.proc)
-        word, screen = PromptState.NONE, None
+        word, prompt = PromptState.NONE, None
         if not (alive and slot and slot.stand is Stand.BUSY and record.step is Step.SENT):  # it works: nothing to ask
             if place and place.transcript:
-                word = prompts.word(place.transcript, place.offset, text)
-            screen = view(pane).screen if pane else None
+                word = self.agent.prompt_state(place.transcript, place.offset, text)
+            prompt = shown_prompt(self.agent, pane) if pane else None
         finding = self.findings.get(record.session or "")
-        shown = screen is not None and tasktext.shows_prompt(screen, text, record.before)
+        shown = prompt is not None and prompt.shows(text, record.before)
         return Sighting(
             alive=alive,
             stand=slot.stand if slot else Stand.DEAD,
             word=word,
             hit=bool(finding and finding.blocked),
             shown=shown,
-            answered=screen is not None and shown and tasktext.answered(screen.turn),
-            drafted=screen is not None and tasktext.drafted(screen, text),
+            answered=prompt is not None and shown and prompt.answered,
+            drafted=prompt is not None and prompt.holds(text),
             successor=client.session_id if client else "",
             startable=slot is not None and slot.stand is not Stand.DEAD,
             swapped=task.was_restarted(self.state.history, record),
         )
 
 
-def _stand(pane: Pane, finding: Finding | None, client: AgentProcess | None, proc: Path) -> tuple[Stand, str]:
+def _stand(
+    agent: Agent, pane: Pane, finding: Finding | None, client: AgentProcess | None, proc: Path
+) -> tuple[Stand, str]:
     if finding is None or pane.text is None:
         return Stand.HELD, finding.error or "it can't be read" if finding else "it can't be read"
     if finding.blocked and not finding.stale:
@@ -100,20 +101,20 @@ def _stand(pane: Pane, finding: Finding | None, client: AgentProcess | None, pro
         return Stand.BLOCKED, finding.snippet or "it has no login"
     if finding.busy or (client and client.busy):
         return Stand.BUSY, ""
-    obstacle = typing_obstacle(pane, view(pane), proc)
-    if obstacle:
-        return {"it works": Stand.BUSY, "it waits": Stand.BLOCKED}.get(obstacle, Stand.HELD), obstacle
+    why = typing_obstacle(pane, shown_prompt(agent, pane), proc)
+    if why:
+        return {"it works": Stand.BUSY, "it waits": Stand.BLOCKED}.get(why, Stand.HELD), why
     if client and client.status not in {"", "idle"}:
         return Stand.HELD, f"the client says that it is {client.status}"
     return Stand.FREE, ""
 
 
-def view(pane: Pane) -> View:
-    """What a captured pane shows."""
-    return View(parse(pane.text or "", pane.title), pane.text or "")
+def shown_prompt(agent: Agent, pane: Pane) -> Prompt:
+    """The prompt that a captured pane shows."""
+    return agent.prompt(pane.text or "", pane.title)
 
 
-def typing_obstacle(pane: Pane, seen: View, proc: Path = procfs.PROC) -> str:
+def typing_obstacle(pane: Pane, prompt: Prompt, proc: Path = procfs.PROC) -> str:
     """What forbids to type a task into this pane; "" at an agent's empty, idle prompt."""
     if pane.dead or pane.text is None:
         return "it can't be read"
@@ -121,7 +122,7 @@ def typing_obstacle(pane: Pane, seen: View, proc: Path = procfs.PROC) -> str:
         return f"the pane is in {pane.mode}"
     if lifecycle.at_a_shell_prompt(pane, proc) is not False:
         return f"a shell ({pane.command}) is in front"
-    return seen.obstacle
+    return obstacle(prompt)
 
 
 def by_id(sessions: Sequence[Session]) -> Mapping[str, tuple[Session, Pane]]:

@@ -15,14 +15,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from failover_oneshot.agents.base import PromptState
-from failover_oneshot.agents.claude import prompts
+from failover_oneshot.agents.base import Agent, Prompt, PromptState
 from failover_oneshot.config.model import Pool
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.model import Pane
-from failover_oneshot.pool.typist import View
 from failover_oneshot.tasks import availability
-from failover_oneshot.tasks import text as tasktext
 from failover_oneshot.tasks.spool import RUNNING, Spool
 from failover_oneshot.tasks.task import Place, Record, Step
 from failover_oneshot.tmux import formats
@@ -65,8 +62,8 @@ class Delivery:
 class HandOut:
     """Carries deliveries through to their end. Raises TmuxError and TmuxTimeoutError; each record then tells."""
 
-    def __init__(self, tmux: Control, pool: Pool, spool: Spool) -> None:
-        self.tmux, self.pool, self.spool = tmux, pool, spool
+    def __init__(self, tmux: Control, pool: Pool, spool: Spool, agent: Agent) -> None:
+        self.tmux, self.pool, self.spool, self.agent = tmux, pool, spool, agent
         self.folder = spool.folder / ".paste"
 
     def run(self, deliveries: Iterable[Delivery]) -> None:
@@ -79,7 +76,7 @@ class HandOut:
                 lines: list[str] = []
                 for delivery in todo:
                     pane = availability.still_there(delivery.place, found)
-                    lines += self._step(delivery, pane, availability.view(pane) if pane else None)
+                    lines += self._step(delivery, pane, availability.shown_prompt(self.agent, pane) if pane else None)
                 if lines:
                     self.tmux.run(*lines)
                 if any(not delivery.phase.over for delivery in todo):
@@ -91,9 +88,9 @@ class HandOut:
         finally:
             self._clear_folder()
 
-    def _step(self, delivery: Delivery, pane: Pane | None, view: View | None) -> list[str]:
+    def _step(self, delivery: Delivery, pane: Pane | None, prompt: Prompt | None) -> list[str]:
         """The next step of one delivery; the tmux commands that make it."""
-        if pane is None or view is None:
+        if pane is None or prompt is None:
             self._end(delivery, Phase.REFUSED if delivery.phase is Phase.CLAIMED else Phase.OPEN, "its agent is gone")
             return []
         if not (self.spool.folder / RUNNING / delivery.name).exists():
@@ -102,13 +99,13 @@ class HandOut:
         late = time.monotonic() > delivery.deadline
         match delivery.phase:
             case Phase.CLAIMED:
-                return self._paste(delivery, pane, view)
-            case Phase.PASTED if tasktext.drafted(view.screen, delivery.text):
-                return self._enter(delivery, view)
+                return self._paste(delivery, pane, prompt)
+            case Phase.PASTED if prompt.holds(delivery.text):
+                return self._enter(delivery, prompt)
             case Phase.PASTED if late:
                 sure = delivery.record.step is Step.PASTING  # Enter was not pressed, by a run before either
                 self._end(delivery, Phase.LOST if sure else Phase.OPEN, "the text did not arrive in its prompt")
-            case Phase.ENTERED if self._taken(delivery, view, late):
+            case Phase.ENTERED if self._taken(delivery, prompt, late):
                 self._note(delivery, replace(delivery.record, step=Step.SENT, sent_at=datetime.now(UTC)))
                 self._end(delivery, Phase.TAKEN, "")
             case Phase.ENTERED if late:
@@ -117,9 +114,9 @@ class HandOut:
                 pass
         return []
 
-    def _paste(self, delivery: Delivery, pane: Pane, view: View) -> list[str]:
-        if obstacle := availability.typing_obstacle(pane, view):
-            self._end(delivery, Phase.REFUSED, obstacle)
+    def _paste(self, delivery: Delivery, pane: Pane, prompt: Prompt) -> list[str]:
+        if why := availability.typing_obstacle(pane, prompt):
+            self._end(delivery, Phase.REFUSED, why)
             return []
         name = f"failover-{os.urandom(8).hex()}"
         file = self.folder / name
@@ -135,21 +132,23 @@ class HandOut:
             )
         ]
 
-    def _enter(self, delivery: Delivery, view: View) -> list[str]:
-        before = tasktext.fingerprint(view.screen)
+    def _enter(self, delivery: Delivery, prompt: Prompt) -> list[str]:
+        before = prompt.fingerprint
         self._note(delivery, replace(delivery.record, step=Step.ENTERING, before=before))
         delivery.phase, delivery.deadline = Phase.ENTERED, time.monotonic() + PATIENCE
         return [formats.script(["send-keys", "-t", delivery.place.pane_id, "Enter"])]
 
-    def _taken(self, delivery: Delivery, view: View, late: bool) -> bool:
+    def _taken(self, delivery: Delivery, prompt: Prompt, late: bool) -> bool:
         """Whether the agent has taken the text: it is gone from the box, and something shows for it."""
-        if tasktext.drafted(view.screen, delivery.text):
+        if prompt.holds(delivery.text):
             return False
-        if late or view.screen.busy or tasktext.fingerprint(view.screen) != delivery.record.before:
+        if late or prompt.busy or prompt.fingerprint != delivery.record.before:
             return True
         place = delivery.place
-        told = prompts.word(place.transcript, place.offset, delivery.text) if place.transcript else PromptState.NONE
-        return told not in {PromptState.NONE, PromptState.ABSENT}
+        if not place.transcript:
+            return False
+        said = self.agent.prompt_state(place.transcript, place.offset, delivery.text)
+        return said not in {PromptState.NONE, PromptState.ABSENT}
 
     def _note(self, delivery: Delivery, record: Record) -> None:
         delivery.record = record

@@ -3,12 +3,10 @@
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 from msgspec.structs import replace
 
 from failover_oneshot.agents.base import PromptState
-from failover_oneshot.agents.claude import prompts
 from failover_oneshot.config.model import Config
 from failover_oneshot.model import Finding, Observation, PoolTally, Restart, TaskMove, TaskTally
 from failover_oneshot.state.model import SessionMemory, State, Trouble, seconds
@@ -206,7 +204,7 @@ class Dispatcher:
                 continue
             deliveries.append(Delivery(name, texts[task.name], record))
         if deliveries:
-            HandOut(self.tmux, self.config.pool, folder).run(deliveries)
+            HandOut(self.tmux, self.config.pool, folder, self.stands.agent).run(deliveries)
         for delivery in deliveries:
             self._book(folder, delivery)
 
@@ -242,8 +240,8 @@ class Dispatcher:
         client = self.observation.agents.get(slot.place.pane_id) if slot.place else None
         if slot.place is None or client is None:
             return slot.place
-        path = prompts.file_of(Path(self.config.swap.claude_dir), client)
-        return replace(slot.place, transcript=path, offset=prompts.size(path))
+        path = self.stands.agent.conversation(client)
+        return replace(slot.place, transcript=path, offset=self.stands.agent.conversation_size(path))
 
     def _book(self, folder: Spool, delivery: Delivery) -> None:
         """What a delivery came to."""

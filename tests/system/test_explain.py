@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from failover_oneshot.agents.base import CHROME
+from failover_oneshot.agents.claude.classify import classify
+from failover_oneshot.agents.claude.explain import explain
 from failover_oneshot.agents.claude.transcript import project_folder
-from failover_oneshot.analysis.explain import CHROME, consequence, explain, in_words
+from failover_oneshot.analysis.explain import consequence, in_words
 from failover_oneshot.config.model import Quota
-from failover_oneshot.detection.classify import classify
 from failover_oneshot.lib.scrub import scrub
 from failover_oneshot.model import Kind
 from tests.support.builders import NOW, make_config

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from failover_oneshot.agents.claude.classify import classify
 from failover_oneshot.analysis import recorder
 from failover_oneshot.analysis.replay import Checked, Record, check
 from failover_oneshot.config.model import Config
@@ -44,7 +45,7 @@ def replayed(config: Config, *records: Record) -> list[Checked]:
     state = records[0].state
     done = []
     for one in records:
-        done.append(check(config, state, one, _watched(config)))
+        done.append(check(config, state, one, _watched(config), classify))
         state = done[-1].state
     return done
 

@@ -6,15 +6,12 @@ Nothing there is trusted: a line may be half written, a field missing or of any 
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from failover_oneshot.agents.base import PromptState
-from failover_oneshot.agents.claude import transcript
-from failover_oneshot.model import AgentProcess
 
 _PART: Final = 4 << 20  # bytes read from where the prompt must stand, and from the end, of a conversation grown long
 _LIMITS: Final = frozenset(("rate_limit", "billing_error"))
@@ -29,11 +26,6 @@ class _Record(Struct, rename="camel"):
     error: Any = None
     api_error: Any = None
     message: Any = None
-
-
-def file_of(claude_dir: Path, client: AgentProcess) -> str:
-    """Where the client keeps its conversation; the file need not be there yet."""
-    return f"{claude_dir}/projects/{transcript.project_folder(client.cwd)}/{client.session_id}.jsonl"
 
 
 def size(path: str) -> int:

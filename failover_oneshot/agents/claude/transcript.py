@@ -14,7 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from failover_oneshot.agents.claude.processes import SESSION_ID, clients_of, find_clients, read_end
-from failover_oneshot.detection.wordings import limit_of, match, normalise
+from failover_oneshot.agents.claude.wordings import limit_of, match
+from failover_oneshot.detection.identity import record_identity
+from failover_oneshot.detection.text import normalise
 from failover_oneshot.model import AgentProcess, Evidence, Kind, Limit, Reading
 
 TAIL = 64 * 1024  # bytes of a conversation that are read, from its end
@@ -61,10 +63,14 @@ def read_panes(claude_dir: Path, panes: Mapping[str, int]) -> dict[str, tuple[Ag
 
 def read_tail(claude_dir: Path, client: AgentProcess) -> Reading | None:
     """What the newest telling record in the last 64 KiB of the client's conversation says; None when nothing does."""
-    path = f"{claude_dir}/projects/{project_folder(client.cwd)}/{client.session_id}.jsonl"
-    data = read_end(path, TAIL) if SESSION_ID.fullmatch(client.session_id) else None
+    data = read_end(conversation(claude_dir, client), TAIL) if SESSION_ID.fullmatch(client.session_id) else None
     reading = _newest(data.split(b"\n")) if data else None
     return replace(reading, busy=client.busy) if reading else None
+
+
+def conversation(claude_dir: Path, client: AgentProcess) -> str:
+    """Where the client keeps its conversation; the file need not be there yet."""
+    return f"{claude_dir}/projects/{project_folder(client.cwd)}/{client.session_id}.jsonl"
 
 
 def project_folder(cwd: str) -> str:
@@ -146,7 +152,7 @@ def _reading(record: _Record, owner: str | None) -> Reading | None:
         snippet=redact(text[:1000])[:_SNIPPET] or None,
         reset_text=resets.extract(text) if is_quota else None,
         resets_at=_epoch(limits.get("resetsAt")) if is_quota else None,
-        identity=f"transcript:{_identifier(record)}",
+        identity=record_identity(_identifier(record)),
         printed_at=_time(record.timestamp),
         account_uuid=owner,
     )

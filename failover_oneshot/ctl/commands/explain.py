@@ -11,14 +11,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from failover_oneshot.analysis.explain import CHROME, MENU, Explanation, Line, consequence, explain, in_words
+from failover_oneshot.agents import registry
+from failover_oneshot.agents.base import CHROME, MENU, Explanation, Line
+from failover_oneshot.analysis.explain import consequence, in_words
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.installation import EXIT_REFUSED, EXIT_USAGE, Installation, log
 from failover_oneshot.ctl.lib.snapshot import Snapshot, snapshot
 from failover_oneshot.ctl.lib.status import next_of, would
 from failover_oneshot.ctl.lib.terminal import Terminal, elided, printable
 from failover_oneshot.ctl.lib.times import span
-from failover_oneshot.detection.classify import classify
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.lib.scrub import scrub
 from failover_oneshot.model import Evidence, Finding, Kind, Reading
@@ -89,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _text(site: Installation, text: Text, now: datetime, options: argparse.Namespace) -> int:
-    told = explain(text.text, text.title, site.config.quota)
+    told = registry.of_the_pool(site.config).explain(text.text, text.title, site.config.quota)
     what = consequence(site.config, told.reading, now, machine_zone(os.environ))
     if options.json:
         facts = {"finding": what.finding, "needed": what.needed, "decision": what.decision, "confirmed": what.confirmed}
@@ -116,14 +117,14 @@ def _session(site: Installation, name: str, options: argparse.Namespace) -> int:
     if session is None or seen.observation is None or seen.findings is None:
         return _nobody(name, seen)
     finding = next(f for f in seen.findings if f.name == name)
-    told = []
+    agent, told = registry.of_the_pool(site.config), []
     for pane in session.panes:
         if pane.text is None:
             continue
         reading = seen.observation.readings.get(pane.pane_id)
         recorded = reading if reading is not None and reading.evidence is Evidence.TRANSCRIPT else None
         text = Text(f"{name} {pane.pane_id}", pane.text, pane.title, recorded)
-        told.append((text, explain(pane.text, pane.title, site.config.quota)))
+        told.append((text, agent.explain(pane.text, pane.title, site.config.quota)))
     decision = seen.decision
     if options.json:
         _json(told, {"finding": finding, "decision": decision})
@@ -256,7 +257,8 @@ def _save(texts: list[Text], options: argparse.Namespace, site: Installation) ->
         except (OSError, ValueError) as error:
             log.error("cannot write %s: %s", path, getattr(error, "strerror", None) or error)
             return EXIT_REFUSED
-        before, after = (classify(t, text.title, site.config.quota) for t in (text.text, clean))
+        agent = registry.of_the_pool(site.config)
+        before, after = (agent.classify(t, text.title, site.config.quota) for t in (text.text, clean))
         if (before.kind, before.rule) != (after.kind, after.rule):
             log.warning("without its secrets the text is read as %s, not as %s", after.kind, before.kind)
         if not options.json:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from failover_oneshot.accounts import credentials, json_document
 from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE
-from failover_oneshot.agents.claude import processes
+from failover_oneshot.agents import registry
 from failover_oneshot.config import loader, schema
 from failover_oneshot.config.model import Tmux as TmuxSettings
 from failover_oneshot.ctl.lib import proposal
@@ -170,13 +170,12 @@ def _running(rows: Iterable[Row], claude_dir: Path) -> Iterable[Running]:
     by_name: dict[str, list[Row]] = {}
     for row in rows:
         by_name.setdefault(row.session_name, []).append(row)
-    owners = processes.clients_of(
-        (row.pane.pid for found in by_name.values() for row in found), processes.find_clients(claude_dir)
-    )
+    panes = {row.pane.pane_id: row.pane.pid for found in by_name.values() for row in found}
+    owners = registry.agent(folder=str(claude_dir)).processes(panes)
     for name, found in sorted(by_name.items()):
-        panes = [row.pane for row in found if not row.pane.dead]
-        agents = [p for p in panes if p.pid in owners or proposal.is_agent(p.command, p.title)]
-        pane = min(agents or panes, key=lambda p: (is_shell(p.command), not p.active), default=None)
+        alive = [row.pane for row in found if not row.pane.dead]
+        agents = [p for p in alive if p.pane_id in owners or proposal.is_agent(p.command, p.title)]
+        pane = min(agents or alive, key=lambda p: (is_shell(p.command), not p.active), default=None)
         known = pane is not None and proposal.restartable(pane.start_command)
         yield Running(name=name, agent=bool(agents), start_known=known)
 

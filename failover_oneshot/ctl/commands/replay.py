@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from failover_oneshot.agents import registry
 from failover_oneshot.analysis import recorder
 from failover_oneshot.analysis.replay import Checked, Record, Watched, check
 from failover_oneshot.config.model import Account, Config
@@ -118,11 +120,12 @@ def _watched(config: Config) -> Watched:
 def _events(config: Config, records: Iterable[Record]) -> Iterator[tuple[Record, Checked, Event]]:
     state: State | None = None
     watched = _watched(config)
+    classify = lru_cache(maxsize=4096)(registry.of_the_pool(config).classify)  # a pane shows the same for many checks
     for record in records:
         state = record.state if state is None else state
         if config.account(state.active_account) is None and config.accounts:
             state = replace(state, active_account=config.accounts[0].name)
-        checked = check(config, state, record, watched)
+        checked = check(config, state, record, watched, classify)
         decision = checked.decision
         event = Event(
             at=record.at,

@@ -2,15 +2,12 @@
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 
-import msgspec
-
-from failover_oneshot.agents.claude.own_login import own_login
+from failover_oneshot.agents import registry
+from failover_oneshot.agents.base import Agent
 from failover_oneshot.config import model
 from failover_oneshot.config.model import Config, Method
 from failover_oneshot.ctl.doctor import rules
@@ -18,13 +15,10 @@ from failover_oneshot.ctl.doctor.rules import Line, Watched, error, ok, warning
 from failover_oneshot.ctl.lib import proposal
 from failover_oneshot.ctl.systemd import programs, units
 from failover_oneshot.ctl.systemd.units import View
-from failover_oneshot.detection.classify import classify
 from failover_oneshot.model import Evidence, Session
 from failover_oneshot.state.model import State
 from failover_oneshot.tmux.client import Tmux, TmuxError, TmuxMissingError, TmuxTimeoutError, index_in_range
 from failover_oneshot.tmux.formats import Row, is_shell
-
-_HEADER = re.compile(r"Claude Code v(\d+\.\d+\.\d+)")
 
 
 def tmux(config: model.Tmux) -> Iterator[Line]:
@@ -74,17 +68,18 @@ def sessions(config: Config) -> Iterator[Line]:
     except TmuxError:
         return  # said already
     yield from rules.pool_range(config, list(_watched(config, rows)))
+    agent = registry.of_the_pool(config)
     texts: list[str] = []
     understood: dict[str, bool] = {}
     for session in seen:
         for pane in session.panes:
             if pane.text is not None and proposal.is_agent(pane.command, pane.title):
                 texts.append(pane.text)
-                fine = classify(pane.text, pane.title, config.quota).evidence is not Evidence.TEXT
+                fine = agent.classify(pane.text, pane.title, config.quota).evidence is not Evidence.TEXT
                 understood[session.name] = fine and understood.get(session.name, True)
     if config.swap.method is Method.CLAUDE:
-        yield rules.client_version(_version(texts))
-        yield from _own_logins(seen)
+        yield rules.client_version(agent.version(texts))
+        yield from _own_logins(agent, seen)
     yield rules.screens(understood)
 
 
@@ -98,30 +93,11 @@ def _watched(config: Config, rows: Sequence[Row]) -> Iterator[Watched]:
         yield Watched(name=name, index=index, restartable=proposal.restartable(pane.start_command))
 
 
-def _own_logins(seen: Sequence[Session]) -> Iterator[Line]:
+def _own_logins(agent: Agent, seen: Sequence[Session]) -> Iterator[Line]:
     for session in seen:
-        if name := own_login(pane.pid for pane in session.panes):
+        if name := agent.own_login(pane.pid for pane in session.panes):
             text = f"{session.name} sets {name}: a swap of the login's files does not reach it"
             yield warning("client", text, "start it without that variable, or use swap.method env")
-
-
-def _version(texts: Sequence[str]) -> str | None:
-    """The client's version: as a screen says, else as its installation says. The client itself is not run."""
-    if found := next((match[1] for text in texts if (match := _HEADER.search(text))), None):
-        return found
-    program = shutil.which("claude")
-    if program is None:
-        return None
-    real = Path(os.path.realpath(program))
-    if match := re.search(r"/(\d+\.\d+\.\d+)(?:/|$)", str(real)):  # …/claude/versions/2.1.330
-        return match[1]
-    for folder in list(real.parents)[:3]:
-        try:
-            value = msgspec.json.decode((folder / "package.json").read_bytes())
-            return str(value["version"]) if value["name"] == "@anthropic-ai/claude-code" else None
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return None
 
 
 def clock(state: State | None, now: datetime) -> Iterator[Line]:

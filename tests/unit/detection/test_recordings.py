@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from failover_oneshot.agents.claude.classify import classify
+from failover_oneshot.agents.claude.wordings import TABLE, Row, match
+from failover_oneshot.agents.plain import SNIPPET
 from failover_oneshot.config.model import Quota
 from failover_oneshot.detection import resets
-from failover_oneshot.detection.classify import SNIPPET, classify, same_hit
-from failover_oneshot.detection.wordings import TABLE, Row, match, normalise
+from failover_oneshot.detection.identity import same_hit
+from failover_oneshot.detection.text import normalise
 from failover_oneshot.model import Evidence, Kind, Limit, Reading
 from tests.support.paths import DATA, PANES
 from tests.support.recordings import Recording, panes

@@ -1,4 +1,4 @@
-"""The verdicts on tasks as a table, the order of the queue, the text as it is pasted and shown. No tmux."""
+"""The verdicts on tasks as a table, the order of the queue, the text as it is pasted. No tmux."""
 
 from typing import Any
 
@@ -7,11 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from failover_oneshot.agents.base import PromptState
-from failover_oneshot.detection.screen import parse
 from failover_oneshot.model import PoolTally
 from failover_oneshot.tasks import task as tasks
 from failover_oneshot.tasks.task import Action, Place, Queued, Record, Sighting, Slot, Stand, Step, Verdict, judge
-from failover_oneshot.tasks.text import answered, decode, drafted, fingerprint, printable, shows_prompt
+from failover_oneshot.tasks.text import decode, printable
 from tests.support.builders import NOW, at
 
 PLACE = Place(server_pid=1, pane_id="%1", pane_pid=2, client_pid=3, conversation="c", transcript="/t", offset=9)
@@ -214,45 +213,6 @@ def test_no_key_is_pressed_by_a_text(data: bytes) -> None:
         return
     assert all(c.isprintable() or c in "\t\n" or ord(c) >= 0xA0 for c in text)
     assert decode(text.encode()) == text
-
-
-def box(content: str, above: str = "") -> str:
-    rule = "─" * 40
-    return f"{above}\n\n{rule}\n❯ {content}\n{rule}\n  ⏵⏵ auto mode on"
-
-
-@pytest.mark.parametrize(
-    ("content", "text", "whether"),
-    [
-        ("do it", "do it", True),
-        ("do  it\n  now", "do it\n\tnow\n", True),
-        ("", "do it", False),
-        ("do it", "do it not", False),
-        ("do it do it", "do it", False),
-        ("[Pasted text #1 +9 lines]", "a\n" * 9, True),
-        ("[Pasted text #2]", "a", True),
-        ("[Pasted text #1 +9 lines][Pasted text #2 +9 lines]", "a\n" * 9, False),
-        ("begin [...Truncated text #1 +9 lines...] end", "begin\n" + "a\n" * 9 + "end", True),
-        ("mine [Pasted text #1 +9 lines]", "a\n" * 9, False),
-        ("x" * 50, "y" * 10 + "x" * 60, True),  # the end of a box that shows no more
-        ('Try "this"', 'Try "this"', True),
-        ('Try "that"', 'Try "this"', False),
-        ("🚀", "🚀", True),
-    ],
-)
-def test_whether_the_box_holds_the_text(content: str, text: str, whether: bool) -> None:
-    assert drafted(parse(box(content)), text) is whether
-
-
-def test_whether_a_prompt_is_the_text() -> None:
-    old, new = parse(box("", "❯ [Pasted text #1 +9 lines]\n\n● Done.")), parse(box("", "❯ do it\n\n● Done."))
-    assert shows_prompt(new, "do it")
-    assert not shows_prompt(new, "do that")
-    assert answered(new.turn)
-    assert not answered(parse(box("", "❯ do it")).turn)
-    assert not shows_prompt(old, "a\n" * 9), "it may be an older one"
-    assert not shows_prompt(old, "a\n" * 9, fingerprint(old))
-    assert shows_prompt(old, "a\n" * 9, fingerprint(new))
 
 
 def test_a_name_as_it_may_be_printed() -> None:

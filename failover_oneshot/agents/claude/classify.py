@@ -4,30 +4,26 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from failover_oneshot.config.model import Quota, pattern_regex
-from failover_oneshot.detection.screen import Block, Mark, Screen, parse
-from failover_oneshot.detection.wordings import (
-    DAEMON_QUOTA,
-    DAEMON_SERVER_ERROR,
+from failover_oneshot.agents import plain
+from failover_oneshot.agents.claude.screen import Block, Mark, Screen, parse
+from failover_oneshot.agents.claude.wordings import (
     GOES_ON,
-    Row,
     asides,
     limit_of,
     match,
-    normalise,
     without_hints,
 )
+from failover_oneshot.agents.plain import DAEMON, EXTRA, SNIPPET, VETO, Rule, Wording
+from failover_oneshot.config.model import Quota
+from failover_oneshot.detection.identity import screen_identity
+from failover_oneshot.detection.text import normalise
 from failover_oneshot.model import Evidence, Kind, Limit, Reading
 
-SNIPPET: Final = 120
 HITS: Final = (Kind.QUOTA, Kind.BILLING, Kind.AUTH)
 
 # The rules that are no row of the table.
-DAEMON: Final = Row("quota.daemon", Kind.QUOTA)
-EXTRA: Final = Row("quota.extra", Kind.QUOTA)
-STATUS: Final = Row("quota.status", Kind.QUOTA)
-MENU: Final = Row("quota.menu", Kind.QUOTA)
-VETO: Final = Row("error.veto", Kind.SERVER_ERROR)
+STATUS: Final = Rule("quota.status", Kind.QUOTA)
+MENU: Final = Rule("quota.menu", Kind.QUOTA)
 
 _STATUS_HIT: Final = re.compile(r"⚠ (usage limit reached\b.{0,120})")
 
@@ -84,7 +80,7 @@ def _turn(screen: Screen, quota: Quota) -> Reading | None:
         text = normalise(block.text)
         if block.mark in {Mark.SPINNER, Mark.OUTPUT} or asides(text):
             continue
-        found = match(text)
+        found: tuple[Wording, str] | None = match(text)
         if found is None:
             found = _by_pattern(block, text, quota)
         if found is None:
@@ -97,7 +93,7 @@ def _turn(screen: Screen, quota: Quota) -> Reading | None:
         # Some versions close a turn that met a limit like any other; only the client's hint below the message tells.
         if closed and row.kind is Kind.QUOTA and without_hints(text) == text:
             return None
-        if row.kind is Kind.QUOTA and _vetoed(text, quota) and not row.typed:
+        if row.kind is Kind.QUOTA and plain.vetoes(text, quota) and not row.typed:
             return _reading(screen, VETO, block.text, pattern=words)
         if row.kind is not Kind.WARNING:
             message = _message(screen) if row.kind is Kind.QUOTA else None
@@ -120,33 +116,16 @@ def _tail(turn: Sequence[Block], quota: Quota) -> list[Block]:
     return tail[::-1]
 
 
-def _by_pattern(block: Block, text: str, quota: Quota) -> tuple[Row, str] | None:
+def _by_pattern(block: Block, text: str, quota: Quota) -> tuple[Wording, str] | None:
     """The daemon's patterns where a message of the client begins, the operator's anywhere in a block."""
     if block.mark in {Mark.ANSWER, Mark.TEXT, Mark.ALERT}:
-        words = next((p for p in DAEMON_QUOTA if text.startswith(p) or (block.mark is Mark.TEXT and p in text)), None)
+        words = next((p for p in plain.QUOTA if text.startswith(p) or (block.mark is Mark.TEXT and p in text)), None)
         if words:
             return DAEMON, words
-        if any(text.startswith(p) for p in DAEMON_SERVER_ERROR):
+        if any(text.startswith(p) for p in plain.SERVER_ERROR):
             return VETO, text[:40]
-    words = _extra(text, quota.extra_patterns)
+    words = plain.operators_pattern(text, quota.extra_patterns)
     return (EXTRA, words) if words else None
-
-
-def _extra(text: str, patterns: Sequence[str]) -> str | None:
-    """The first of the operator's patterns that occurs in the text."""
-    for pattern in patterns:
-        regex = pattern_regex(pattern)
-        if re.search(regex, text, re.IGNORECASE) if regex is not None else normalise(pattern) in text:
-            return pattern
-    return None
-
-
-def _vetoed(text: str, quota: Quota) -> bool:
-    return (
-        "not your usage limit" in text
-        or any(pattern in text for pattern in DAEMON_SERVER_ERROR)
-        or _extra(text, quota.extra_server_error_patterns) is not None
-    )
 
 
 def _message(screen: Screen) -> str | None:
@@ -174,33 +153,16 @@ def _warning(screen: Screen, quota: Quota) -> Reading | None:
 
 
 def _plain(screen: Screen, quota: Quota) -> Reading:
-    """No glyph: one block per line, the daemon's rule as it stands; our own table at the head of a line."""
-    tail = screen.lines[-quota.tail_lines :]
-    texts = [normalise(line) for line in tail]
-    vetoed = any(_vetoed(text, quota) for text in texts)
-    best: Reading | None = None
-    for number in range(len(texts) - 1, -1, -1):
-        # A message may go on in the next line; only what is said of the reset is taken from there.
-        message = " ".join(tail[number : number + 3])
-        found = match(texts[number])
-        if found is None and not vetoed:
-            words = next((p for p in DAEMON_QUOTA if p in texts[number]), None)
-            extra = _extra(texts[number], quota.extra_patterns)
-            found = (DAEMON, words) if words else (EXTRA, extra) if extra else None
-        if found is None or (found[0].kind is Kind.QUOTA and vetoed and not found[0].typed):
-            continue
-        reading = _reading(screen, found[0], message, pattern=found[1], evidence=Evidence.TEXT, line=tail[number])
-        if reading.kind is Kind.QUOTA:
-            return reading
-        best = best or reading
-    if best is None and vetoed:
-        best = _reading(screen, VETO, " ".join(tail), evidence=Evidence.TEXT)
-    return best or Reading(kind=Kind.OK, evidence=Evidence.TEXT)
+    """No glyph: the daemon's rule as it stands; our own table at the head of a line."""
+    found = plain.find(screen.lines, quota, match)
+    if found is None:
+        return Reading(kind=Kind.OK, evidence=Evidence.TEXT)
+    return _reading(screen, found.rule, found.message, pattern=found.words, evidence=Evidence.TEXT, line=found.line)
 
 
 def _reading(
     screen: Screen,
-    row: Row,
+    row: Wording,
     message: str,
     *,
     pattern: str | None = None,
@@ -232,38 +194,17 @@ def _reading(
         pattern=pattern,
         snippet=redact(shown)[:SNIPPET] or None,
         reset_text=reset,
-        identity=_identity(shown, reset, screen.prompt) if row.kind in HITS else "",
+        identity=screen_identity(_clock(reset) or normalise(shown), normalise(screen.prompt))
+        if row.kind in HITS
+        else "",
         busy=busy,
     )
 
 
+def _clock(reset: str | None) -> str:
+    """The reset without its zone: the same hit is printed with the zone and without."""
+    return normalise(reset or "").partition("(")[0].strip()
+
+
 def _bare_clock(reset: str | None) -> bool:
     return reset is not None and re.match(r"\d{1,2}(?::\d\d)? ?[ap]m\b", reset, re.IGNORECASE) is not None
-
-
-def _identity(message: str, reset: str | None, prompt: str) -> str:
-    """What a hit is known by when it is seen again: its reset, else its words, and the prompt that began its turn.
-
-    The same hit is worded differently in the conversation, in the status area and in the menu; its reset is not.
-    """
-    clock = normalise(reset or "").partition("(")[0].strip()
-    return f"screen:{_hash(clock or normalise(message))}:{_hash(normalise(prompt)) if prompt else '-'}"
-
-
-def _hash(text: str) -> str:
-    from hashlib import sha256
-
-    return sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
-
-
-def same_hit(a: str, b: str) -> bool:
-    """Whether two identities are of one hit. In doubt yes: only another reset or another prompt proves another hit.
-
-    A screen's identity and a transcript's are never the same; the caller compares their times.
-    """
-    if a == b:
-        return True
-    one, other = a.split(":"), b.split(":")
-    if len(one) != 3 or len(other) != 3 or {one[0], other[0]} != {"screen"}:
-        return False
-    return one[1] == other[1] and ("-" in {one[2], other[2]} or one[2] == other[2])

@@ -13,18 +13,6 @@ from msgspec import Struct
 
 from failover_oneshot.model import Kind, Limit
 
-# The Go daemon's own, substrings wherever they stand in the tail of a plain pane [daemon].
-DAEMON_QUOTA: Final = (
-    "you've hit your limit",
-    "rate_limit_error",
-    "quota exceeded",
-    "usage limit reached",
-    "claude pro usage",
-    "too many requests",
-    "5-hour limit",
-)
-DAEMON_SERVER_ERROR: Final = ("api_error", "overloaded_error", "internal server error", "api error: 5")
-
 
 class Row(Struct, frozen=True):
     """One wording: a rule's name, what it means, an anchored regular expression, a text that it is for, its source.
@@ -141,18 +129,6 @@ _LIMITS: Final = (
     ("7-day", Limit.SEVEN_DAY), ("5-hour", Limit.FIVE_HOUR), ("session limit", Limit.FIVE_HOUR),
     ("fable", Limit.MODEL), ("haiku", Limit.MODEL), ("model limit", Limit.MODEL),
 )  # fmt: skip
-_PLAIN: Final = (
-    ("’", "'"), ("‘", "'"), ("ʼ", "'"), ("∙", "·"), ("•", "·"), ("‧", "·"),
-    (" - ", " · "), (" – ", " · "), (" — ", " · "),
-)  # fmt: skip
-
-
-def normalise(text: str) -> str:
-    """Lower case, plain apostrophes, `·` for every separator, single spaces."""
-    text = " ".join(text.lower().split())
-    for printed, plain in _PLAIN:  # many times faster than str.translate on a long text
-        text = text.replace(printed, plain)
-    return text
 
 
 def asides(text: str) -> bool:

@@ -1,0 +1,147 @@
+"""Why a text is classified as it is: its lines and blocks, what each is taken for, and the rule that decided. Pure."""
+
+from collections.abc import Sequence
+
+from failover_oneshot.agents.base import CHROME, MENU, Explanation, Line
+from failover_oneshot.agents.claude.classify import classify, tail
+from failover_oneshot.agents.claude.screen import Block, Mark, Screen, parse
+from failover_oneshot.agents.claude.wordings import asides, match
+from failover_oneshot.config.model import Quota, pattern_regex
+from failover_oneshot.detection.text import normalise
+from failover_oneshot.model import Reading
+
+
+def explain(text: str, title: str, quota: Quota) -> Explanation:
+    """The text as a check sees it."""
+    screen, reading = parse(text, title), classify(text, title, quota)
+    lines = text.split("\n")
+    while lines and not lines[-1].strip():
+        lines.pop()
+    told = _structured(lines, screen, reading, quota) if screen.structured else _plain(lines, reading, quota)
+    return Explanation(
+        lines=tuple(told),
+        structured=screen.structured,
+        busy=screen.busy,
+        prompt=screen.prompt,
+        draft=screen.draft,
+        reading=reading,
+    )
+
+
+def _structured(lines: Sequence[str], screen: Screen, reading: Reading, quota: Quota) -> list[Line]:
+    examined = {block.line for block in tail(screen, quota)} if not screen.busy else set[int]()
+    turn = {block.line for block in screen.turn}
+    fired = _fired(screen, reading, quota)
+    told = []
+    owner: Block | None = None
+    beside = fired is None and reading.rule.startswith(("quota.status", "warning."))  # a status line decided
+    blocks = {block.line: block for block in screen.blocks}
+    for number, text in enumerate(lines):
+        bare = " ".join(text.replace("\xa0", " ").split())
+        first = number in blocks
+        owner = blocks.get(number, owner)
+        if not first and bare and (owner is None or bare not in owner.text):
+            owner = None  # the block is over: what follows it is chrome
+        if owner is None or not bare:
+            menu = bool(bare) and screen.menu is not None and bare in screen.menu
+            status = beside and _says(bare, reading)
+            beside = beside and not status
+            wait = menu and reading.rule == "quota.menu" and "wait for limit to reset" in normalise(bare)
+            told.append(
+                Line(
+                    number=number + 1,
+                    text=text.rstrip(),
+                    part=MENU if menu else CHROME,
+                    examined=menu or status,
+                    first=status or wait,
+                    why=f"{reading.rule}: {reading.kind}" if status or wait else None,
+                    fired=status or wait,
+                )
+            )
+            continue
+        told.append(
+            Line(
+                number=number + 1,
+                text=text.rstrip(),
+                part=owner.mark,
+                examined=owner.line in examined,
+                first=first,
+                why=_why(owner, owner.line in examined, owner.line in turn, screen, quota) if first else None,
+                fired=first and owner.line == fired,
+            )
+        )
+    return told
+
+
+def _says(bare: str, reading: Reading) -> bool:
+    """Whether a status line holds the words of the rule."""
+    return bool(reading.pattern) and str(reading.pattern) in normalise(bare.lstrip("⚠ "))
+
+
+def _fired(screen: Screen, reading: Reading, quota: Quota) -> int | None:
+    """The first line of the block that decided; None when it was no block."""
+    if not reading.rule or reading.rule in {"quota.menu", "quota.status"}:
+        return None
+    blocks = screen.turn if screen.busy else tail(screen, quota)
+    for block in reversed(blocks):
+        text = normalise(block.text)
+        found = match(text)
+        if found and found[0].name == reading.rule:
+            return block.line
+        if reading.rule in {"quota.daemon", "quota.extra", "error.veto"} and reading.pattern:
+            regex = pattern_regex(reading.pattern)
+            if normalise(reading.pattern) in text or (regex is not None and reading.rule == "quota.extra"):
+                return block.line
+    return None
+
+
+def _why(block: Block, examined: bool, in_turn: bool, screen: Screen, quota: Quota) -> str:
+    """What becomes of a block, in a few words."""
+    text = normalise(block.text)
+    found = match(text)
+    rule = f"{found[0].name}: {found[0].kind}" if found else "no rule fits"
+    if screen.busy and block.mark is not Mark.SPINNER:
+        return "the client works: nothing above blocks it"
+    if block.mark is Mark.PROMPT:
+        return "the prompt: the current turn begins below it" if block.text == screen.prompt else "an earlier prompt"
+    if not in_turn:
+        return "an earlier turn"
+    if block.closes:
+        return "the turn ended well: nothing above it counts"
+    if block.mark is Mark.TOOL:
+        return "a tool call: the turn went on"
+    if block.mark is Mark.OUTPUT:
+        return "what a tool printed is never a hit"
+    if block.mark is Mark.NOTICE:
+        return "a notice is never a hit"
+    if block.mark is Mark.SPINNER:
+        return rule if found else "work in progress"
+    if asides(text):
+        return "an aside: neither a hit nor the end of one"
+    if not examined:
+        return f"above the last {quota.tail_lines} blocks (quota.tail_lines)"
+    return rule
+
+
+def _plain(lines: Sequence[str], reading: Reading, quota: Quota) -> list[Line]:
+    """Without structure: each of the last `tail_lines` lines that are not empty is a block."""
+    filled = [number for number, text in enumerate(lines) if text.strip()]
+    examined = set(filled[-quota.tail_lines :])
+    words = normalise(reading.snippet or "")
+    told = []
+    done = False
+    for number, text in reversed(list(enumerate(lines))):
+        bare = normalise(text)
+        looked = number in examined
+        fired = looked and not done and bool(reading.rule and bare) and (words.startswith(bare[:60]) or bare in words)
+        done = done or fired
+        found = match(bare) if looked else None
+        why = (f"{found[0].name}: {found[0].kind}" if found else "no rule fits") if looked else None
+        if looked and fired and found is None:
+            why = f"{reading.rule}: {reading.kind}"
+        told.append(
+            Line(
+                number=number + 1, text=text.rstrip(), part=Mark.TEXT, examined=looked, first=True, why=why, fired=fired
+            )
+        )
+    return told[::-1]
