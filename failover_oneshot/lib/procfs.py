@@ -35,7 +35,7 @@ class Process(Struct, frozen=True):
 def process(pid: int, proc: Path = PROC) -> Process | None:
     """The process, a zombie too; None where there is none or it cannot be read."""
     try:
-        with open(f"{proc}/{pid}/stat", "rb") as file:  # noqa: PTH123
+        with open(f"{proc}/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123
             line = file.read(4096)
         # the command's name, in parentheses, may itself hold blanks and parentheses
         state, parent, group, _, _, foreground, *rest = line.rpartition(b")")[2].split()
