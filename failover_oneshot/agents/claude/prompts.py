@@ -14,8 +14,11 @@ from msgspec import Struct
 from failover_oneshot.agents.base import PromptState
 
 _PART: Final = 4 << 20  # bytes read from where the prompt must stand, and from the end, of a conversation grown long
-_LIMITS: Final = frozenset(("rate_limit", "billing_error"))
-_ENDS: Final = frozenset(("end_turn", "stop_sequence", "max_tokens", "refusal"))
+# Tuples: a field may be of a type that no set can be asked for.
+_LIMITS: Final = ("rate_limit", "billing_error")
+_ENDS: Final = ("end_turn", "stop_sequence", "max_tokens", "refusal")
+_SAID: Final = ("user", "assistant")
+_TOOLS: Final = ("tool_use", "tool_result")
 
 
 class _Record(Struct, rename="camel"):
@@ -79,7 +82,7 @@ def _judge(records: Iterable[_Record], text: str) -> PromptState:
     for record in records:
         if record.type == "user" and found is PromptState.ABSENT:
             found = PromptState.OPEN if _folded(_text(record.message)) == wanted else found
-        elif found is not PromptState.ABSENT and record.type in {"user", "assistant"}:
+        elif found is not PromptState.ABSENT and record.type in _SAID:
             found = _after(record)
             if found is PromptState.ENDED:
                 return found
@@ -105,7 +108,7 @@ def _text(message: dict[str, Any]) -> str:
     if isinstance(content, str):
         return content
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
-    if any(part.get("type") in {"tool_use", "tool_result"} for part in parts):
+    if any(part.get("type") in _TOOLS for part in parts):
         return ""
     return "\n".join(part["text"] for part in parts if isinstance(part.get("text"), str))
 
