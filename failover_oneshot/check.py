@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from failover_oneshot.accounts import registry
 from failover_oneshot.config.model import Config
 from failover_oneshot.decision.pipeline import Assessment, assess, prepare
 from failover_oneshot.decision.rules import Action, Decision
@@ -24,10 +23,10 @@ from failover_oneshot.report import Report, Upkeep
 from failover_oneshot.state.model import LastCheck, Notice, State, seconds
 from failover_oneshot.state.store import Origin, Store
 from failover_oneshot.swap.journal import Result, intend
-from failover_oneshot.swap.runner import Swapper
 from failover_oneshot.tmux.client import Control, Tmux
 
 if TYPE_CHECKING:
+    from failover_oneshot.accounts.method import Method
     from failover_oneshot.decision.manual import Order
     from failover_oneshot.tasks.dispatcher import Dispatcher
 
@@ -151,9 +150,15 @@ def _check(run: _Run, order: "Order | None") -> _Ended:
     return _Ended(report=report, saved=saved, notices=notices, decided_on=(found.state, found.observation))
 
 
-def _method(run: _Run, state: State) -> Callable[[], registry.Method]:
+def _method(run: _Run, state: State) -> "Callable[[], Method]":
     """The config's swap method, made when it is needed: a healthy pool's check has no use for it."""
-    return cache(lambda: registry.method(run.config, run.store.path.parent / "unclaimed", state.lineage))
+
+    def made() -> "Method":
+        from failover_oneshot.accounts import registry
+
+        return registry.method(run.config, run.store.path.parent / "unclaimed", state.lineage)
+
+    return cache(made)
 
 
 def _reset(run: _Run, state: State, why: str) -> _Ended:
@@ -170,10 +175,12 @@ def _reset(run: _Run, state: State, why: str) -> _Ended:
     return _Ended(report=report, saved=saved, notices=notices, decided_on=(state, None))
 
 
-def _act(run: _Run, state: State, decision: Decision, method: Callable[[], registry.Method]) -> tuple[Result, State]:
+def _act(run: _Run, state: State, decision: Decision, method: "Callable[[], Method]") -> tuple[Result, State]:
     """Carry the decision out; in a dry run, say what that would be."""
     if decision.action not in {Action.SWAP, Action.RESUME, Action.FINISH}:
         return Result(outcome=decision.outcome, reason=decision.reason), state
+    from failover_oneshot.swap.runner import Swapper  # here: most checks have nothing to do
+
     config = run.config
     swapper = Swapper(config, method(), run.tmux, run.store.save, run.now, lambda seen: resume_ids(config, seen))
     if run.dry_run:
@@ -205,12 +212,13 @@ def _dispatcher(run: _Run, state: State, found: Assessment) -> "Dispatcher | Non
 
 
 def _keep_size(
-    run: _Run, result: Result, state: State, observation: Observation | None, method: Callable[[], registry.Method]
+    run: _Run, result: Result, state: State, observation: Observation | None, method: "Callable[[], Method]"
 ) -> tuple[Upkeep, State]:
     """At least `min` sessions of the range, not while paused, waiting, or with a swap owed."""
     config = run.config
     if not config.pool.autonomous.min or result.outcome in {Outcome.PAUSED, Outcome.WAITING, Outcome.FAILED}:
         return Upkeep(), state
+    from failover_oneshot.accounts.method import MethodError
     from failover_oneshot.pool import lifecycle
 
     moved = result.move is not None or bool(result.restarts)
@@ -225,7 +233,7 @@ def _keep_size(
     owner = config.account(account)
     try:
         environment = method().environment(owner) if owner else {}
-    except registry.MethodError as error:
+    except MethodError as error:
         log.error("cannot start %s: %s", ", ".join(r.session for r in plan.restarts), error)
         return Upkeep(notes=plan.notes), state
     made = lifecycle.perform(run.tmux, plan, environment, run.store.save)

@@ -5,16 +5,19 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from failover_oneshot.accounts import registry
 from failover_oneshot.agents import registry as agents
 from failover_oneshot.agents.base import Agent
 from failover_oneshot.config.model import Config, Method
 from failover_oneshot.model import AgentProcess, Finding, Observation, Session
 from failover_oneshot.state.model import SessionMemory, State
 from failover_oneshot.tmux.client import Tmux
+
+if TYPE_CHECKING:
+    from failover_oneshot.accounts.method import Method as AccountMethod
 
 log = logging.getLogger("failover")
 
@@ -23,7 +26,7 @@ def observe(
     config: Config,
     state: State,
     tmux: Tmux,
-    method: Callable[[], registry.Method],
+    method: "Callable[[], AccountMethod]",
     environ: Mapping[str, str],
     now: datetime,
     *,
@@ -44,7 +47,7 @@ def observe(
     return state, replace(seen, unusable=_unusable(config, state, method()))
 
 
-def _unusable(config: Config, state: State, method: registry.Method) -> dict[str, str]:
+def _unusable(config: Config, state: State, method: "AccountMethod") -> dict[str, str]:
     """The enabled accounts that cannot be swapped to, and why."""
     others = [a for a in config.accounts if a.enabled and a.name != state.active_account]
     return {account.name: why for account in others if (why := method.check(account))}
@@ -73,7 +76,7 @@ def observe_panes(config: Config, tmux: Tmux, environ: Mapping[str, str], now: d
     )
 
 
-def _adopt(config: Config, state: State, method: registry.Method) -> State:
+def _adopt(config: Config, state: State, method: "AccountMethod") -> State:
     """The state with the account that is really live: the operator may have logged in by hand meanwhile."""
     live = method.live_account()
     state = replace(state, lineage=method.lineage())
