@@ -16,6 +16,7 @@ from failover_oneshot.config.model import Config
 from failover_oneshot.decision.pipeline import Assessment, assess, prepare
 from failover_oneshot.decision.rules import Action, Decision
 from failover_oneshot.detection.findings import detect
+from failover_oneshot.errors import EXIT_DATA, EXIT_FAILED
 from failover_oneshot.model import Observation, Outcome
 from failover_oneshot.monitoring import hooks
 from failover_oneshot.observe import log_findings, observe, observe_panes, resume_ids
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from failover_oneshot.decision.manual import Order
     from failover_oneshot.tasks.dispatcher import Dispatcher
 
-EXIT_FAILED = 1
-EXIT_DATA = 65
 HANDS_OUT = (Outcome.OK, Outcome.COOLDOWN)
 """The outcomes in which tasks are handed out: nothing is suspected, owed, waited for or just being restarted."""
 

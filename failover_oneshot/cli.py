@@ -8,13 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from failover_oneshot import __version__
+from failover_oneshot.errors import EXIT_CODES, EXIT_SOFTWARE, FailoverError
 from failover_oneshot.lib.logs import setup_logging
-
-EXIT_SOFTWARE = 70
-EXIT_IO = 74
-EXIT_CONFIG = 78
-EXIT_TEMPFAIL = 75
-EXIT_UNAVAILABLE = 69
 
 log = logging.getLogger("failover")
 
@@ -25,8 +20,7 @@ def parser() -> argparse.ArgumentParser:
         prog="failover-check",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),  # to ask the terminal costs an import
         description="Look once at the agent sessions in tmux and swap the account if its quota is used up.",
-        epilog="Exit codes: 0 done, 1 a swap failed, 2 usage, 65 state reset, 69 tmux unavailable, 74 state unreadable "
-        "or unwritable, 75 try again, 78 config wrong.",
+        epilog=f"Exit codes: {', '.join(f'{code} {meaning}' for code, meaning in EXIT_CODES.items())}.",
     )
     p.add_argument("--config", metavar="PATH", help="the configuration (default: the first of $FAILOVER_CONFIG, "
                    "$XDG_CONFIG_HOME/failover/failover.yaml, /etc/failover/failover.yaml)")  # fmt: skip
@@ -51,52 +45,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded(lambda: _check(options))
 
 
-def guarded(work: Callable[[], int]) -> int:
-    """The exit code of `work`. What goes wrong in it is said in one line, with its own code: never a traceback."""
+def guarded(work: Callable[[], int], *, by_hand: bool = False) -> int:
+    """The exit code of `work`. What goes wrong in it is logged in one line, with its own code: never a traceback.
+
+    ``by_hand``: a person waits for it, so that no next run tries again.
+    """
+    if sys.stdout is None:  # it was closed: else the next file that is opened would take its place
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a snippet may hold what the locale's encoding can not
         sys.stdout.reconfigure(errors="backslashreplace")
+    code = 0
     try:
         code = work()
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output went away: the work itself is done
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         log.error("interrupted")
         return 130
     except Exception as error:  # no traceback ever reaches a user
-        return _said(error)
+        return reported(error, by_hand=by_hand)
     return code
 
 
-def _said(error: Exception) -> int:
+def reported(error: Exception, *, by_hand: bool = False) -> int:
     """Log the error as a user should read it; its exit code."""
-    from failover_oneshot.config.loader import ConfigError
-    from failover_oneshot.state.store import LockTimeoutError, StoreError
-    from failover_oneshot.tmux.client import TmuxError, TmuxTimeoutError
+    if not isinstance(error, FailoverError) or error.exit_code == EXIT_SOFTWARE:
+        from failover_oneshot.lib.redact import redact
 
-    match error:
-        case ConfigError():
-            for problem in error.problems:
-                log.error("%s", problem)
-            return EXIT_CONFIG
-        case LockTimeoutError():
-            log.warning("%s for longer than state.lock_timeout: trying again at the next run", error)
-            return EXIT_TEMPFAIL
-        case TmuxTimeoutError():
-            log.warning("%s: trying again at the next run", error)
-            return EXIT_TEMPFAIL
-        case TmuxError():
-            log.error("%s", error)
-            return EXIT_UNAVAILABLE
-        case StoreError():
-            log.error("%s", error)
-            return EXIT_IO
-    from failover_oneshot.lib.redact import redact
-
-    log.error("unforeseen error, please report it: %s: %s", type(error).__name__, redact(str(error)))
-    log.debug("traceback", exc_info=True)
-    return EXIT_SOFTWARE
+        log.error("unforeseen error, please report it: %s: %s", type(error).__name__, redact(str(error)))
+        log.debug("traceback", exc_info=True)
+        return EXIT_SOFTWARE
+    advice = error.by_hand if by_hand else ""
+    level = logging.WARNING if error.next_run and not advice else logging.ERROR
+    for problem in error.problems:
+        log.log(level, "%s%s", problem, advice or error.next_run)
+    return error.exit_code
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -118,7 +102,7 @@ def _check(options: argparse.Namespace) -> int:
         try:
             report = check.check(settings, path, dry_run=False, environ=os.environ, record=record)
         except Exception as error:  # it is still said to whoever waits for a sign of life
-            code = _said(error)
+            code = reported(error)
             after_check.could_not_check(settings, code)
             after_check.end(settings, code, str(error))
             return code

@@ -5,14 +5,17 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from failover_oneshot.config.model import Account
+from failover_oneshot.errors import EXIT_FAILED, FailoverError
 
 
-class MethodError(Exception):
+class MethodError(FailoverError):
     """A step failed: one sentence, free of secrets.
 
     The files are as they were before the step, unless `restored` is false: then the journal has to stay, and the same
     step is to be repeated.
     """
+
+    exit_code = EXIT_FAILED
 
     def __init__(self, sentence: str, *, restored: bool = True) -> None:
         super().__init__(sentence)

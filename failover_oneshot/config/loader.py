@@ -9,12 +9,15 @@ import msgspec
 
 from failover_oneshot.config import convert, paths, yaml_source
 from failover_oneshot.config.model import Config
+from failover_oneshot.errors import EXIT_CONFIG, FailoverError
 
 MAX_BYTES = 1 << 20
 
 
-class ConfigError(Exception):
+class ConfigError(FailoverError):
     """The configuration is missing or wrong. ``problems``: one line each, in the order of the file."""
+
+    exit_code = EXIT_CONFIG
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("\n".join(problems))

@@ -4,7 +4,6 @@ To add a command: a module here with `configure(parser)` and `run(options) -> ex
 """
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -13,10 +12,8 @@ from textwrap import fill
 from typing import Protocol, cast
 
 from failover_oneshot import __version__, cli
-from failover_oneshot.cli import EXIT_TEMPFAIL, guarded
+from failover_oneshot.cli import guarded
 from failover_oneshot.lib.logs import setup_logging
-
-log = logging.getLogger("failover")
 
 COMMANDS = {
     "status": "accounts, sessions, what is going on, and what the next check will do",
@@ -87,17 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("COLUMNS", "80")  # for argparse: help is written for 80 columns
     options = parser(words).parse_args(words)
     setup_logging(getattr(options, "verbose", False), quiet=False)
-    return guarded(lambda: _run(options))
-
-
-def _run(options: argparse.Namespace) -> int:
-    from failover_oneshot.state.store import LockTimeoutError
-
-    try:
-        return int(options.run(options))
-    except LockTimeoutError as error:
-        log.error("%s: wait until it has ended, then run this again", error)
-        return EXIT_TEMPFAIL
+    return guarded(lambda: int(options.run(options)), by_hand=True)
 
 
 def _module(name: str) -> Command:

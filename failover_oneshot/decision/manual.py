@@ -9,6 +9,7 @@ from failover_oneshot.config.model import Config
 from failover_oneshot.decision.candidates import candidates
 from failover_oneshot.decision.rules import HOUR, Action, Decision, exhausted_until
 from failover_oneshot.decision.wording import shown, tally
+from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE, FailoverError
 from failover_oneshot.model import Finding, Observation, Outcome, Role
 from failover_oneshot.state.model import State, seconds, stamp
 
@@ -20,10 +21,10 @@ class Order(Struct, frozen=True, kw_only=True):
     force: bool = False
 
 
-class NothingDoneError(Exception):
+class NothingDoneError(FailoverError):
     """The order changes nothing: the sentence why, and the exit code (0 where nothing needed to be done)."""
 
-    def __init__(self, sentence: str, exit_code: int) -> None:
+    def __init__(self, sentence: str, exit_code: int = EXIT_FAILED) -> None:
         super().__init__(sentence)
         self.exit_code = exit_code
 
@@ -36,7 +37,7 @@ def obey(
     Raises NothingDoneError when it is not to be carried out.
     """
     if not config.accounts:
-        raise NothingDoneError("no accounts are configured: name them under accounts in the config first", 1)
+        raise NothingDoneError("no accounts are configured: name them under accounts in the config first")
     chosen = (
         (_named(config, state, observation, order.to, order, now),)
         if order.to
@@ -47,8 +48,7 @@ def obey(
         free_at = seconds(swaps[-config.swap.max_per_hour] + HOUR)
         raise NothingDoneError(
             f"not swapped: {len(swaps)} swaps in the last hour, and swap.max_per_hour is {config.swap.max_per_hour}; "
-            f"possible again at {stamp(free_at)}, or now with --force",
-            1,
+            f"possible again at {stamp(free_at)}, or now with --force"
         )
     counted = [f for f in findings if f.counted]
     pool = sum(f.role is Role.POOL for f in counted)
@@ -70,19 +70,18 @@ def _named(config: Config, state: State, observation: Observation, name: str, or
     account = config.account(name)
     if account is None:
         known = ", ".join(a.name for a in config.accounts)
-        raise NothingDoneError(f"{name} is no account of the config (there are: {known})", 2)
+        raise NothingDoneError(f"{name} is no account of the config (there are: {known})", EXIT_USAGE)
     if name == state.active_account:
         raise NothingDoneError(f"{name} is the active account already: nothing is changed", 0)
     if why := observation.unusable.get(name):
-        raise NothingDoneError(f"{name} can not be swapped to: {why}; `failoverctl accounts check {name}` says more", 1)
+        raise NothingDoneError(f"{name} can not be swapped to: {why}; `failoverctl accounts check {name}` says more")
     if not account.enabled and not order.force:
-        raise NothingDoneError(f"{name} is disabled in the config: enable it there, or use --force", 1)
+        raise NothingDoneError(f"{name} is disabled in the config: enable it there, or use --force")
     until = state.account(name).exhausted_until
     if until is not None and until > now and not order.force:
         raise NothingDoneError(
             f"{name} is exhausted until {stamp(until)}: wait, or forget that with `failoverctl reset {name}`, or use "
-            "--force",
-            1,
+            "--force"
         )
     return name
 
@@ -102,4 +101,4 @@ def _picked(config: Config, state: State, observation: Observation, now: datetim
             parts.append(f"{account.name} can not be used: {why}")
         elif until is not None:
             parts.append(f"{account.name} is exhausted until {stamp(until)}")
-    raise NothingDoneError(f"no account is free: {', '.join(parts)}; --to NAME --force takes an exhausted one", 1)
+    raise NothingDoneError(f"no account is free: {', '.join(parts)}; --to NAME --force takes an exhausted one")

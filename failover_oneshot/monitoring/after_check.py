@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from failover_oneshot.config.model import Config
+from failover_oneshot.errors import EXIT_TEMPFAIL
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.lib.redact import redact
 from failover_oneshot.monitoring import metrics
@@ -18,7 +19,6 @@ from failover_oneshot.report import Report
 from failover_oneshot.state.model import Notice, State, seconds
 from failover_oneshot.state.store import LockTimeoutError, Origin, Store, StoreError
 
-EXIT_TEMPFAIL = 75
 MAX_BYTES = 1 << 20
 
 log = logging.getLogger("failover")

@@ -19,6 +19,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from failover_oneshot.config.model import Notify
+from failover_oneshot.errors import EXIT_FAILED, FailoverError
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.monitoring.apprise_sender import EXIT_MISSING
 from failover_oneshot.state.model import Notice
@@ -33,8 +34,10 @@ TYPES = {"swapped": "info", "resumed": "success", "waiting": "warning", "failed"
 log = logging.getLogger("failover")
 
 
-class NotifyError(Exception):
+class NotifyError(FailoverError):
     """Nobody can be told; the sentence says what to mend, and holds no URL."""
+
+    exit_code = EXIT_FAILED
 
 
 class Target(Struct, frozen=True):

@@ -11,18 +11,25 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from failover_oneshot.errors import EXIT_IO, EXIT_TEMPFAIL, FailoverError
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.state.model import VERSION, State
 
 MAX_BYTES = 16 * 1024 * 1024  # some thousand times what a busy fleet needs
 
 
-class StoreError(Exception):
-    """The state can not be read or written; the sentence says why (exit 74)."""
+class StoreError(FailoverError):
+    """The state can not be read or written; the sentence says why."""
+
+    exit_code = EXIT_IO
 
 
-class LockTimeoutError(Exception):
-    """Another check holds the lock (exit 75)."""
+class LockTimeoutError(FailoverError):
+    """Another check holds the lock."""
+
+    exit_code = EXIT_TEMPFAIL
+    next_run = " for longer than state.lock_timeout: trying again at the next run"
+    by_hand = ": wait until it has ended, then run this again"
 
 
 class Origin(Enum):

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from failover_oneshot.errors import EXIT_FAILED, FailoverError
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.model import TaskTally
 from failover_oneshot.tasks import text as tasktext
@@ -31,11 +32,13 @@ _BEGUN: Final = 60.0  # seconds
 _ORPHAN_AGE: Final = 5.0  # seconds; until then a record without its text may be somebody's move under way
 
 
-class SpoolError(Exception):
+class SpoolError(FailoverError):
     """The spool can't be used; the sentence says why, and what to do."""
 
+    exit_code = EXIT_FAILED
 
-class Gone(Exception):  # noqa: N818 - no error: somebody else was quicker
+
+class Gone(FailoverError):  # noqa: N818 - no error: somebody else was quicker
     """The task isn't there any more."""
 
 

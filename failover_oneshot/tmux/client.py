@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from failover_oneshot.config import model
+from failover_oneshot.errors import EXIT_TEMPFAIL, EXIT_UNAVAILABLE, FailoverError
 from failover_oneshot.model import Pane, Role, Session
 from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.formats import Row
@@ -27,10 +28,10 @@ _NO_SERVER: Final = ("no server running", "No such file or directory)", "Connect
 _SERVER_WENT: Final = ("lost server", "server exited")
 
 
-class TmuxError(Exception):
+class TmuxError(FailoverError):
     """tmux answered with an error other than "no server"."""
 
-    exit_code = 69
+    exit_code = EXIT_UNAVAILABLE
 
 
 class TmuxMissingError(TmuxError):
@@ -40,7 +41,8 @@ class TmuxMissingError(TmuxError):
 class TmuxTimeoutError(TmuxError):
     """tmux did not answer within `tmux.timeout`."""
 
-    exit_code = 75
+    exit_code = EXIT_TEMPFAIL
+    next_run = ": trying again at the next run"
 
 
 class Seen(Struct, frozen=True, kw_only=True):

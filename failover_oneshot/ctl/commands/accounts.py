@@ -11,10 +11,11 @@ from msgspec import Struct
 from failover_oneshot.accounts import registry
 from failover_oneshot.config.model import Account, Method
 from failover_oneshot.ctl.lib import installation
-from failover_oneshot.ctl.lib.installation import EXIT_REFUSED, EXIT_USAGE, Installation, log, told
+from failover_oneshot.ctl.lib.installation import Installation, log, told
 from failover_oneshot.ctl.lib.store_contents import Inspection, Kept, inspect
 from failover_oneshot.ctl.lib.terminal import Cell, Terminal
 from failover_oneshot.ctl.lib.times import ago, clock, span
+from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE
 from failover_oneshot.state.model import State
 
 MENDS = {
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         for note in notes:
             out.fact("Note", note, "warn")
         _print(site, rows, now, out, detailed=options.what == "check")
-    return EXIT_REFUSED if options.what == "check" and any(r.problem or r.contents.exposed for r in rows) else code
+    return EXIT_FAILED if options.what == "check" and any(r.problem or r.contents.exposed for r in rows) else code
 
 
 def _unknown(site: Installation, name: str | None) -> None:
@@ -94,7 +95,7 @@ def _add(site: Installation, account: Account, options: argparse.Namespace) -> i
     config = site.config
     if config.swap.method not in {Method.CLAUDE, Method.FILES}:
         log.error("method %s has nothing to capture: its accounts are in the config", config.swap.method)
-        return EXIT_REFUSED
+        return EXIT_FAILED
     state = site.peek(installation.now()).state
     method = registry.method(config, site.unclaimed, state.lineage)
     try:
@@ -103,11 +104,11 @@ def _add(site: Installation, account: Account, options: argparse.Namespace) -> i
             owner = method.live_account()
     except registry.MethodError as error:
         log.error("not captured: %s", error)
-        return EXIT_REFUSED
+        return error.exit_code
     if owner != account.name:
         whose = f"that of {owner}" if owner else "blank, or of nobody in the config: log in as this account first"
         log.error("not captured as %s: the live login is %s; %s", account.name, whose, said)
-        return EXIT_REFUSED
+        return EXIT_FAILED
     found = inspect(config, account)
     for what in found.exposed:
         log.warning("%s", what)

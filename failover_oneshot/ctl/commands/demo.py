@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from failover_oneshot.cli import EXIT_UNAVAILABLE
 from failover_oneshot.ctl.demo import sandbox
 from failover_oneshot.ctl.demo.checks import Promise, Run, Seen, kept
 from failover_oneshot.ctl.demo.sandbox import ACCOUNTS, MANUAL, POOL, DemoError, UnavailableError, World
@@ -48,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
             story.play(world)
     except UnavailableError as error:
         sys.stderr.write(f"{error}\n")
-        return EXIT_UNAVAILABLE
+        return error.exit_code
     except DemoError as error:
         story.stopped = str(error)
     code = story.verdict(world, round(time.monotonic() - began, 1), kept=options.keep)

@@ -15,17 +15,17 @@ from failover_oneshot.agents import registry
 from failover_oneshot.agents.base import CHROME, MENU, Explanation, Line
 from failover_oneshot.analysis.explain import consequence, in_words
 from failover_oneshot.ctl.lib import installation
-from failover_oneshot.ctl.lib.installation import EXIT_REFUSED, EXIT_USAGE, Installation, log
+from failover_oneshot.ctl.lib.installation import Installation, log
 from failover_oneshot.ctl.lib.snapshot import Snapshot, snapshot
 from failover_oneshot.ctl.lib.status import next_of, would
 from failover_oneshot.ctl.lib.terminal import Terminal, elided, printable
 from failover_oneshot.ctl.lib.times import span
+from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.lib.scrub import scrub
 from failover_oneshot.model import Evidence, Finding, Kind, Reading
 from failover_oneshot.observe import machine_zone
 from failover_oneshot.state.model import stamp
-from failover_oneshot.state.store import StoreError
 
 LIMIT = 4 * 1024 * 1024  # bytes of a text: some thousand screens
 STYLES = {Kind.OK: "good", Kind.WARNING: "warn", Kind.SERVER_ERROR: "warn"}
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         data = sys.stdin.buffer.read(LIMIT) if what == "-" else atomicfile.read_bounded(what, LIMIT)
     except (OSError, ValueError) as error:
         log.error("cannot read %s: %s", "stdin" if what == "-" else what, getattr(error, "strerror", None) or error)
-        return EXIT_REFUSED
+        return EXIT_FAILED
     text = Text("stdin" if what == "-" else what, data.decode(errors="replace").replace("\r\n", "\n"), options.title)
     return _text(site, text, now, options)
 
@@ -108,11 +108,7 @@ def _text(site: Installation, text: Text, now: datetime, options: argparse.Names
 
 def _session(site: Installation, name: str, options: argparse.Namespace) -> int:
     now = installation.now()
-    try:
-        seen = snapshot(site, now)
-    except StoreError as error:  # the screen can be explained all the same
-        log.error("%s", error)
-        return 74
+    seen = snapshot(site, now)
     session = None if seen.observation is None else next((s for s in seen.observation.sessions if s.name == name), None)
     if session is None or seen.observation is None or seen.findings is None:
         return _nobody(name, seen)
@@ -146,11 +142,11 @@ def _session(site: Installation, name: str, options: argparse.Namespace) -> int:
 def _nobody(name: str, seen: Snapshot) -> int:
     if seen.observation is None:
         log.error("%s is no file, and %s", name, seen.notes[-1])
-        return EXIT_REFUSED
+        return EXIT_FAILED
     sessions = [s.name for s in seen.observation.sessions]
     known = ", ".join(sessions[:10]) + (f" and {len(sessions) - 10} more" if len(sessions) > 10 else "")
     log.error("%s is neither a file nor a watched session that runs (there are: %s)", name, known or "none")
-    return EXIT_REFUSED
+    return EXIT_FAILED
 
 
 def _memory(finding: Finding, out: Terminal) -> None:
@@ -256,7 +252,7 @@ def _save(texts: list[Text], options: argparse.Namespace, site: Installation) ->
             atomicfile.write_atomic(path, f"{clean}\n".encode())
         except (OSError, ValueError) as error:
             log.error("cannot write %s: %s", path, getattr(error, "strerror", None) or error)
-            return EXIT_REFUSED
+            return EXIT_FAILED
         agent = registry.of_the_pool(site.config)
         before, after = (agent.classify(t, text.title, site.config.quota) for t in (text.text, clean))
         if (before.kind, before.rule) != (after.kind, after.rule):

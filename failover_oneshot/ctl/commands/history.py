@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from failover_oneshot.ctl.lib import installation
-from failover_oneshot.ctl.lib.installation import EXIT_USAGE, told
+from failover_oneshot.ctl.lib.installation import told
 from failover_oneshot.ctl.lib.terminal import Terminal
 from failover_oneshot.ctl.lib.times import ago, instant
+from failover_oneshot.errors import EXIT_USAGE
 from failover_oneshot.model import Outcome
 
 FEW = 20

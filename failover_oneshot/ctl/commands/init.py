@@ -17,11 +17,11 @@ from failover_oneshot.ctl.lib import proposal
 from failover_oneshot.ctl.lib.proposal import AmbiguousError, Facts, Proposal, Running
 from failover_oneshot.ctl.lib.terminal import Terminal
 from failover_oneshot.ctl.systemd.units import BASE_PATH
+from failover_oneshot.errors import EXIT_FAILED
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.tmux.client import Tmux, TmuxError
 from failover_oneshot.tmux.formats import Row, is_shell
 
-EXIT_NOT_DONE = 1
 ACCOUNTS = "~/.claude-accounts"
 _NAME = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9._@+-]{0,63}")
 _LIMIT = 8 << 20  # bytes: the client's settings grow
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         facts, notes = _facts(options, os.environ)
     except AmbiguousError as error:
         paper.paragraph(f"nothing written: {error}", first="", rest="")
-        return EXIT_NOT_DONE
+        return error.exit_code
     text = proposal.render(facts, schema.sentences())
     code = 0
     if options.stdout:
@@ -65,13 +65,13 @@ def run(options: argparse.Namespace) -> int:
     elif os.path.lexists(target):
         paper.paragraph(f"nothing written: {target} exists, and is never written over. See what init would "
                         "write: failoverctl init --stdout", first="", rest="")  # fmt: skip
-        return EXIT_NOT_DONE
+        return EXIT_FAILED
     elif options.dry_run:
         paper.say(f"would write {target}:\n")
         paper.say(text)
     elif problem := publish(target, text):
         paper.say(f"nothing written: {problem}")
-        code = EXIT_NOT_DONE
+        code = EXIT_FAILED
     else:
         paper.say(f"wrote {target}")
     for note in notes:

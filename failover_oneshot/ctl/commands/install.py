@@ -7,12 +7,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from failover_oneshot.cli import EXIT_UNAVAILABLE
 from failover_oneshot.config import loader
 from failover_oneshot.config.model import Config
 from failover_oneshot.ctl.systemd import programs, steps, units
 from failover_oneshot.ctl.systemd.steps import Step
 from failover_oneshot.ctl.systemd.units import SERVICE, TIMER
+from failover_oneshot.errors import EXIT_FAILED, EXIT_UNAVAILABLE
 
 LINGER = {
     True: "Lingering is on: the timer runs while you are not logged in, and from boot on.",
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         todo = plan(steps.unit_folder(os.environ), wanted)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"the units can not be written: {error}\n")
-        return steps.EXIT_FAILED
+        return EXIT_FAILED
     notes = [LINGER[programs.linger()]]
     if not options.dry_run:
         if any(step.run for step in todo):

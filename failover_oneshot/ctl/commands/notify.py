@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
         left = apprise.send(settings, [test])[0]
     except apprise.NotifyError as error:
         print(f"nobody was told: {error}")  # noqa: T201
-        return 1
+        return error.exit_code
     rows = [{"target": target.place, "told": number not in left} for number, target in enumerate(to)]
     if options.json:
         print(msgspec.json.encode({"version": 1, "targets": rows}).decode())  # noqa: T201

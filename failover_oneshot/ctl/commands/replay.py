@@ -18,10 +18,11 @@ from failover_oneshot.analysis import recorder
 from failover_oneshot.analysis.replay import Checked, Record, Watched, check
 from failover_oneshot.config.model import Account, Config
 from failover_oneshot.ctl.lib import installation
-from failover_oneshot.ctl.lib.installation import EXIT_REFUSED, log
+from failover_oneshot.ctl.lib.installation import log
 from failover_oneshot.ctl.lib.terminal import OUTCOMES, Terminal
 from failover_oneshot.ctl.lib.times import span
 from failover_oneshot.decision.rules import Action
+from failover_oneshot.errors import EXIT_FAILED
 from failover_oneshot.model import Outcome, Role
 from failover_oneshot.state.model import State, stamp
 from failover_oneshot.tmux.client import index_in_range
@@ -69,14 +70,14 @@ def run(options: argparse.Namespace) -> int:
         records = sorted(recorder.read([Path(name) for name in options.file], wrong), key=lambda record: record.at)
     except (OSError, ValueError) as error:
         log.error("cannot read the recording: %s", error)
-        return EXIT_REFUSED
+        return EXIT_FAILED
     for problem in wrong[:SHOWN_PROBLEMS]:
         log.error("%s", problem)
     if len(wrong) > SHOWN_PROBLEMS:
         log.error("and %d more that could not be read", len(wrong) - SHOWN_PROBLEMS)
     if not records:
         log.error("nothing is recorded in %s: failover-check --record DIR makes a recording", ", ".join(options.file))
-        return EXIT_REFUSED
+        return EXIT_FAILED
     config = _with_accounts(site.config, records)
     out = installation.paper()
     unwatched = {s.name for record in records for s in record.sessions if _watched(config)(s.name) is None}

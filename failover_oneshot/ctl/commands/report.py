@@ -10,10 +10,9 @@ import msgspec
 
 from failover_oneshot.ctl.lib import installation, times
 from failover_oneshot.ctl.report.timeline import timeline
+from failover_oneshot.errors import EXIT_IO, EXIT_USAGE
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.state.model import seconds
-
-EXIT_IO = 74
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
             raise ValueError(f"{options.since!r} is not past: write 2h, 3d or a date")  # noqa: TRY301
     except ValueError as error:
         sys.stderr.write(f"--since: {error}\n")
-        return installation.EXIT_USAGE
+        return EXIT_USAGE
     loaded = here.peek(now)
     for note in loaded.notes:
         sys.stderr.write(f"{note}\n")

@@ -5,7 +5,7 @@ import logging
 import os
 
 from failover_oneshot.ctl.lib import installation
-from failover_oneshot.ctl.lib.installation import EXIT_USAGE
+from failover_oneshot.errors import EXIT_USAGE
 from failover_oneshot.state.model import State, stamp, with_account
 
 log = logging.getLogger("failover")

@@ -6,8 +6,8 @@ import os
 
 from failover_oneshot.check import check
 from failover_oneshot.ctl.lib import installation
-from failover_oneshot.ctl.lib.installation import EXIT_REFUSED
 from failover_oneshot.decision.manual import NothingDoneError, Order
+from failover_oneshot.errors import EXIT_FAILED
 from failover_oneshot.model import Outcome
 from failover_oneshot.report import Report, to_json, to_sentence
 from failover_oneshot.state.model import seconds
@@ -45,16 +45,15 @@ def run(options: argparse.Namespace) -> int:
         report = check(site.config, site.state_file, dry_run=options.dry_run, environ=os.environ, order=order)
     except NothingDoneError as nothing:
         if nothing.exit_code:
-            log.error("%s", nothing)
-        else:
-            now = seconds(installation.now())
-            still = Report(
-                outcome=Outcome.OK, reason=str(nothing), dry_run=options.dry_run, at=now, active_account=options.to
-            )
-            installation.paper().say(to_json(still) if options.json else str(nothing))
-        return nothing.exit_code
+            raise
+        now = seconds(installation.now())
+        still = Report(
+            outcome=Outcome.OK, reason=str(nothing), dry_run=options.dry_run, at=now, active_account=options.to
+        )
+        installation.paper().say(to_json(still) if options.json else str(nothing))
+        return 0
     installation.paper().say(to_json(report) if options.json else to_sentence(report))
     if options.to and report.swap and report.active_account != options.to and not report.exit_code:
         log.error("an earlier swap was finished first: run this again for the swap to %s", options.to)
-        return EXIT_REFUSED
+        return EXIT_FAILED
     return report.exit_code

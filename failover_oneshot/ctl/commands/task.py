@@ -12,6 +12,7 @@ import msgspec
 from failover_oneshot.config import loader
 from failover_oneshot.config.loader import ConfigError
 from failover_oneshot.ctl.lib import installation
+from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE
 from failover_oneshot.state.model import seconds
 from failover_oneshot.tasks import task as tasks
 from failover_oneshot.tasks import text as tasktext
@@ -75,14 +76,14 @@ def run(options: argparse.Namespace) -> int:
     except (SpoolError, ValueError) as error:
         return _failed(options, str(error))
     except LookupError as error:
-        return _failed(options, str(error.args[0]), 2)
+        return _failed(options, str(error.args[0]), EXIT_USAGE)
     except Gone:
         return _failed(options, "a check has just moved it: see `failoverctl task list`")
     except OSError as error:
         return _failed(options, f"{error.filename or settings.dispatch.spool}: {error.strerror}")
 
 
-def _failed(options: argparse.Namespace, why: str, code: int = 1) -> int:
+def _failed(options: argparse.Namespace, why: str, code: int = EXIT_FAILED) -> int:
     print(f"task {options.what}: {why}", file=sys.stderr)  # noqa: T201
     return code
 

@@ -5,10 +5,10 @@ import os
 import sys
 from pathlib import Path
 
-from failover_oneshot.cli import EXIT_UNAVAILABLE
 from failover_oneshot.ctl.systemd import programs, steps, units
 from failover_oneshot.ctl.systemd.steps import Step
 from failover_oneshot.ctl.systemd.units import TIMER
+from failover_oneshot.errors import EXIT_FAILED, EXIT_UNAVAILABLE
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         todo = plan(folder)
     except OSError as error:
         sys.stderr.write(f"the units can not be read: {error}\n")
-        return steps.EXIT_FAILED
+        return EXIT_FAILED
     kept = [name for name in programs.UNITS if (folder / f"{name}.d").is_dir()]
     notes = [f"Your drop-ins for {' and '.join(kept)} in {folder} stay."] if kept else []
     notes += ["Configuration, state, stores and sessions stay as they are."]

@@ -19,6 +19,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from failover_oneshot.errors import EXIT_FAILED, EXIT_UNAVAILABLE, FailoverError
+
 ACCOUNTS = ("main", "backup")
 POOL = ("ccl-auto-11", "ccl-auto-12", "ccl-auto-13")
 MANUAL = "ccl-0"
@@ -43,12 +45,16 @@ tmux:
 """
 
 
-class DemoError(Exception):
+class DemoError(FailoverError):
     """The demo can not go on; the sentence says why."""
+
+    exit_code = EXIT_FAILED
 
 
 class UnavailableError(DemoError):
-    """There is no tmux, or it does not start (exit 69)."""
+    """There is no tmux, or it does not start."""
+
+    exit_code = EXIT_UNAVAILABLE
 
 
 class World:

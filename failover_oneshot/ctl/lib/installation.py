@@ -18,12 +18,9 @@ from failover_oneshot.config import loader
 from failover_oneshot.config.loader import ConfigError
 from failover_oneshot.config.model import Config
 from failover_oneshot.ctl.lib.terminal import WIDTH, Terminal
+from failover_oneshot.errors import EXIT_DATA
 from failover_oneshot.state.model import State
 from failover_oneshot.state.store import Loaded, Origin, Store
-
-EXIT_REFUSED = 1
-EXIT_USAGE = 2
-EXIT_DATA = 65
 
 log = logging.getLogger("failover")
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from failover_oneshot.errors import EXIT_FAILED, FailoverError
 from failover_oneshot.tmux.formats import is_shell
 
 AUTOMATIC: Final = re.compile(r"auto|pool|bot|worker|agent|batch", re.IGNORECASE)
@@ -32,8 +33,10 @@ class Proposal(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class AmbiguousError(Exception):
+class AmbiguousError(FailoverError):
     """Several groups of numbered sessions could be the pool; the sentence names them."""
+
+    exit_code = EXIT_FAILED
 
 
 def propose(running: Sequence[Running], prefix: str | None = None) -> Proposal:

@@ -12,9 +12,8 @@ from msgspec import Struct
 
 from failover_oneshot.ctl.lib.terminal import Terminal
 from failover_oneshot.ctl.systemd import programs
+from failover_oneshot.errors import EXIT_FAILED
 from failover_oneshot.lib import atomicfile
-
-EXIT_FAILED = 1
 
 
 class Step(Struct, frozen=True, kw_only=True):
