@@ -1,4 +1,4 @@
-"""`failover-check`: one check, then exit. Flags, output and exit codes are SPEC section 2."""
+"""`failover-check`: one check, then exit. Its contract is docs/behavior.md, "Programs and output"."""
 
 import argparse
 import io

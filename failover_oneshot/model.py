@@ -11,7 +11,7 @@ from msgspec import Struct
 
 
 class Kind(StrEnum):
-    """What a pane shows, worst first (SPEC section 2)."""
+    """What a pane shows, worst first (docs/behavior.md, "JSON output")."""
 
     QUOTA = "quota"
     BILLING = "billing"
@@ -44,7 +44,7 @@ class Evidence(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How one check ended (SPEC section 2)."""
+    """How one check ended (docs/behavior.md, "Outcomes")."""
 
     OK = "ok"
     NO_SESSIONS = "no_sessions"
@@ -109,7 +109,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     snippet: str | None = None  # one line, at most 120 characters
     reset_text: str | None = None  # the reset as printed, e.g. "12:20pm (UTC)"; not resolved yet
     resets_at: datetime | None = None  # already exact: a transcript's epoch
-    identity: str = ""  # the same hit seen again has the same identity; see detect.same_hit
+    identity: str = ""  # the same hit seen again has the same identity; see classify.same_hit
     busy: bool = False  # the client works: never blocked
     moved_on: bool = False  # positive sign of health: the current turn belongs to something newer than any hit
     printed_at: datetime | None = None  # when the hit was printed (transcript only)

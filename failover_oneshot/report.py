@@ -1,4 +1,4 @@
-"""One check's result as a sentence and as JSON (SPEC section 2). Pure."""
+"""One check's result as a sentence and as JSON (docs/behavior.md, "JSON output"). Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -48,7 +48,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 def to_json(report: Report) -> str:
-    """The report as one line of JSON: the envelope of SPEC section 2; keys may be added, never renamed."""
+    """The report as one line of JSON: keys may be added, never renamed (docs/behavior.md, "JSON output")."""
     return msgspec.json.encode(
         {
             "version": 1,

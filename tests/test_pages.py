@@ -1,4 +1,4 @@
-"""What the pages in docs/ point at is there, and what they promise in passing is so."""
+"""What pages and comments point at is there, and what the pages promise in passing is so."""
 
 import re
 import shlex
@@ -13,8 +13,17 @@ from failover_oneshot.config import loader, schema
 from tests.support.paths import ROOT
 from tests.support.user_manager import UnavailableError, UserManager
 
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DEPLOY = ROOT / "deploy"
+PACKAGE = ROOT / "failover_oneshot"
+WRITTEN = {".py", ".md", ".toml", ".yaml", ".conf", ".service", ".timer", ".css"}
+FOLDERS = ("bench", "deploy", "docs", "etc", "failover_oneshot", "tests", "verification")
+DOCUMENT = re.compile(r"(?<![\w/.~-])(docs/[\w./-]+\.md|[A-Z]+\.md)\b")
+CITATION = re.compile(
+    r'(?<![\w/.~-])((?:[\w.-]+/)*[\w.-]+\.md)\)?, "([^"]+)"'
+)  # docs/x.md, "Heading"; [x.md](x.md), "Heading"
+# What pointed to texts that are not here: a contract, its sections, an issue.
+ELSEWHERE = re.compile(r"\bSPEC\b|\bDETECTION\b|\bsection \d|\bissue [\"#]")
 
 
 def keys(section: dict[str, object], path: str = "") -> Iterator[str]:
@@ -33,8 +42,70 @@ def test_links_and_files_exist(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if "://" not in target:
             assert (page.parent / target).exists(), target
-    for name in re.findall(r"(?<![\w/.~])(?:tests|deploy|etc)/[\w./-]*\w", text):
+    for name in re.findall(rf"(?<![\w/.~])(?:{'|'.join(FOLDERS)})/[\w./-]*\w", text):
         assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_modules_that_are_named_exist(page: Path) -> None:
+    known = [f"/{path.relative_to(ROOT)}" for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    for name in re.findall(r"(?<![\w/.~-])(?:[\w-]+/)*[\w-]+\.py\b", page.read_text(encoding="utf-8")):
+        assert any(path.endswith(f"/{name}") for path in known), name
+
+
+def test_the_architecture_has_a_place_for_every_package() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    for package in (path.parent for path in PACKAGE.glob("*/__init__.py")):
+        assert f"`{package.name}/`" in page, package.name
+
+
+def headings(page: Path) -> list[str]:
+    """A page's headings without their numbers and marks: `### 7.3 Cooldown` is Cooldown."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^#+ (?:\d+(?:\.\d+)*\.? )?(.+)$", text, re.MULTILINE)
+    return [heading.replace("`", "") for heading in found]
+
+
+def broken_references(text: str, folder: Path) -> list[str]:
+    """The references of a text that lead nowhere: documents that do not exist, and headings that are not there once."""
+    text = re.sub(r"\n\s*(?:#\s*)?", " ", text)  # a reference may go on in the next line, of a comment too
+    places = (ROOT, ROOT / "docs", folder)
+    broken = [found[0] for found in ELSEWHERE.finditer(text)]
+    broken += [name for name in DOCUMENT.findall(text) if not any((place / name).exists() for place in places)]
+    for name, heading in CITATION.findall(text):
+        page = next((place / name for place in places if (place / name).exists()), None)
+        if page and headings(page).count(heading) != 1:
+            broken.append(f"{name}, {heading}")
+    return broken
+
+
+def test_every_reference_to_a_document_leads_somewhere() -> None:
+    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in WRITTEN]
+    files += [path for path in ROOT.iterdir() if path.suffix in WRITTEN] + [ROOT / "Makefile", ROOT / ".ci/run"]
+    here = re.compile(rf"(?<![\w~.]){re.escape(str(ROOT))}(?![\w-])")  # nor does any name the folder of this checkout
+    for path in set(files) - {Path(__file__)}:
+        text = path.read_text(encoding="utf-8")
+        assert broken_references(text, path.parent) == [], path
+        assert not here.search(text), path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the rules of docs/rules.md",
+        "see ELSEWHERE.md",
+        '# see docs/behavior.md, "Warmup"',
+        '# see docs/behavior.md,\n    # "Warmup"',
+        '[behavior.md](behavior.md), "Warmup"',
+        "the flags (SPEC, section 2)",
+    ],
+)
+def test_the_rule_for_references_can_fail(text: str) -> None:
+    assert broken_references(text, ROOT)
+
+
+def test_headings_are_cited_without_their_numbers() -> None:
+    assert broken_references('# docs/behavior.md, "Cooldown", and docs/behavior.md,\n# "failoverctl"', ROOT) == []
 
 
 @pytest.mark.parametrize("page", ["monitoring.md", "safety.md", "faq.md", "migration.md"])

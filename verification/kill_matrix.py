@@ -223,7 +223,7 @@ class Trial:
         return {name: content for name, content in tree.items() if ".claude-accounts" not in name}
 
     def verify(self, expected: Tree | None = None) -> None:
-        """Everything that section 8 promises; `expected` is what an undisturbed check leaves, to the byte."""
+        """Everything that docs/kill-matrix.md asks; `expected` is what an undisturbed check leaves, to the byte."""
         sandbox, state = self.sandbox, self.sandbox.state()
         assert state["swap_in_progress"] is None
         assert state["active_account"] == ("main" if self.method == "resumed" else "backup")

@@ -1,7 +1,7 @@
-"""How an account becomes the active one: a protocol (`base.Method`) and one module for each way.
+"""How an account becomes the active one: a protocol (`method.Method`) and one module for each way.
 
-To add a way: a module here, a member of `settings.Method`, a branch in `method`; `tests/test_accounts_contract.py` runs
-over all of them.
+To add a way: a module here, a member of `config.model.Method`, a branch in `method`.
+tests/unit/accounts/test_contract.py runs over all of them.
 """
 
 from collections.abc import Mapping

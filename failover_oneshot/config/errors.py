@@ -41,7 +41,7 @@ def explain(file: str, tree: Tree, folder: str, environ: Mapping[str, str]) -> t
     if () not in spoilt:
         try:
             whole = convert.convert(_Mender(spoilt).mend(tree.data, rules, ()))
-        except msgspec.ValidationError as error:  # the schema and settings.py disagree: better a rough line than none
+        except msgspec.ValidationError as error:  # the schema and the model disagree: better a rough line than none
             problems.append(Problem(path=(), text=re.sub(r" - at .*", "", str(error))))
         else:
             found = convert.complete(whole, folder, environ)[1]

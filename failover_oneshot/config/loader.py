@@ -25,7 +25,7 @@ class ConfigError(FailoverError):
 
 
 def find(explicit: str | None, environ: Mapping[str, str]) -> Path:
-    """The file to load (SPEC section 2). One that was named is the one, whether it exists or not.
+    """The file to load. One that was named is the one, existing or not (docs/behavior.md, "Programs and output").
 
     Raises ConfigError when none was named and none exists.
     """

@@ -1,4 +1,4 @@
-"""The configuration's JSON Schema and its reference tables, both out of `settings.py`.
+"""The configuration's JSON Schema and its reference tables, both out of `model.py`.
 
 `python -m failover_oneshot.config.schema` prints the schema (`etc/failover.schema.json`, which editors use),
 `python -m failover_oneshot.config.schema --markdown` the tables that end `docs/configuration.md`.
@@ -97,7 +97,7 @@ def _plain(default: Any) -> Any:
 
 
 def _key_docs() -> dict[tuple[str, str], str]:
-    """(class, key) to the text that stands under the key in `settings.py`."""
+    """(class, key) to the text that stands under the key in `model.py`."""
     docs = {}
     for node in ast.parse(inspect.getsource(model)).body:
         if isinstance(node, ast.ClassDef):

@@ -1,4 +1,4 @@
-"""`failoverctl`, the operator's tool (SPEC section 10): one module for each group of commands, imported when used.
+"""`failoverctl` (docs/behavior.md, "failoverctl"): one module for each command, imported when used.
 
 To add a command: a module here with `configure(parser)` and `run(options) -> exit code`, and its line in `COMMANDS`.
 """

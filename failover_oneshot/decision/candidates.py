@@ -1,4 +1,4 @@
-"""Which of the free accounts comes next (SPEC section 3, `swap.strategy`). Pure."""
+"""Which of the free accounts comes next, by `swap.strategy` (docs/behavior.md, "Candidates"). Pure."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What to do: the eight rules of SPEC section 7, as one pure function of values.
+"""What to do: the eight rules of docs/behavior.md, "Decision", as one pure function of values.
 
 ``decide`` never looks at a clock, the disk or tmux; the same arguments give the same decision. Each decision carries
 the sentence that the operator reads in the journal.
@@ -54,9 +54,9 @@ class Decision(Struct, frozen=True, kw_only=True):
 def decide(
     config: Config, state: State, observation: Observation, findings: Sequence[Finding], now: datetime
 ) -> Decision:
-    """The decision for this instant (SPEC section 7, in its order).
+    """The decision for this instant, by the rules in their order (docs/behavior.md, "Decision").
 
-    ``state`` has been settled (`state.settle`), ``findings`` carry what counts (`detect.detect`).
+    ``state`` has been settled (`state.model.settle`), ``findings`` carry what counts (`findings.detect`).
     """
     return before_observing(config, state, now) or _judge(config, state, observation, findings, now)
 

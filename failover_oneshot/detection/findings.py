@@ -1,7 +1,7 @@
 """From what the panes show to what counts: readings, the state's memory and the clock's instant, joined. Pure.
 
-The rules are SPEC sections 6 and 7.4: a reset is resolved once, a hit that was acted on stays acted on, and a hit
-belongs to the account that its session ran on when it was printed.
+The rules are docs/behavior.md, "What counts": a reset is resolved once, a hit that was acted on stays acted on, and a
+hit belongs to the account that its session ran on when it was printed.
 """
 
 from collections.abc import Mapping
@@ -137,7 +137,7 @@ class _Detector:
         return self.state.active_account
 
     def judge(self, finding: Finding, ran_on: str | None) -> Finding:
-        """Whether a blocked session counts, and if not, why not (SPEC 7.4)."""
+        """Whether a blocked session counts, and if not, why not (docs/behavior.md, "What counts")."""
         active = self.state.active_account
         account = finding.account or ran_on
         reset = finding.resets_at

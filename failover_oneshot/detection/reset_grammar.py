@@ -1,6 +1,6 @@
 """The grammar of reset times: from a message to what its clauses say, not yet an instant. Pure.
 
-The forms are those of DETECTION.md ("Reset times"). Every pattern is anchored where it is tried and free of nested
+The forms are those of docs/detection.md, "Reset times". Every pattern is anchored where it is tried and free of nested
 repetition, and clauses do not overlap, so the time is linear in the text.
 """
 

@@ -1,7 +1,7 @@
 """Reset times: from what a client prints to an absolute instant. Pure: no clock, no environment.
 
-`clauses` knows the grammar, `zones` the zone names; here are the rules of DETECTION.md ("Reset times"). A text is to be
-resolved once, when its hit is first seen: a bare clock time means another instant the next day.
+`reset_grammar` knows the grammar, `timezones` the zone names; here are the rules of docs/detection.md, "Reset times". A
+text is to be resolved once, when its hit is first seen: a bare clock time means another instant the next day.
 """
 
 from datetime import UTC, datetime, time, timedelta, tzinfo

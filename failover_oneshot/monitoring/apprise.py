@@ -1,4 +1,4 @@
-"""Tells people, through apprise in a process of its own (`deliver.py`). What is told, and when: `notices.py`.
+"""Tells people, through apprise in a process of its own (`apprise_sender.py`). What is told, and when: `outbox.py`.
 
 The URLs are secrets (law L4): they go to that process through its stdin, and a message of ours names a target by its
 place in the config or in the file.

@@ -1,4 +1,4 @@
-"""What people are told, and when: each situation once, however long it lasts. Pure; `notify.py` sends it.
+"""What people are told, and when: each situation once, however long it lasts. Pure; `apprise.py` sends it.
 
 A notice is part of the state before it is sent and leaves it when it was delivered: a run that is killed in between
 sends it again rather than never. The next attempt is put off before each attempt, so that two runs never send the same

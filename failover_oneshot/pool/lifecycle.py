@@ -1,4 +1,4 @@
-"""The pool is kept at its size: what is missing is created, what has died is started again (SPEC section 9)."""
+"""The pool is kept at its size: the missing created, the dead started again (docs/dispatch.md, "The pool's size")."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What is remembered between checks, and how it changes: values and pure transitions (SPEC section 4).
+"""What is remembered between checks, and how it changes: values and pure transitions (docs/behavior.md, "State").
 
 Every time is UTC. `store.py` reads and writes it; nothing here touches the world.
 """
@@ -226,7 +226,8 @@ def remember(state: State, findings: Sequence[Finding], switches_at_message: boo
     """The state with what the sessions show now.
 
     ``switches_at_message``: a running client changes over to the new account at its next message (the methods that
-    replace files), so that from the end of the cooldown on each session counts as on the active one (SPEC 7.4).
+    replace files), so that from the end of the cooldown on each session counts as on the active one
+    (docs/behavior.md, "What counts").
     """
     sessions = dict(state.sessions)
     for finding in findings:

@@ -1,4 +1,4 @@
-"""The state file: lock, load, durable save, backup, quarantine (SPEC section 4)."""
+"""The state file: lock, load, durable save, backup, quarantine (docs/behavior.md, "State")."""
 
 import os
 from collections.abc import Iterator

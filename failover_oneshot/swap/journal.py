@@ -1,4 +1,4 @@
-"""The journal of a swap and its transitions, without the world: `swap.py` performs what stands here. Pure."""
+"""The journal of a swap and its transitions, without the world: `runner.py` performs what stands here. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The swap as ordered steps, each in the journal before it begins and safe to repeat (SPEC section 8, docs/swap.md).
+"""The swap as ordered steps, each in the journal before it begins and safe to repeat (docs/swap.md).
 
     save_back -> install -> verify -> restart -> record
 

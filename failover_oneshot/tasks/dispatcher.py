@@ -1,4 +1,4 @@
-"""Tasks to free sessions, and what became of those handed out (SPEC section 9, docs/dispatch.md)."""
+"""Tasks to free sessions, and what became of those handed out (docs/dispatch.md)."""
 
 import logging
 from collections.abc import Sequence

@@ -194,7 +194,7 @@ class Control(Tmux):
     def run(
         self, *lines: str, start_server: bool = False, folder: str | None = None, path: str | None = None
     ) -> Answer:
-        """Run lines made by `panes.script`, through stdin: arguments may be secrets, and command lines are public.
+        """Run lines made by `formats.script`, through stdin: arguments may be secrets, and command lines are public.
 
         `folder` (which exists) and `path` are the working folder and the PATH that tmux gives to what the lines start;
         without `path` that is the running server's, and not that of the timer's unit. `start_server` is for when no

@@ -95,7 +95,7 @@ class MethodSandbox:
         return load(path) if path.exists() else {"step": "save_back", "note": {}}
 
     def run(self, outgoing: Account, incoming: Account) -> None:
-        """One check's part of the swap: goes on where the journal says, as `swap.py` does."""
+        """One check's part of the swap: goes on where the journal says, as `swap/runner.py` does."""
         method = self.method()
         step = self.journal()["step"]
         with method.exclusive(self.config.swap.timeout):

@@ -1,4 +1,4 @@
-"""The main job, end to end: the real program on a real tmux server with throwaway accounts (issue "The main job")."""
+"""The main job, end to end: the real program on a real tmux server with throwaway accounts."""
 
 import json
 import stat

@@ -82,7 +82,7 @@ def test_the_range_against_what_runs(config: Config, running: list[Watched], exp
     [(30, "ok"), (32, "ok"), (20, "warning"), (60, "warning"), (10, "error"), (120, "error"), (None, "ok")],
 )
 def test_the_timers_interval_against_the_configs(seconds: float | None, level: str) -> None:
-    """Outside of half to three times poll_interval a suspicion is void before it is confirmed (SPEC 7.6)."""
+    """Outside of half to three times poll_interval no suspicion is confirmed (docs/behavior.md, "Confirmation")."""
     assert rules.cadence(make_config(), seconds).level == level
 
 

@@ -295,7 +295,7 @@ def test_an_answer_that_is_no_listing_is_an_error(server: Server) -> None:
 
 
 def test_120_panes_take_four_processes(server: Server) -> None:
-    """SPEC section 5: at most 2 + panes/50; panes that aren't watched cost nothing."""
+    """At most 2 + panes/50 (docs/behavior.md, "Observation"); panes that aren't watched cost nothing."""
     server.start("ops", width=200, height=200)
     server.start("other")
     for _ in range(119):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from failover_oneshot.lib import procfs
 
-# What the client takes before the login in its files (DETECTION: what is known about swapping).
+# What the client takes before the login in its files (docs/detection.md, "Waiting and swapping").
 OWN_LOGIN = ("CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 
 

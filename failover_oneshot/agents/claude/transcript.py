@@ -1,7 +1,7 @@
 """What the newest record of a client's conversation says: exact evidence, where there is any. Reads only.
 
-The shapes are those of DETECTION.md ("The transcript"), checked against versions 2.1.197 and 2.1.330. Every field may
-be missing or of any type. What can not be made out is None, and the screen decides.
+The shapes are those of docs/detection.md, "Records". Every field may be missing or of any type. What can not be made
+out is None, and the screen decides.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The wordings, as data: one table (sources: the recordings, and public reports gathered in messages.json). Pure.
+"""The wordings, as data: one table (its sources: docs/detection.md, "Wordings"). Pure.
 
 A pattern is matched at the beginning of a block's text, in lower case and with apostrophes and separators normalised
 (`normalise`). The first row that fits decides. To add a wording: a row with its example, and a recorded pane in
@@ -59,7 +59,7 @@ TABLE: Final = (
     Row("warning.fallback", W, ("now using",), rf"{SOME}\blimit reached[ ,·]{{1,4}}(?:you're )?now using ",
         "Claude Opus 4 limit reached, now using Sonnet 4"),
     Row("warning.fast", W, ("fast ",), r"(?:you've hit your fast limit|fast limit reached|fast mode disabled)",
-        "You've hit your fast limit · resets 3pm", "DETECTION.md"),
+        "You've hit your fast limit · resets 3pm", "wordings.json"),
     Row("quota.hit-your", Q, ("you've ",), rf"you've (?:hit|reached|exceeded) your {SOME}(?:\blimit|\bbudget){END}",
         "You've hit your 5-hour limit · resets 12:20pm (UTC)", "hit-5h-2h-80x24"),
     Row("quota.out-of", Q, ("you're out",), rf"you're out of (?:extra usage|usage credits|usage|credits){END}",
@@ -83,7 +83,7 @@ TABLE: Final = (
         "x-key_spend400-80x24", typed=True),
     Row("quota.typed", Q, ("rate_limit_error",), rf"{API}\{{.{{0,200}}rate_limit_error.{{0,200}}(?:account|usage limit)(?!.{{0,200}}per.minute)",
         'API Error: 429 {"type":"error","error":{"type":"rate_limit_error","message":"This request would exceed your '
-        'account\'s rate limit."}}', "DETECTION.md", typed=True),
+        'account\'s rate limit."}}', "wordings.json", typed=True),
     Row("quota.try-again-hours", Q, ("please try again",), r"please try again in \d{1,2} hours?", "Please try again in 5 hours"),
     Row("billing.credit", B, ("credit balance",), rf"{API}(?:\{{.{{0,200}})?(?:your )?credit balance (?:is )?too low",
         "Credit balance too low · Add funds: https://platform.claude.com/settings/billing", "x-credit400-80x24"),
@@ -91,7 +91,7 @@ TABLE: Final = (
         r"oauth authentication|could not refresh your login|failed to refresh oauth|"
         r"your account (?:is on hold|does not have access|has been disabled))", "OAuth token revoked · Please run /login",
         "http403-revoked-80x24"),
-    Row("auth.status", A, ("api error",), r"api error: 40[13]\b", "API Error: 401 Invalid authentication credentials", "DETECTION.md"),
+    Row("auth.status", A, ("api error",), r"api error: 40[13]\b", "API Error: 401 Invalid authentication credentials", "v2.1.76-http401-120x40"),
     Row("error.not-usage", S, ("temporarily limiting",), rf"{API}server is temporarily limiting requests",
         "API Error: Server is temporarily limiting requests (not your usage limit)", "http429-plain-80x24"),
     Row("ok.request", O, ("api error",), r"api error: 4(?!29|08)\d\d\b", "API Error: 402 trial budget exhausted"),

@@ -443,7 +443,7 @@ def check_any(folder: Path, text: str) -> None:
         return
     for line in found:
         assert LINE.fullmatch(line), line
-        # The line for the case that the schema and settings.py disagree: it is there for the user, not for us.
+        # The line for the case that the schema and the model disagree: it is there for the user, not for us.
         assert not re.search(r"Expected|Object|breaks the rule", line), line
 
 

@@ -1,4 +1,4 @@
-"""The eight rules of SPEC section 7, each as rows of a table, at a frozen instant."""
+"""The eight rules of docs/behavior.md, "Decision", each as rows of a table, at a frozen instant."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -80,7 +80,7 @@ def test_what_a_row_fits_has_one_of_its_keys(row: Row, data: st.DataObject) -> N
 
 
 def test_every_row_names_a_source_that_exists() -> None:
-    names = {pane.name for pane in RECORDED} | {"DETECTION.md", "messages.json", "wordings.json"}
+    names = {pane.name for pane in RECORDED} | {"messages.json", "wordings.json"}
     assert {row.source for row in TABLE} <= names
     assert (PANES / "messages.json").exists()
     assert json.loads((DATA / "wordings.json").read_text())

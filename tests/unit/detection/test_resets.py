@@ -1,4 +1,4 @@
-"""Reset times: every printed form, the rules of DETECTION.md, and any text at all."""
+"""Reset times: every printed form, the rules of docs/detection.md, "Reset times", and any text at all."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What is told, and when: values only. Sending it is tested in test_told.py."""
+"""What is told, and when: values only. Sending it is tested in tests/system/test_after_check.py."""
 
 from datetime import timedelta
 from typing import Any
