@@ -1,16 +1,23 @@
 """What pages and comments point at is there, and what the pages promise in passing is so."""
 
+import json
 import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
+from msgspec import structs
 
 from failover_oneshot import cli
 from failover_oneshot.config import loader, schema
+from failover_oneshot.ctl.main import COMMANDS
+from failover_oneshot.model import Evidence, Kind, Limit, Outcome
+from failover_oneshot.report import Report, to_json
+from failover_oneshot.state.model import HitMemory, State
 from tests.support.paths import ROOT
 from tests.support.user_manager import UnavailableError, UserManager
 
@@ -115,7 +122,9 @@ def test_headings_are_cited_without_their_numbers() -> None:
     assert broken_references('# docs/behavior.md, "Cooldown", and docs/behavior.md,\n# "failoverctl"', ROOT) == []
 
 
-@pytest.mark.parametrize("page", ["monitoring.md", "safety.md", "faq.md", "migration.md"])
+@pytest.mark.parametrize(
+    "page", ["behavior.md", "detection.md", "monitoring.md", "safety.md", "faq.md", "migration.md"]
+)
 def test_the_keys_that_are_named_exist(page: str) -> None:
     known = set(keys(schema.schema()))
     sections = {key.split(".")[0] for key in known}
@@ -123,8 +132,18 @@ def test_the_keys_that_are_named_exist(page: str) -> None:
     named = {
         name for name in re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)(?::[^`]*)?`", text) if name.split(".")[0] in sections
     }
-    files = {name for name in named if name.endswith((".json", ".md", ".bak", ".timer", ".service", ".py"))}
+    files = {name for name in named if name.endswith((".json", ".md", ".bak", ".lock", ".timer", ".service", ".py"))}
     assert named - files <= known
+
+
+def test_the_contract_names_every_value_key_flag_and_command() -> None:
+    page = (ROOT / "docs/behavior.md").read_text(encoding="utf-8")
+    report = Report(outcome=Outcome.OK, reason="", dry_run=False, at=datetime(2026, 1, 1, tzinfo=UTC))
+    values = {*Outcome, *Kind, *Limit, *Evidence, *COMMANDS, *json.loads(to_json(report))}
+    fields = {field.encode_name for struct in (State, HitMemory) for field in structs.fields(struct)}
+    flags = {flag for action in cli.parser()._actions for flag in action.option_strings} - {"-h", "--help"}
+    for name in {*values, *fields, *flags} - {"accounts", "sessions"}:
+        assert re.search(rf"`{re.escape(name)}(?:\[\]| [A-Z]+)?`", page), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
