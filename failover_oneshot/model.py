@@ -109,7 +109,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     snippet: str | None = None  # one line, at most 120 characters
     reset_text: str | None = None  # the reset as printed, e.g. "12:20pm (UTC)"; not resolved yet
     resets_at: datetime | None = None  # already exact: a transcript's epoch
-    identity: str = ""  # the same hit seen again has the same identity; see classify.same_hit
+    identity: str = ""  # the same hit seen again has the same identity; see identity.same_hit
     busy: bool = False  # the client works: never blocked
     moved_on: bool = False  # positive sign of health: the current turn belongs to something newer than any hit
     printed_at: datetime | None = None  # when the hit was printed (transcript only)

@@ -7,7 +7,7 @@ from zlib import crc32
 
 from failover_oneshot.agents.claude.screen import PLACEHOLDERS, Mark, Screen, parse
 
-# The client waits for the reset by itself, and says so in its last lines.
+# The client waits for the reset by itself, and says so in its last lines: docs/detection.md, "Waiting and swapping".
 _WAITING: Final = "continuing automatically at"
 _LAST_LINES: Final = 10
 _PASTED: Final = re.compile(r"\[(?:Pasted|\.\.\.Truncated) text #\d+(?: \+\d+ lines?)?(?:\.\.\.)?\]")
