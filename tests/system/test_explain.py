@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from failover_oneshot.agents.base import CHROME
 from failover_oneshot.agents.claude.classify import classify
 from failover_oneshot.agents.claude.explain import explain
-from failover_oneshot.agents.claude.transcript import project_folder
+from failover_oneshot.agents.claude.records import project_folder
 from failover_oneshot.analysis.explain import consequence, in_words
 from failover_oneshot.config.model import Quota
 from failover_oneshot.lib.scrub import scrub

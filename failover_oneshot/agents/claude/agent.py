@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from failover_oneshot.agents.base import Explanation, Prompt, PromptState
-from failover_oneshot.agents.claude import processes, transcript
+from failover_oneshot.agents.claude import processes, records, transcript
 from failover_oneshot.agents.claude.classify import classify
 from failover_oneshot.config.model import Quota
 from failover_oneshot.model import AgentProcess, Reading
@@ -37,12 +37,10 @@ class Claude:
         return transcript.read_tail(self._folder, process)
 
     def conversation(self, process: AgentProcess) -> str:
-        return transcript.conversation(self._folder, process)
+        return records.conversation(self._folder, process)
 
     def conversation_size(self, conversation: str) -> int:
-        from failover_oneshot.agents.claude import prompts
-
-        return prompts.size(conversation)
+        return records.size(conversation)
 
     def prompt_state(self, conversation: str, offset: int, text: str) -> PromptState:
         from failover_oneshot.agents.claude import prompts

@@ -6,7 +6,6 @@ What can not be made out is left out.
 
 import os
 import re
-import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from failover_oneshot.agents.claude import records
 from failover_oneshot.lib import procfs
 from failover_oneshot.model import AgentProcess
 
@@ -79,7 +79,7 @@ def clients_of(
 
 
 def _client(path: str, pid: int, started: str) -> AgentProcess | None:
-    data = read_end(path, _CLIENT_FILE_LIMIT, whole=True)
+    data = records.read_whole(path, _CLIENT_FILE_LIMIT)
     try:
         file = msgspec.json.decode(data or b"", type=_ClientFile)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -96,22 +96,3 @@ def _running(pid: int, proc: Path) -> procfs.Process | None:
     """None when there is no such process, or it is a zombie."""
     process = procfs.process(pid, proc)
     return None if process is None or process.ended else process
-
-
-def read_end(path: str, limit: int, *, whole: bool = False) -> bytes | None:
-    """The last `limit` bytes of a regular file, without the line cut off at the front; of a `whole` one all or None."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
-    except (OSError, ValueError):
-        return None
-    try:
-        info = os.fstat(fd)
-        start = max(0, info.st_size - limit)
-        if not stat.S_ISREG(info.st_mode) or (whole and start):
-            return None
-        data = os.pread(fd, limit, start)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
-    return data.partition(b"\n")[2] if start else data

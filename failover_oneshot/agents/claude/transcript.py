@@ -4,16 +4,16 @@ The shapes are those of docs/detection.md, "Records". Every field may be missing
 out is None, and the screen decides.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
-from failover_oneshot.agents.claude.processes import SESSION_ID, clients_of, find_clients, read_end
+from failover_oneshot.agents.claude import records
+from failover_oneshot.agents.claude.processes import SESSION_ID, clients_of, find_clients
+from failover_oneshot.agents.claude.records import ConversationRecord
 from failover_oneshot.agents.claude.wordings import limit_of, match
 from failover_oneshot.detection.identity import record_identity
 from failover_oneshot.detection.text import normalise
@@ -21,7 +21,6 @@ from failover_oneshot.model import AgentProcess, Evidence, Kind, Limit, Reading
 
 TAIL = 64 * 1024  # bytes of a conversation that are read, from its end
 _SNIPPET = 120
-_LONGEST_FOLDER = 200  # the client's own bound; beyond it the folder's name ends in a hash
 
 # What a user's record begins with when it is no prompt: the client's own commands, a shell line, an interruption.
 _NO_PROMPT = ("<command-", "<local-command-", "<bash-", "[Request interrupted", "Caveat: ")
@@ -33,22 +32,6 @@ _LIMITS = {
     "seven_day_overage_included": Limit.MODEL,
     "overage": Limit.OVERAGE,
 }
-
-
-class _Record(Struct, rename="camel"):
-    type: Any = None
-    uuid: Any = None
-    timestamp: Any = None
-    is_sidechain: Any = None
-    is_meta: Any = None
-    is_api_error_message: Any = None
-    error: Any = None
-    api_error: Any = None
-    api_error_status: Any = None
-    quota_limits: Any = None
-    tool_use_result: Any = None
-    message: Any = None
-    account_uuid: Any = None
 
 
 def read_panes(claude_dir: Path, panes: Mapping[str, int]) -> dict[str, tuple[AgentProcess, Reading | None]]:
@@ -63,59 +46,30 @@ def read_panes(claude_dir: Path, panes: Mapping[str, int]) -> dict[str, tuple[Ag
 
 def read_tail(claude_dir: Path, client: AgentProcess) -> Reading | None:
     """What the newest telling record in the last 64 KiB of the client's conversation says; None when nothing does."""
-    data = read_end(conversation(claude_dir, client), TAIL) if SESSION_ID.fullmatch(client.session_id) else None
-    reading = _newest(data.split(b"\n")) if data else None
+    if not SESSION_ID.fullmatch(client.session_id):
+        return None
+    data = records.read_end(records.conversation(claude_dir, client), TAIL)
+    reading = _newest(data) if data else None
     return replace(reading, busy=client.busy) if reading else None
 
 
-def conversation(claude_dir: Path, client: AgentProcess) -> str:
-    """Where the client keeps its conversation; the file need not be there yet."""
-    return f"{claude_dir}/projects/{project_folder(client.cwd)}/{client.session_id}.jsonl"
-
-
-def project_folder(cwd: str) -> str:
-    """The name of the folder of a working folder's conversations, as the client forms it (in JavaScript: UTF-16)."""
-    raw = cwd.encode("utf-16-le", "surrogatepass")
-    units = [int.from_bytes(raw[i : i + 2], "little") for i in range(0, len(raw), 2)]
-    name = "".join(chr(u) if u < 128 and chr(u).isalnum() else "-" for u in units)
-    if len(name) <= _LONGEST_FOLDER:
-        return name
-    code = 0
-    for unit in units:
-        code = (code * 31 + unit) & 0xFFFFFFFF
-    return f"{name[:_LONGEST_FOLDER]}-{_base36(min(code, 2**32 - code))}"
-
-
-def _base36(number: int) -> str:
-    digits = ""
-    while number:
-        number, digit = divmod(number, 36)
-        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[digit] + digits
-    return digits or "0"
-
-
-def _newest(lines: Iterable[bytes]) -> Reading | None:
+def _newest(data: bytes) -> Reading | None:
     """By the records' own times: the client writes a conversation's first records in another order."""
-    decoder = msgspec.json.Decoder(_Record)
-    newest: Reading | None = None
+    newest: tuple[ConversationRecord, str | None] | None = None
     at: datetime | None = None
     owner: str | None = None
-    for line in lines:
-        try:
-            record = decoder.decode(line)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            continue  # half written, or none of ours
+    for record in records.decode(data):
         if record.type == "session-owner":
             owner = record.account_uuid if isinstance(record.account_uuid, str) else None
         if record.is_sidechain is True or not _tells(record):
             continue
-        time = _time(record.timestamp)
+        time = record.at
         if at is None or time is None or time >= at:
-            newest, at = _reading(record, owner), time or at
-    return newest
+            newest, at = (record, owner), time or at
+    return _reading(*newest) if newest else None
 
 
-def _tells(record: _Record) -> bool:
+def _tells(record: ConversationRecord) -> bool:
     """Whether a record says how the session is: a prompt, an answer, an error."""
     message = record.message if isinstance(record.message, dict) else {}
     if record.type == "assistant":
@@ -123,17 +77,17 @@ def _tells(record: _Record) -> bool:
         return record.is_api_error_message is True or message.get("model") != "<synthetic>"
     if record.type != "user" or record.is_meta is True or record.tool_use_result is not None:
         return False
-    content = message.get("content")
-    if isinstance(content, list) and any(isinstance(b, dict) and b.get("type") == "tool_result" for b in content):
+    content = record.content
+    if not content or not isinstance(content, str | list) or record.holds("tool_result"):
         return False
-    return bool(content) and isinstance(content, str | list) and not _text(content).startswith(_NO_PROMPT)
+    return not _words(record).startswith(_NO_PROMPT)
 
 
-def _reading(record: _Record, owner: str | None) -> Reading | None:
+def _reading(record: ConversationRecord, owner: str | None) -> Reading | None:
     """What a telling record says; None where only the screen can tell."""
     if record.is_api_error_message is not True:
-        return Reading(kind=Kind.OK, evidence=Evidence.TRANSCRIPT, moved_on=True, printed_at=_time(record.timestamp))
-    text = _text(record.message.get("content")) if isinstance(record.message, dict) else ""
+        return Reading(kind=Kind.OK, evidence=Evidence.TRANSCRIPT, moved_on=True, printed_at=record.at)
+    text = _words(record)
     limits = record.quota_limits if isinstance(record.quota_limits, dict) else {}
     kind, rule = _classify(record, text, limits)
     if kind is None or kind is Kind.WARNING:
@@ -153,12 +107,12 @@ def _reading(record: _Record, owner: str | None) -> Reading | None:
         reset_text=resets.extract(text) if is_quota else None,
         resets_at=_epoch(limits.get("resetsAt")) if is_quota else None,
         identity=record_identity(_identifier(record)),
-        printed_at=_time(record.timestamp),
+        printed_at=record.at,
         account_uuid=owner,
     )
 
 
-def _classify(record: _Record, text: str, limits: dict[str, Any]) -> tuple[Kind | None, str]:
+def _classify(record: ConversationRecord, text: str, limits: dict[str, Any]) -> tuple[Kind | None, str]:
     """The kind and the rule: by the exact fields, then the words (the client's own here), then the status."""
     if record.api_error == "usage_limit_reached" or limits.get("status") == "rejected":
         return Kind.QUOTA, "usage_limit_reached"
@@ -184,25 +138,15 @@ def _limit(limits: dict[str, Any], text: str) -> Limit:
     return by_words if by_words is Limit.SPEND or exact is None else exact
 
 
-def _text(content: object) -> str:
-    """A message's words on one line."""
-    blocks = content if isinstance(content, list) else [{"text": content}]
-    texts = [block.get("text") for block in blocks if isinstance(block, dict)]
-    return " ".join(" ".join(text for text in texts if isinstance(text, str)).split())
+def _words(record: ConversationRecord) -> str:
+    """The message's, on one line."""
+    return " ".join(record.text.split())
 
 
-def _identifier(record: _Record) -> str:
+def _identifier(record: ConversationRecord) -> str:
     """What tells this hit from another with the same words."""
     value = record.uuid if isinstance(record.uuid, str) and SESSION_ID.fullmatch(record.uuid) else None
-    return value or (time.isoformat() if (time := _time(record.timestamp)) else "unknown")
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        time = datetime.fromisoformat(value) if isinstance(value, str) else None
-        return time.astimezone(UTC) if time and time.tzinfo else None
-    except (ValueError, OverflowError):
-        return None
+    return value or (record.at.isoformat() if record.at else "unknown")
 
 
 def _epoch(value: object) -> datetime | None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failover_oneshot.agents.claude.processes import client_of, clients_of, find_clients
-from failover_oneshot.agents.claude.transcript import project_folder, read_panes, read_tail
+from failover_oneshot.agents.claude.transcript import read_panes, read_tail
 from failover_oneshot.model import AgentProcess, Evidence, Kind, Limit
 from tests.support.polling import poll
 from tests.support.records import CWD, SESSION, announce, answer, failure, hit, prompt, stamp, write
@@ -271,31 +271,6 @@ def test_a_session_id_is_no_path(tmp_path: Path, session: str) -> None:
     (tmp_path / "projects" / "-srv-work-one").mkdir(parents=True)
     write(tmp_path / "other.jsonl", hit(1))
     assert read_tail(tmp_path, AgentProcess(pid=1, session_id=session, cwd=CWD)) is None
-
-
-# What the client's own function makes of the paths beyond its bound, by their beginning.
-HASHES = {"/xxx": "d0i18x", "/a/l": "n1ypua", "/b/g": "hailln"}
-
-
-@pytest.mark.parametrize(
-    ("cwd", "end"),
-    [
-        ("/home/op/w.x_y", "-home-op-w-x-y"),
-        ("/srv/größe/🚀 x", "-srv-gr--e----x"),
-        ("/" + "x" * 199, "-" + "x" * 199),
-        ("/" + "x" * 200, None),
-        ("/a" + "/long-folder" * 20, None),
-        ("/b" + "/größe🚀" * 40, None),
-    ],
-)
-def test_project_folders_are_named_as_the_client_names_them(cwd: str, end: str | None) -> None:
-    name = project_folder(cwd)
-    if end is not None:
-        assert name == end
-    else:
-        head, _, code = name[:200], name[200], name[201:]
-        assert len(head) == 200
-        assert code == HASHES[cwd[:4]]
 
 
 JSON = st.recursive(
