@@ -47,11 +47,6 @@ def find_clients(claude_dir: Path, proc: Path = procfs.PROC) -> dict[int, AgentP
     return found
 
 
-def client_of(pane_pid: int, clients: Mapping[int, AgentProcess], proc: Path = procfs.PROC) -> AgentProcess | None:
-    """The client that runs in the pane: its process or a descendant of it."""
-    return clients_of([pane_pid], clients, proc).get(pane_pid)
-
-
 def clients_of(
     pane_pids: Iterable[int], clients: Mapping[int, AgentProcess], proc: Path = procfs.PROC
 ) -> dict[int, AgentProcess]:

@@ -4,7 +4,6 @@ The shapes are those of docs/detection.md, "Records". Every field may be missing
 out is None, and the screen decides.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from failover_oneshot.agents.claude import records
-from failover_oneshot.agents.claude.processes import SESSION_ID, clients_of, find_clients
+from failover_oneshot.agents.claude.processes import SESSION_ID
 from failover_oneshot.agents.claude.records import ConversationRecord
 from failover_oneshot.agents.claude.wordings import limit_of, match
 from failover_oneshot.detection.identity import record_identity
@@ -32,16 +31,6 @@ _LIMITS = {
     "seven_day_overage_included": Limit.MODEL,
     "overage": Limit.OVERAGE,
 }
-
-
-def read_panes(claude_dir: Path, panes: Mapping[str, int]) -> dict[str, tuple[AgentProcess, Reading | None]]:
-    """For each pane (id and process id) with a client: the client, and what its newest record says, if anything."""
-    owners = clients_of(panes.values(), find_clients(claude_dir))
-    return {
-        pane_id: (client, read_tail(claude_dir, client))
-        for pane_id, pid in panes.items()
-        if (client := owners.get(pid)) is not None
-    }
 
 
 def read_tail(claude_dir: Path, client: AgentProcess) -> Reading | None:
