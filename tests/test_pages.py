@@ -26,9 +26,8 @@ DEPLOY = ROOT / "deploy"
 WRITTEN = {".py", ".md", ".toml", ".yaml", ".conf", ".service", ".timer", ".css"}
 FOLDERS = ("bench", "deploy", "docs", "etc", "failover_oneshot", "tests", "verification")
 DOCUMENT = re.compile(r"(?<![\w/.~-])(docs/[\w./-]+\.md|[A-Z]+\.md)\b")
-CITATION = re.compile(
-    r'(?<![\w/.~-])((?:[\w.-]+/)*[\w.-]+\.md)\)?, "([^"]+)"'
-)  # docs/x.md, "Heading"; [x.md](x.md), "Heading"
+# docs/x.md, "Heading" in a comment; [x.md](x.md), "Heading" in a page
+CITATION = re.compile(r'(?<![\w/.~-])((?:[\w.-]+/)*[\w.-]+\.md)\)?, "([^"]+)"')
 # What pointed to texts that are not here: a contract, its sections, an issue.
 ELSEWHERE = re.compile(r"\bSPEC\b|\bDETECTION\b|\bsection \d|\bissue [\"#]")
 
@@ -61,10 +60,8 @@ def test_modules_that_are_named_exist(page: Path) -> None:
 
 
 def test_the_architecture_has_the_layers_of_the_import_contract() -> None:
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-        "contracts"
-    ]
-    layers = [set(layer.split(" | ")) for layer in contracts[0]["layers"]]
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    layers = [set(layer.split(" | ")) for layer in tools["importlinter"]["contracts"][0]["layers"]]
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     shown: dict[str, set[str]] = {}
     for number, name in re.findall(r"^\| (\d+) \| `(\w+)(?:/|\.py)?` \|", page, re.MULTILINE):
