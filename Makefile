@@ -6,8 +6,7 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check install
 ARGS :=
-# Half of what a test does is waiting for a program: two for each processor.
-PARALLEL := --numprocesses $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN)) --dist worksteal
+PARALLEL := --numprocesses auto --dist worksteal
 
 .PHONY: help demo test check lint bench bench-startup bench-dispatch soak detection-report lab fuzz kill-matrix clean tmux
 

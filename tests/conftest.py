@@ -1,5 +1,6 @@
 """Fixtures that many tests share."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -31,3 +32,8 @@ def user_manager() -> Iterator[UserManager]:
             yield manager
     except UnavailableError as why:
         pytest.skip(str(why))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Half of what a test does is waiting for a program: two workers for each processor."""
+    return 2 * (os.cpu_count() or 1)
