@@ -35,7 +35,8 @@ def classify(text: str, title: str, quota: Quota) -> Reading:
         return _plain(screen, quota)
     if screen.busy:
         return _busy(screen)
-    found = _chrome(screen) or _turn(screen, quota) or _warning(screen, quota)
+    examined = tail(screen, quota)
+    found = _chrome(screen) or _turn(screen, examined, quota) or _warning(screen, examined)
     if found is not None:
         return found
     worked = {Mark.SPEECH, Mark.TOOL, Mark.OUTPUT, Mark.ANSWER, Mark.SPINNER}
@@ -43,17 +44,28 @@ def classify(text: str, title: str, quota: Quota) -> Reading:
 
 
 def tail(screen: Screen, quota: Quota) -> list[Block]:
-    """The blocks of the current turn that are examined, the oldest first: for `explain`."""
-    return _tail(screen.turn, quota)
+    """The blocks of the current turn that are examined, the oldest first.
+
+    They are the last ``tail_lines``, where spinners, closing lines and the client's asides are not counted.
+    """
+    found: list[Block] = []
+    counted = 0
+    for block in reversed(screen.turn):
+        if block.mark in {Mark.NOTICE, Mark.PROMPT, Mark.TODO}:
+            continue
+        counted += block.mark is not Mark.SPINNER and not asides(block.normalised)
+        if counted > quota.tail_lines:
+            break
+        found.append(block)
+    return found[::-1]
 
 
 def _busy(screen: Screen) -> Reading:
     """A busy client is not blocked, whatever stands above; while it retries, the error is told."""
     retrying = False
     for block in reversed(screen.turn):
-        text = normalise(block.text)
-        retrying = retrying or "retrying" in text
-        found = match(text) if retrying and block.mark is not Mark.OUTPUT else None
+        retrying = retrying or "retrying" in block.normalised
+        found = match(block.normalised) if retrying and block.mark is not Mark.OUTPUT else None
         if found and found[0].kind is Kind.SERVER_ERROR:
             return _reading(screen, found[0], block.text, pattern=found[1], busy=True)
     return Reading(kind=Kind.OK, evidence=Evidence.SCREEN, busy=True, moved_on=True)
@@ -70,19 +82,19 @@ def _chrome(screen: Screen) -> Reading | None:
     return None
 
 
-def _turn(screen: Screen, quota: Quota) -> Reading | None:
-    """The newest decisive block in the tail of the current turn; None when the turn goes on or went well."""
+def _turn(screen: Screen, examined: Sequence[Block], quota: Quota) -> Reading | None:
+    """The newest decisive block of the current turn; None when the turn goes on or went well."""
     closed = False
-    for block in reversed(_tail(screen.turn, quota)):
+    for block in reversed(examined):
         if block.mark is Mark.TOOL:
             return None
         closed = closed or block.closes
-        text = normalise(block.text)
+        text = block.normalised
         if block.mark in {Mark.SPINNER, Mark.OUTPUT} or asides(text):
             continue
         found: tuple[Wording, str] | None = match(text)
         if found is None:
-            found = _by_pattern(block, text, quota)
+            found = _by_pattern(block, quota)
         if found is None:
             if block.mark is Mark.SPEECH:
                 return None  # the assistant went on
@@ -101,23 +113,9 @@ def _turn(screen: Screen, quota: Quota) -> Reading | None:
     return None
 
 
-def _tail(turn: Sequence[Block], quota: Quota) -> list[Block]:
-    """The last ``tail_lines`` blocks, where spinners, closing lines and the client's asides are not counted."""
-    tail: list[Block] = []
-    counted = 0
-    for block in reversed(turn):
-        if block.mark in {Mark.NOTICE, Mark.PROMPT, Mark.TODO}:
-            continue
-        counts = block.mark is not Mark.SPINNER and not asides(normalise(block.text))
-        counted += counts
-        if counted > quota.tail_lines:
-            break
-        tail.append(block)
-    return tail[::-1]
-
-
-def _by_pattern(block: Block, text: str, quota: Quota) -> tuple[Wording, str] | None:
+def _by_pattern(block: Block, quota: Quota) -> tuple[Wording, str] | None:
     """The daemon's patterns where a message of the client begins, the operator's anywhere in a block."""
+    text = block.normalised
     if block.mark in {Mark.ANSWER, Mark.TEXT, Mark.ALERT}:
         words = next((p for p in plain.QUOTA if text.startswith(p) or (block.mark is Mark.TEXT and p in text)), None)
         if words:
@@ -132,21 +130,21 @@ def _message(screen: Screen) -> str | None:
     """The client's own message of a hit in this turn, rather than the notices about waiting that follow it."""
     notice = None
     for block in reversed(screen.turn):
-        text = normalise(block.text)
-        found = match(text) if block.mark not in {Mark.OUTPUT, Mark.TOOL} else None
+        found = match(block.normalised) if block.mark not in {Mark.OUTPUT, Mark.TOOL} else None
         if found and found[0].kind is Kind.QUOTA:
-            if not text.startswith(("usage limit reached", "automatic continue")):
+            if not block.normalised.startswith(("usage limit reached", "automatic continue")):
                 return block.text
             notice = notice or block.text
     return notice
 
 
-def _warning(screen: Screen, quota: Quota) -> Reading | None:
-    """A notice that a limit is near, below the box or in the tail."""
-    tail = [b.text for b in _tail(screen.turn, quota) if b.mark not in {Mark.OUTPUT, Mark.TOOL}]
+def _warning(screen: Screen, examined: Sequence[Block]) -> Reading | None:
+    """A notice that a limit is near, below the box or in the turn."""
     status = [part.lstrip("⚠ ") for line in screen.status for part in line.split("  ")]
-    for text in (*status, " ".join(screen.status), *tail):
-        found = match(normalise(text))
+    texts = [(text, normalise(text)) for text in (*status, " ".join(screen.status))]
+    texts += [(b.text, b.normalised) for b in examined if b.mark not in {Mark.OUTPUT, Mark.TOOL}]
+    for text, normalised in texts:
+        found = match(normalised)
         if found and found[0].kind is Kind.WARNING:
             return _reading(screen, found[0], text, pattern=found[1])
     return None
@@ -181,10 +179,11 @@ def _reading(
     message = without_hints(" ".join(message.split()))
     reset = resets.extract(message) if told else None
     shown = " ".join((line or message).split())
-    limit = limit_of(normalise(shown)) if told else None
+    words = normalise(shown)
+    limit = limit_of(words) if told else None
     # The notices about waiting name no limit. With a bare clock it is most likely the 5-hour one; a guess must not
     # decide how that clock is read.
-    guess = normalise(shown).startswith("usage limit reached") and limit is Limit.UNKNOWN and _bare_clock(reset)
+    guess = words.startswith("usage limit reached") and limit is Limit.UNKNOWN and _bare_clock(reset)
     return Reading(
         kind=row.kind,
         evidence=evidence,
@@ -194,9 +193,7 @@ def _reading(
         pattern=pattern,
         snippet=redact(shown)[:SNIPPET] or None,
         reset_text=reset,
-        identity=screen_identity(_clock(reset) or normalise(shown), normalise(screen.prompt))
-        if row.kind in HITS
-        else "",
+        identity=screen_identity(_clock(reset) or words, normalise(screen.prompt)) if row.kind in HITS else "",
         busy=busy,
     )
 

@@ -84,21 +84,19 @@ def _fired(screen: Screen, reading: Reading, quota: Quota) -> int | None:
         return None
     blocks = screen.turn if screen.busy else tail(screen, quota)
     for block in reversed(blocks):
-        text = normalise(block.text)
-        found = match(text)
+        found = match(block.normalised)
         if found and found[0].name == reading.rule:
             return block.line
         if reading.rule in {"quota.daemon", "quota.extra", "error.veto"} and reading.pattern:
             regex = pattern_regex(reading.pattern)
-            if normalise(reading.pattern) in text or (regex is not None and reading.rule == "quota.extra"):
+            if normalise(reading.pattern) in block.normalised or (regex is not None and reading.rule == "quota.extra"):
                 return block.line
     return None
 
 
 def _why(block: Block, examined: bool, in_turn: bool, screen: Screen, quota: Quota) -> str:
     """What becomes of a block, in a few words."""
-    text = normalise(block.text)
-    found = match(text)
+    found = match(block.normalised)
     rule = f"{found[0].name}: {found[0].kind}" if found else "no rule fits"
     if screen.busy and block.mark is not Mark.SPINNER:
         return "the client works: nothing above blocks it"
@@ -116,7 +114,7 @@ def _why(block: Block, examined: bool, in_turn: bool, screen: Screen, quota: Quo
         return "a notice is never a hit"
     if block.mark is Mark.SPINNER:
         return rule if found else "work in progress"
-    if asides(text):
+    if asides(block.normalised):
         return "an aside: neither a hit nor the end of one"
     if not examined:
         return f"above the last {quota.tail_lines} blocks (quota.tail_lines)"

@@ -5,9 +5,12 @@ Nothing here knows a limit, only how the client lays its screen out. Every step 
 
 import re
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 from msgspec import Struct
+
+from failover_oneshot.detection.text import normalise
 
 PROMPT_GLYPHS: Final = "❯>"
 BULLETS: Final = "●⏺"
@@ -53,13 +56,18 @@ class Mark(StrEnum):
     TEXT = "text"  # no glyph: a banner, plain output
 
 
-class Block(Struct, frozen=True, kw_only=True):
+class Block(Struct, frozen=True, kw_only=True, dict=True):
     """A block of the conversation; ``text`` is its lines rejoined with single spaces, without the glyph."""
 
     mark: Mark
     text: str
     column: int  # of the glyph
     line: int  # of its first line in the conversation, from 0
+
+    @cached_property
+    def normalised(self) -> str:
+        """The text as it is compared with wordings and patterns."""
+        return normalise(self.text)
 
     @property
     def closes(self) -> bool:
