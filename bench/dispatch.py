@@ -17,12 +17,10 @@ TIMES_PLAIN = 1.15
 
 def with_both(sandbox: Sandbox) -> Path:
     """The plain configuration with lifecycle and dispatch switched on; its file."""
-    text = (
-        sandbox.config("plain").read_text().replace(f"max: {PANES}}}", f"max: {PANES}, min: {PANES}, command: agent}}")
-    )
-    path = sandbox.folder / "dispatch.yaml"
-    path.write_text(f"{text}dispatch: {{spool: {sandbox.folder}/spool}}\n")
-    return path
+    sandbox.config["dispatch"] = {"spool": str(sandbox.folder / "spool")}
+    file = sandbox.configured("dispatch", min=PANES, command="agent")
+    del sandbox.config["dispatch"]
+    return file
 
 
 def main() -> int:
@@ -32,14 +30,14 @@ def main() -> int:
         sandbox.grow(PANES)
         output = sandbox.folder / "output"
         both = [*program(), "--config", str(with_both(sandbox))]
-        plain = [*program(), "--config", str(sandbox.config("plain"))]
-        run([*both, "--json"], output, sandbox.environ)
+        plain = [*program(), "--config", str(sandbox.configured("plain"))]
+        run([*both, "--json"], output, sandbox.measured)
         report = json.loads(output.read_text())
         if report["actions"] or report["pool"]["free"] != PANES - 1 or report["tasks"]["waiting"] != 0:
             raise SystemExit(f"this is not the check that is to be measured: {output.read_text()}")
-        run(plain, output, sandbox.environ)
+        run(plain, output, sandbox.measured)
         without, full = in_turns(
-            runs, lambda: run(plain, output, sandbox.environ), lambda: run(both, output, sandbox.environ)
+            runs, lambda: run(plain, output, sandbox.measured), lambda: run(both, output, sandbox.measured)
         )
     lines = [f"{runs} runs in turns, {PANES} panes; ms: median (lowest to highest)"]
     for name, samples in (("without", without), ("with", full)):

@@ -1,19 +1,19 @@
-"""A throwaway home with two fake accounts, and a private tmux server whose sessions show an agent's screen.
+"""A sandbox whose sessions show an agent's screen: as many as are asked for.
 
 The first session of the range, `ccl-auto-10`, shows a hit that stays below the threshold, so that nothing is skipped
 and nothing is swapped; all the others are healthy.
 """
 
-import json
 import shutil
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from failover_oneshot.ctl.demo import sandbox
+from failover_oneshot.ctl.demo.server import Server, new_folder
 from failover_oneshot.fake_agent.client import reset_words
 
 FIRST = 10
@@ -34,65 +34,49 @@ HEALTHY = """
   ⏵⏵ auto mode on (shift+tab to cycle) · ← for agents"""
 FINE = "\n● Hello, all fine here.\n\n✻ Cogitated for 0s · done 10:20 AM"
 
-CONFIG = """
-accounts:
-  - {{name: main, store: "{folder}/accounts/main"}}
-  - {{name: backup, store: "{folder}/accounts/backup"}}
-swap: {{claude_dir: "{folder}/.claude", claude_json: "{folder}/.claude.json"}}
-pool: {{autonomous: {{prefix: ccl-auto-, start_index: {first}, max: {panes}}}}}
-tmux: {{binary: "{tmux}", socket_path: "{folder}/s", timeout: 60s}}
-state: {{path: "{folder}/state/state.json"}}
-"""
 
+class Sandbox(sandbox.Sandbox):
+    """Everything below one folder. `measured` is the environment of what is measured: no more than a timer has."""
 
-class Sandbox:
-    """Everything below one folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, server: Server) -> None:
+        super().__init__(server.folder, server)
         self.size = 0
-        self.environ = {"PATH": str(Path(shutil.which("tmux") or "/usr/bin/tmux").parent), "HOME": str(folder)}
-        (folder / "state").mkdir(mode=0o700)
-        for account in ("main", "backup"):
-            tokens = {
-                "accessToken": f"FAKE-{account}-1",
-                "refreshToken": f"FAKE-{account}-r",
-                "expiresAt": 4102444800000,
-            }
-            write(folder / "accounts" / account / ".credentials.json", {"claudeAiOauth": tokens})
-            write(folder / "accounts" / account / "oauthAccount.json", {"accountUuid": f"uuid-{account}"})
-            if account == "main":
-                write(folder / ".claude/.credentials.json", {"claudeAiOauth": tokens})
-                write(folder / ".claude.json", {"oauthAccount": {"accountUuid": "uuid-main"}})
+        self.measured = {"PATH": str(Path(shutil.which("tmux") or "/usr/bin/tmux").parent), "HOME": str(self.home)}
+        self.state_file.parent.mkdir(mode=0o700)
+        self.config["tmux"]["timeout"] = "60s"
+        self.config["state"] = {"path": str(self.state_file)}
         now = datetime.now(UTC)
         hit = f"  ⎿  You've hit your 5-hour limit · resets {reset_words(now + timedelta(hours=5), now)}"
-        (folder / "hit").write_text(HEALTHY.format(answer=hit))
-        (folder / "fine").write_text(HEALTHY.format(answer=FINE))
+        (self.folder / "hit").write_text(HEALTHY.format(answer=hit), encoding="utf-8")
+        (self.folder / "fine").write_text(HEALTHY.format(answer=FINE), encoding="utf-8")
 
     def grow(self, size: int) -> None:
         """Have so many sessions, each of one pane, all of which show their screen."""
-        for index in range(self.size, size):
-            screen = self.folder / ("fine" if index else "hit")
-            self.tmux("new-session", "-d", "-s", self.name(index), "-x", "80", "-y", "24",
-                      f"cat '{screen}'; exec sleep 1000000")  # fmt: skip
-        deadline = time.monotonic() + 60
-        for index in range(self.size, size):
-            while "auto mode on" not in self.tmux("capture-pane", "-p", "-t", f"={self.name(index)}:"):
-                if time.monotonic() > deadline:
-                    raise SystemExit("the panes never showed their screens")
-                time.sleep(0.05)
+        new = [self.name(index) for index in range(self.size, size)]
+        for name in new:
+            screen = self.folder / ("hit" if name == self.name(0) else "fine")
+            self.server.start(name, f"cat '{screen}'; exec sleep 1000000")
+        for name in new:
+            if not self.server.reached(partial(self._is_shown, name)):
+                raise SystemExit("the panes never showed their screens")
         self.size = size
+
+    def _is_shown(self, name: str) -> bool:
+        return "auto mode on" in self.server.screen(name)
 
     def name(self, index: int) -> str:
         """The session's name, counted from 0."""
         return f"ccl-auto-{FIRST + index}"
 
-    def config(self, name: str, *, tmux: str = "tmux", skip: int = 0) -> Path:
-        """A config whose range is all the sessions but the first `skip`."""
-        path = self.folder / f"{name}.yaml"
-        panes = max(1, self.size - skip)
-        path.write_text(CONFIG.format(folder=self.folder, tmux=tmux, first=FIRST + skip, panes=panes))
-        return path
+    def configured(self, name: str, *, skip: int = 0, tmux: str = "tmux", **pool: Any) -> Path:
+        """A config whose range is all the sessions but the first `skip`; its file."""
+        self.config["pool"]["autonomous"] = {
+            "prefix": "ccl-auto-", "start_index": FIRST + skip, "max": max(1, self.size - skip), **pool,
+        }  # fmt: skip
+        self.config["tmux"]["binary"] = tmux
+        self.config_file = self.folder / f"{name}.yaml"
+        self.save_config()
+        return self.config_file
 
     def counting_tmux(self) -> tuple[str, Path]:
         """A tmux that notes its calls, and where: a line each."""
@@ -102,33 +86,18 @@ class Sandbox:
         wrapper.chmod(0o755)
         return str(wrapper), calls
 
-    def tmux(self, *argv: str) -> str:
-        """One tmux command's output."""
-        command = ["tmux", "-u", "-f", "/dev/null", "-S", str(self.folder / "s"), *argv]
-        environ = {**self.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm", "SHELL": "/bin/sh"}
-        return subprocess.run(command, check=True, capture_output=True, encoding="utf-8", env=environ).stdout
-
     def server_cpu(self) -> float:
         """The CPU time in ms that the tmux server has used so far."""
-        pid = self.tmux("display-message", "-p", "#{pid}").strip()
+        pid = self.server.tmux("display-message", "-p", "#{pid}")
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) * 10.0  # clock ticks of 10 ms
-
-
-def write(path: Path, value: object) -> None:
-    """A private file with JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.write_text(json.dumps(value))
-    path.chmod(0o600)
 
 
 @contextmanager
 def throwaway_sandbox() -> Iterator[Sandbox]:
     """A sandbox without sessions, taken down afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="fo-bench-"))
-    sandbox = Sandbox(folder)
+    server = Server(new_folder("fo-bench-"), patience=60)
     try:
-        yield sandbox
+        yield Sandbox(server)
     finally:
-        sandbox.tmux("start-server", ";", "kill-server")
-        shutil.rmtree(folder)
+        server.end()

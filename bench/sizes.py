@@ -63,17 +63,17 @@ class Bench:
         self.idle = 0.0
 
     def check(self, name: str, skip: int = 0) -> list[str]:
-        return [str(self.programs / "failover-check"), "--config", str(self.sandbox.config(name, skip=skip))]
+        return [str(self.programs / "failover-check"), "--config", str(self.sandbox.configured(name, skip=skip))]
 
     def run(self, command: Sequence[str]) -> Sample:
-        return run(command, self.output, self.sandbox.environ)
+        return run(command, self.output, self.sandbox.measured)
 
     def measure(self, size: int) -> None:
         """One size: the check, (a) and (b), in turns."""
         self.sandbox.grow(size)
         python = str(self.programs / "python")
         names = [self.sandbox.name(index) for index in range(size)]
-        server = [str(shutil.which("tmux")), str(self.sandbox.folder / "s"), *names]
+        server = [str(shutil.which("tmux")), str(self.sandbox.server.socket), *names]
         commands = {
             CHECK: self.check("plain"),
             IMPORTED: [python, "-c", IMPORTS],
@@ -93,8 +93,8 @@ class Bench:
         for name, samples in found.items():
             times = None if name == IMPORTED else ratio(samples, found[IMPORTED])
             measured = name in both
-            started = processes(commands[name], self.sandbox.environ) if measured else 2 * size
-            peak = memory(commands[name], self.sandbox.environ) if measured else None
+            started = processes(commands[name], self.sandbox.measured) if measured else 2 * size
+            peak = memory(commands[name], self.sandbox.measured) if measured else None
             busy = None if name == IMPORTED else statistics.mean(self.server.pop(name))
             self.lines.append(Line(size, name, samples, started, peak, busy, times))
             self.walls.setdefault(name, {})[size] = statistics.median(sample.wall for sample in samples)
@@ -207,7 +207,7 @@ def main() -> int:
             bench.measure(size)
             sys.stderr.write(f"{size} panes: {bench.walls[CHECK][size]:.0f} ms\n")
         command = bench.check("plain")
-        profile = imports.measure([str(programs / "python"), *command], sandbox.environ, max(3, options.rounds // 2))
+        profile = imports.measure([str(programs / "python"), *command], sandbox.measured, max(3, options.rounds // 2))
         why = "left out" if options.no_peer else bench.peer(python)
     text, met = summary(bench, python, why)
     curves = {name: sorted(points.items()) for name, points in bench.walls.items()}

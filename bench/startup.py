@@ -23,18 +23,19 @@ def main() -> int:
         sandbox.grow(PANES)
         output = sandbox.folder / "output"
         baseline = [sys.executable, "-c", IMPORTS]
-        check = [*program(), "--config", str(sandbox.config("plain"))]
+        check = [*program(), "--config", str(sandbox.configured("plain"))]
         wrapper, calls = sandbox.counting_tmux()
-        run([*program(), "--config", str(sandbox.config("counting", tmux=wrapper)), "--json"], output, sandbox.environ)
+        counting = str(sandbox.configured("counting", tmux=wrapper))
+        run([*program(), "--config", counting, "--json"], output, sandbox.measured)
         report = json.loads(output.read_text())
         if (report["outcome"], report["blocked_pool"], len(report["sessions"])) != ("ok", 1, PANES):
             raise SystemExit(f"this is not the check that is to be measured: {output.read_text()}")
         started = len(calls.read_text().splitlines())
-        run(baseline, output, sandbox.environ)
+        run(baseline, output, sandbox.measured)
         base, whole = in_turns(
-            runs, lambda: run(baseline, output, sandbox.environ), lambda: run(check, output, sandbox.environ)
+            runs, lambda: run(baseline, output, sandbox.measured), lambda: run(check, output, sandbox.measured)
         )
-        peak = memory(check, sandbox.environ)
+        peak = memory(check, sandbox.measured)
     lines = [f"{runs} runs in turns, {PANES} panes; ms: median (lowest to highest)"]
     for name, samples in (("imports alone", base), ("failover-check", whole)):
         times = [sample.wall for sample in samples]

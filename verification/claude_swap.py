@@ -7,7 +7,6 @@ Not a test: it needs a program that is no dependency of ours. What it printed la
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,7 +20,8 @@ def main(program: str) -> None:
         sandbox = Sandbox(server, Path(folder))
 
         def cswap(*words: str) -> None:
-            done = subprocess.run([program, *words], env=sandbox.environ(), capture_output=True, text=True, check=True)
+            done = sandbox.execute([program, *words])
+            assert done.returncode == 0, done.stderr
             print(f"$ cswap {' '.join(words)}\n{done.stdout.strip()}")
 
         for number, account in enumerate(("main", "backup"), start=1):
@@ -40,11 +40,11 @@ def main(program: str) -> None:
             done = sandbox.run()
             print(f"$ failover-check   # exit {done.returncode}\n{done.stderr}{done.stdout}")
         token, email = sandbox.live()
-        assert (token, email) == ("FAKE-access-backup-1", "backup@example.invalid")
+        assert (token, email) == ("fake-backup-1", "backup@example.invalid")
         assert {name for name in before if before[name] != pids(sandbox)[name]} == set(POOL)
         print(json.dumps(sandbox.state()["history"], indent=2))
         cswap("switch", "main")
-        assert sandbox.live()[0] == "FAKE-access-main-2", "claude-swap kept what the client had refreshed"
+        assert sandbox.live()[0] == "fake-main-2", "claude-swap kept what the client had refreshed"
         print(f"live again: {sandbox.live()}")
 
         sandbox.config["swap"]["command"] = [program, "switch", "{to}-of-nobody"]
@@ -54,7 +54,7 @@ def main(program: str) -> None:
         done = sandbox.run()
         print(f"$ failover-check   # exit {done.returncode}\n{done.stderr}{done.stdout}")
         assert done.returncode == 1
-        assert sandbox.live()[0] == "FAKE-access-main-2"
+        assert sandbox.live()[0] == "fake-main-2"
         assert pids(sandbox) == before
 
 

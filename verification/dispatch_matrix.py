@@ -8,7 +8,6 @@ a part of them.
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -17,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.agent_pool import AgentPool
-from tests.support.paths import ROOT
 from tests.support.polling import poll
 from tests.support.tmux_server import private_server
+from verification import killpoint
 
 KILLED = -9
 TEXTS = {"one": "the first task", "two": "second\n" * 9, "three": "the third one"}
@@ -40,8 +39,7 @@ def trial(*, records: bool) -> Iterator[AgentPool]:
 
 
 def killed(pool: AgentPool, point: int | str, points: Path) -> int:
-    argv = [sys.executable, str(ROOT / "verification" / "killpoint.py"), str(point), str(points), *pool.argv("-q")[3:]]
-    done = subprocess.run(argv, env=pool.environ(), capture_output=True, text=True, timeout=120, check=False)
+    done = pool.execute(killpoint.argv(point, str(points), pool.flags("-q")))
     assert done.returncode in ({0, 74} if isinstance(point, str) else {0, KILLED}), (done.returncode, done.stderr)
     assert "Traceback" not in done.stderr
     return done.returncode

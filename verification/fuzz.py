@@ -37,13 +37,13 @@ from failover_oneshot.agents.claude.classify import classify
 from failover_oneshot.config import loader, model
 from failover_oneshot.config.loader import ConfigError
 from failover_oneshot.config.model import Account, Config, Quota
+from failover_oneshot.ctl.demo import sandbox
 from failover_oneshot.detection import resets
 from failover_oneshot.model import Reading
 from failover_oneshot.state.store import Store, StoreError
 from failover_oneshot.tmux.formats import FIELDS, parse_listing
 from tests.support.builders import FULL
 from tests.support.paths import ROOT
-from tests.support.sandbox import credentials, identity
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, tzinfo=UTC)
 VALUE = "FAKE-9f8e7d6c5b4a39281706"
@@ -206,15 +206,18 @@ def fuzz_record(lines: list[bytes]) -> None:
     assert found is None or isinstance(found, Reading)
 
 
-@given(st.binary(max_size=100) | damaged_value({**credentials("main"), "mcpOAuth": {}}).map(dumped), VALUES.map(dumped))
+@given(
+    st.binary(max_size=100) | damaged_value({**sandbox.credentials("main"), "mcpOAuth": {}}).map(dumped),
+    VALUES.map(dumped),
+)
 def fuzz_credentials(login: bytes, who: bytes) -> None:
     """A store that is usable, or a problem without a secret; the same of the live files."""
     folder = Places.folder / "main"
     folder.mkdir(exist_ok=True, mode=0o700)
     scratch("main/.credentials.json", login)
-    scratch("main/oauthAccount.json", who if len(who) % 2 else dumped(identity("main")))
+    scratch("main/oauthAccount.json", who if len(who) % 2 else dumped(sandbox.identity("main")))
     problem = read_store(Account(name="main", store=str(folder))).problem
-    assert "FAKE-" not in (problem or "")
+    assert sandbox.MARK not in (problem or "")
     (Places.folder / ".claude").mkdir(exist_ok=True)
     scratch(".claude/.credentials.json", login)
     scratch(".claude.json", who)

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import stat
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,10 +21,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from tests.support.paths import ROOT
+from msgspec import structs
+
+from failover_oneshot.ctl.demo.agents import FakeAgents
+from failover_oneshot.ctl.demo.sandbox import MACHINE, MARK, credentials, identity
+from failover_oneshot.ctl.demo.server import Run
 from tests.support.polling import poll as wait
-from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, credentials, hit_screen, identity
+from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, hit_screen
 from tests.support.tmux_server import MEMORY, private_server
+from verification import killpoint
 
 METHODS = ("claude", "files", "env", "command", "resumed")
 MODES = ("recreate", "respawn", "nudge", "none")
@@ -56,9 +60,12 @@ class Trial:
         self.bystander = sandbox.claude / "settings.json"
         sandbox.write(self.bystander, {"theme": "dark"})
         self.untouched = self.inode()
+        if self.nudged:
+            late = datetime.now(UTC) + timedelta(hours=2)
+            sandbox.agents.exhaust(main="unknown" if self.method == "resumed" else late)
         for name in (*POOL, *NEIGHBOURS):
             if self.nudged and name in POOL:
-                self._stand_in(name)
+                sandbox.server.start(name, self._agent(name).command("do the work"))
             else:
                 screen = sandbox.server.screen_command(
                     hit_screen(minutes=-5) if self.method == "resumed" else hit_screen()
@@ -66,35 +73,23 @@ class Trial:
                 log = self.starts / name
                 sandbox.server.start(name, f"echo ${{FAKE_ACCOUNT:-x}} >> {log}; {screen}")
         for name in (*POOL, *NEIGHBOURS):
-            poll(partial(self._shows, name, "limit"))
-        if self.nudged:  # the limit is gone, or the account is another one, when it is told to go on
-            (sandbox.home.parent / "quota.json").write_text(self._quota(after=True))
-        self.pids = self._pids()
+            sandbox.server.wait_for(name, "limit")
+        if self.nudged and self.method == "resumed":  # else the account is another one when it is told to go on
+            sandbox.agents.exhaust()
+        self.pids = self.sandbox.server.pids()
         self.before = self.tree()
 
     def inode(self) -> tuple[int, int]:
         info = self.bystander.stat()
         return info.st_ino, info.st_mtime_ns
 
-    def _shows(self, name: str, word: str) -> bool:
-        return word in self.sandbox.server.tmux("capture-pane", "-p", "-t", f"={name}:")
-
     # -- the methods ---------------------------------------------------------------------------------------------------
 
-    def _login(self, account: str, generation: int) -> dict[str, Any]:
-        """A login in which the stand-in finds its account."""
-        login = credentials(account, generation)
-        login["claudeAiOauth"]["accessToken"] = f"fake-{account}-{generation}"
-        return login
-
     def _claude(self) -> None:
-        machine = {"mcpOAuth": {"server": {"accessToken": "FAKE-mcp"}}}
-        self.sandbox.write(self.sandbox.stored("backup") / ".credentials.json", self._login("backup", 1))
-        self.sandbox.write(self.sandbox.claude / ".credentials.json", {**self._login("main", 2), **machine})
+        """As every sandbox is."""
 
     def _resumed(self) -> None:
         """Both were exhausted; the active one frees first, and has just done so."""
-        self._claude()
         past, late = (f"{datetime.now(UTC) + timedelta(minutes=m):%Y-%m-%dT%H:%M:%SZ}" for m in (-4, 3000))
         self.sandbox.set_state(
             active_account="main",
@@ -110,8 +105,8 @@ class Trial:
             (self.sandbox.stored("main"), "main", 1),
             (self.sandbox.stored("backup"), "backup", 1),
         ):
-            self.sandbox.write(folder / ".credentials.json", self._login(account, generation))
-            self.sandbox.write(folder / "profile.json", {"login": f"FAKE-{account}-{generation}"})
+            self.sandbox.write(folder / ".credentials.json", credentials(account, generation))
+            self.sandbox.write(folder / "profile.json", {"login": f"fake-{account}-profile-{generation}"})
         self.sandbox.set_state(active_account="main")
 
     def _env(self) -> None:
@@ -122,14 +117,12 @@ class Trial:
     def _command(self) -> None:
         self.client = self.agent
         live, saved = self.agent / ".credentials.json", self.sandbox.home / "saved"
-        for account in ("main", "backup"):
-            self.sandbox.write(self.sandbox.stored(account) / ".credentials.json", self._login(account, 1))
-        self.sandbox.write(live, self._login("main", 2))
+        self.sandbox.write(live, credentials("main", 2))
         script = self.switches.with_name("switch")  # what a careful operator would write: safe to repeat
         script.write_text(
             f"#!/bin/sh -e\numask 077\ntrap 'rm -f {saved}.new {live}.new' EXIT\n"
             f'echo "$1 $2" >> {self.switches}\n'
-            f"grep -q fake-$2- {live} && exit 0\n"
+            f"grep -q '[f]ake-'$2- {live} && exit 0\n"  # the brackets: it is no secret itself
             f'cp {live} {saved}.new; mv {saved}.new {self.sandbox.stored("main").parent}/"$1"/.credentials.json\n'
             f'cp {self.sandbox.stored("main").parent}/"$2"/.credentials.json {live}.new; mv {live}.new {live}\n'
         )
@@ -137,60 +130,36 @@ class Trial:
         self.sandbox.config["swap"]["command"] = [str(script), "{from}", "{to}"]
         self.sandbox.set_state(active_account="main")
 
-    def _quota(self, *, after: bool) -> str:
-        """What the stand-in is told of the limits."""
-        if self.method == "resumed":
-            return "{}" if after else '{"main": "unknown"}'
-        return json.dumps({"main": (datetime.now(UTC) + timedelta(hours=2)).isoformat()})
-
-    def _stand_in(self, name: str) -> None:
-        quota = self.sandbox.home.parent / "quota.json"
-        quota.write_text(self._quota(after=False))
-        self.sandbox.server.start(
-            name,
-            f"PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={ROOT} exec {sys.executable} -m failover_oneshot.fake_agent"
-            f" --claude-dir {self.client} --quota {quota} --log {self.starts / name} 'do the work'",
-        )
+    def _agent(self, name: str) -> FakeAgents:
+        """The agent of that session: it reads the login that this method swaps, and keeps a log of its own."""
+        return structs.replace(self.sandbox.agents, claude_dir=self.client, log=self.starts / name)
 
     # -- one check, disturbed ------------------------------------------------------------------------------------------
 
-    def checked(self, what: Sequence[str], under: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    def checked(self, point: int | str, points: str = os.devnull, under: Sequence[str] = ()) -> Run:
         """A check by `killpoint.py`, told what to disturb; `under` a program such as strace."""
-        argv = [
-            *under,
-            sys.executable,
-            str(ROOT / "verification" / "killpoint.py"),
-            *what,
-            *self.sandbox.argv("--json")[3:],
-        ]
-        return subprocess.run(
-            argv,
-            env=self.sandbox.environ(PYTHONDONTWRITEBYTECODE="1"),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        argv = [*under, *killpoint.argv(point, points, self.sandbox.flags("--json"))]
+        return self.sandbox.execute(argv, PYTHONDONTWRITEBYTECODE="1")
 
     def killed(self, point: int, points: str = os.devnull) -> bool:
         """Whether the check was killed at that point; else it came to its end before."""
-        done = self.checked([str(point), points])
+        done = self.checked(point, points)
         assert done.returncode in {0, KILLED}, done.stderr
         return done.returncode == KILLED
 
     def fail(self, point: int, error: str) -> None:
         """A check whose disk fails at that point."""
-        self.judge(self.checked([f"{point}:{error}", os.devnull]))
+        self.judge(self.checked(f"{point}:{error}"))
 
-    def judge(self, done: subprocess.CompletedProcess[str]) -> None:
+    def judge(self, done: Run) -> None:
         """A check that could not write: one of the promised exit codes, no traceback, no secret, nothing half done."""
         assert done.returncode in {0, 1, 74}, (done.returncode, done.stderr)
         assert "Traceback" not in done.stderr
-        assert "FAKE-" not in done.stdout + done.stderr
+        assert MARK not in done.stdout + done.stderr
         state = self.sandbox.state() if self.sandbox.state_file.exists() else {}
         if state.get("last_failure"):  # given up: the next attempt comes after the cooldown
             assert self._live(self.tree()) == self._live(self.before), "everything is as it was"
-            assert self._pids() == self.pids
+            assert self.sandbox.server.pids() == self.pids
             self.sandbox.set_state(last_failure=None, history=[])
 
     def recover(self) -> None:
@@ -245,10 +214,10 @@ class Trial:
         assert locks == [], "the client's locks are released"
         assert not (sandbox.state_file.parent / "unclaimed").exists(), "no login was taken for a stranger's"
         for path in sandbox.home.parent.rglob("*"):
-            secret = path.is_file() and not path.is_symlink() and b"FAKE-" in path.read_bytes()
+            secret = path.is_file() and not path.is_symlink() and MARK.encode() in path.read_bytes()
             if secret:
                 assert stat.S_IMODE(path.stat().st_mode) == 0o600, f"{path} is not private"
-        assert "FAKE-" not in sandbox.state_file.read_text()
+        assert MARK not in sandbox.state_file.read_text()
 
     def _verify_claude(self) -> None:
         sandbox = self.sandbox
@@ -256,9 +225,9 @@ class Trial:
             json.loads((folder / ".credentials.json").read_bytes())
             for folder in (sandbox.claude, sandbox.stored("main"), sandbox.stored("backup"))
         )
-        assert kept == self._login("main", 2), "the newest login of the account left behind"
-        assert stored == self._login("backup", 1)
-        assert live == {**stored, "mcpOAuth": {"server": {"accessToken": "FAKE-mcp"}}}
+        assert kept == credentials("main", 2), "the newest login of the account left behind"
+        assert stored == credentials("backup", 1)
+        assert live == {**stored, **MACHINE}
         settings = json.loads((sandbox.home / ".claude.json").read_bytes())
         assert settings == {"numStartups": 7, "oauthAccount": identity("backup"), "projects": {}}
 
@@ -271,8 +240,9 @@ class Trial:
             (self.sandbox.stored("main"), "main", 2),
             (self.sandbox.stored("backup"), "backup", 1),
         ):
-            assert json.loads((folder / ".credentials.json").read_bytes()) == self._login(account, generation)
-            assert json.loads((folder / "profile.json").read_bytes()) == {"login": f"FAKE-{account}-{generation}"}
+            assert json.loads((folder / ".credentials.json").read_bytes()) == credentials(account, generation)
+            profile = {"login": f"fake-{account}-profile-{generation}"}
+            assert json.loads((folder / "profile.json").read_bytes()) == profile
 
     def _verify_env(self) -> None:
         for name in POOL:
@@ -287,10 +257,10 @@ class Trial:
             (self.sandbox.stored("main"), "main", 2),
             (self.sandbox.stored("backup"), "backup", 1),
         ):
-            assert json.loads((folder / ".credentials.json").read_bytes()) == self._login(account, generation)
+            assert json.loads((folder / ".credentials.json").read_bytes()) == credentials(account, generation)
 
     def _verify_sessions(self) -> None:
-        now = self._pids()
+        now = self.sandbox.server.pids()
         assert set(now) == {*POOL, *NEIGHBOURS}
         assert {n: now[n] for n in NEIGHBOURS} == {n: self.pids[n] for n in NEIGHBOURS}, "a neighbour was touched"
         restarted = self.mode in {"recreate", "respawn"}
@@ -305,11 +275,8 @@ class Trial:
                 starts = poll(partial(self._starts, name, 2 if restarted else 1))
                 assert len(starts) == (2 if restarted else 1), f"{name} restarted once"
 
-    def _pids(self) -> dict[str, str]:
-        return {line.split()[0]: line.split()[-1] for line in self.sandbox.panes().splitlines()}
-
     def _sent(self, name: str, least: int) -> list[dict[str, Any]]:
-        found = [json.loads(line) for line in (self.starts / name).read_text().splitlines()]
+        found = self._agent(name).messages()
         return found if len(found) >= least else []
 
     def _starts(self, name: str, least: int) -> list[str]:

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 CHANGES = (
@@ -98,6 +98,11 @@ class Counter:
                 counter.point(f"ended {self.program}")
 
         subprocess.Popen = Popen  # type: ignore[misc,assignment]
+
+
+def argv(point: int | str, points: str, flags: Sequence[str]) -> list[str]:
+    """The command line of this program."""
+    return [sys.executable, __file__, str(point), points, *flags]
 
 
 def main() -> int:

@@ -18,8 +18,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+from failover_oneshot.ctl.demo.sandbox import credentials, identity
 from tests.support.polling import poll
-from tests.support.sandbox import Sandbox, credentials, identity
+from tests.support.sandbox import Sandbox, pids
 from tests.support.tmux_server import private_server
 
 POOL = ("ccl-auto-11", "ccl-auto-12")
@@ -38,7 +39,7 @@ class Api(BaseHTTPRequestHandler):
         if not self.path.startswith("/v1/messages") or "count_tokens" in self.path:
             return self._send(404, {"type": "error", "error": {"type": "not_found_error", "message": "none"}})
         asked = json.loads(body)
-        account = self.headers.get("authorization", "").removeprefix("Bearer FAKE-access-").rpartition("-")[0]
+        account = self.headers.get("authorization", "").removeprefix("Bearer fake-").rpartition("-")[0]
         said = [text for m in asked["messages"] if m["role"] == "user" for text in texts(m["content"])]
         self.seen.append({"account": account, "user": said, "tools": len(asked.get("tools", []))})
         if account != "backup":
@@ -102,7 +103,7 @@ def prepare(sandbox: Sandbox, folders: list[Path]) -> None:
         "hasCompletedOnboarding": True,
         "theme": "dark",
         "numStartups": 7,
-        "oauthAccount": {**identity("main"), "organizationUuid": "FAKE-org"},
+        "oauthAccount": {**identity("main"), "organizationUuid": "fake-org"},
         "projects": {str(folder): {"hasTrustDialogAccepted": True} for folder in folders},
     }
     sandbox.write(sandbox.home / ".claude.json", settings)
@@ -129,11 +130,8 @@ def main(program: str, mode: str) -> None:
             after_swap=mode, command=clean, resume_command=f"{clean} --resume {{session_id}} 'go on'", nudge="go on"
         )
 
-        def screen(name: str) -> str:
-            return server.tmux("capture-pane", "-p", "-t", f"={name}:")
-
         def shows(name: str, words: str) -> bool:
-            return words in screen(name)
+            return words in server.screen(name)
 
         for name, place in zip((*POOL, NEIGHBOUR), folders, strict=True):
             server.start(name, f"{clean} 'the task of {name}'", folder=place, width=100, height=40)
@@ -141,10 +139,10 @@ def main(program: str, mode: str) -> None:
             for name in (*POOL, NEIGHBOUR):
                 poll(partial(shows, name, "hit your"), seconds=90)
         except AssertionError:
-            print(screen(POOL[0]), Api.seen)
+            print(server.screen(POOL[0]), Api.seen)
             raise
-        print(f"before the check:\n{screen(POOL[0]).rstrip()}\n")
-        before = {line.split()[0]: line.split()[-1] for line in sandbox.panes().splitlines()}
+        print(f"before the check:\n{server.screen(POOL[0]).rstrip()}\n")
+        before = pids(sandbox)
         asked = len(Api.seen)
         done = sandbox.run()
         print(f"$ failover-check   # exit {done.returncode}\n{done.stderr}{done.stdout}")
@@ -153,14 +151,14 @@ def main(program: str, mode: str) -> None:
                 poll(partial(shows, name, "Answered on backup."), seconds=90)
         finally:
             for name in POOL:
-                print(f"{name} after the check:\n{screen(name).rstrip()}\n")
+                print(f"{name} after the check:\n{server.screen(name).rstrip()}\n")
         for request in Api.seen[asked:]:
             print(json.dumps(request))
         later = [r for r in Api.seen[asked:] if "go on" in r["user"]]
         assert {r["account"] for r in later} == {"backup"}
         for name in POOL:
             assert any(f"the task of {name}" in r["user"] for r in later), "its own conversation went on"
-        after = {line.split()[0]: line.split()[-1] for line in sandbox.panes().splitlines()}
+        after = pids(sandbox)
         assert after[NEIGHBOUR] == before[NEIGHBOUR]
         assert sandbox.live()[1] == "backup@example.invalid"
         kept = json.loads((sandbox.stored("main") / ".credentials.json").read_bytes())

@@ -15,7 +15,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Container
 from datetime import UTC, datetime, timedelta
@@ -23,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.scene import FINE, HEALTHY
-from tests.support.paths import ROOT
-from tests.support.polling import poll
-from tests.support.sandbox import HIT, Sandbox, credentials
+from failover_oneshot.ctl.demo.sandbox import MARK, credentials, refresh_token
+from failover_oneshot.ctl.demo.server import Run
+from tests.support.sandbox import HIT, Sandbox
 from tests.support.tmux_server import Server
+from verification import killpoint
 
 POOL = tuple(f"ccl-auto-{index}" for index in range(11, 15))
 DEDICATED = "ops"
@@ -37,9 +37,6 @@ COOLDOWN = timedelta(minutes=10)
 CODES = {0, 1, 65, 69, 74, 75}
 KILLED = -9
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
-
-
-Done = subprocess.CompletedProcess[str]
 
 
 class ViolationError(AssertionError):
@@ -57,9 +54,7 @@ class World:
 
     def __init__(self, server: Server, folder: Path) -> None:
         self.server = server
-        self.sandbox = Sandbox(server, folder)
-        self.sandbox.store("third")
-        self.sandbox.config["accounts"] = [{"name": n, "store": str(self.sandbox.stored(n))} for n in ACCOUNTS]
+        self.sandbox = Sandbox(server, folder, ACCOUNTS)
         self.sandbox.config["swap"]["timeout"] = "2s"
         self.sandbox.config["swap"]["max_per_hour"] = 1000
         self.sandbox.config["pool"]["autonomous"].update(max=len(POOL))
@@ -79,7 +74,7 @@ class World:
         for name in (*WATCHED, *NEIGHBOURS):
             self._draw(name, None)
             self._start(name)
-        self.untouched = {name: self._pids()[name] for name in NEIGHBOURS}
+        self.untouched = {name: self.sandbox.server.pids()[name] for name in NEIGHBOURS}
 
     # -- steps: the world ----------------------------------------------------------------------------------------------
 
@@ -105,7 +100,7 @@ class World:
 
     def vanish(self, session: str) -> None:
         """The operator ends a session; the next `hit` or `heal` brings it back."""
-        if session in self._pids():
+        if session in self.sandbox.server.pids():
             self.server.tmux("kill-session", "-t", f"={session}")
 
     def refresh(self) -> None:
@@ -113,8 +108,8 @@ class World:
         account = self._live()
         self.generation += 1
         self.newest[account] = self.generation
-        live = json.loads(self._live_file().read_bytes())
-        self.sandbox.write(self._live_file(), {**live, **credentials(account, self.newest[account])})
+        live = json.loads(self.sandbox.live_credentials.read_bytes())
+        self.sandbox.write(self.sandbox.live_credentials, {**live, **credentials(account, self.newest[account])})
 
     def log_in(self, account: str) -> None:
         """The operator logs in by hand: what was live is gone, and only the store's is left of it."""
@@ -185,7 +180,7 @@ class World:
         config = self.sandbox.config["tmux"]
         pid = self.server.server_pid()
 
-        def run() -> Done:
+        def run() -> Run:
             os.kill(pid, signal.SIGSTOP)
             try:
                 return self._run()
@@ -203,7 +198,7 @@ class World:
     def crowd(self, size: int) -> None:
         """Several at once."""
 
-        def run() -> Done:
+        def run() -> Run:
             argv, environ = self.sandbox.argv("--json"), self.sandbox.environ()
             started = [
                 subprocess.Popen(argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -220,7 +215,7 @@ class World:
         """The client holds its own lock, a fresh one: a swap has to wait, and then to let be."""
         lock = self.sandbox.claude / ".oauth_refresh.lock"
 
-        def run() -> Done:
+        def run() -> Run:
             lock.mkdir()
             try:
                 return self._run()
@@ -232,14 +227,14 @@ class World:
 
     # -- the laws ------------------------------------------------------------------------------------------------------
 
-    def _judged(self, run: Callable[[], Done]) -> Done:
+    def _judged(self, run: Callable[[], Run]) -> Run:
         """Run the program in one way or another, and hold what it did against the laws."""
-        state, pids, live = self.state(), self._pids(), self._live_file().read_bytes()
+        state, pids, live = self.state(), self.sandbox.server.pids(), self.sandbox.live_credentials.read_bytes()
         done = run()
         after = self.state()
         self.outcomes[_outcome(done)] += 1
         law("exit", done.returncode in CODES | {KILLED}, f"exit {done.returncode}: {done.stderr}")
-        law("L4", "FAKE-" not in done.stdout + done.stderr, "a secret was printed")
+        law("L4", MARK not in done.stdout + done.stderr, "a secret was printed")
         law("line", "Traceback" not in done.stderr, done.stderr)
         if done.returncode == 65:  # the memory is lost, and the operator told: what was answered is not known any more
             self.answered.clear()
@@ -248,7 +243,7 @@ class World:
             _events(after, kind) - _events(state, kind) for kind in ("swapped", "failed", "resumed")
         )
         if done.returncode in {65, 69, 74, 75} and not (owed or owes or swaps > 0 or resumes > 0):
-            same = (pids, live) == (self._pids(), self._live_file().read_bytes())
+            same = (pids, live) == (self.sandbox.server.pids(), self.sandbox.live_credentials.read_bytes())
             law("L5", same, f"something was changed, although the exit is {done.returncode}")
         law("L3", swaps <= 1, f"{swaps} swaps in one run")
         if not owed and (swaps > 0 or owes):
@@ -282,20 +277,20 @@ class World:
 
     def _everywhere(self) -> None:
         """What must hold at every instant."""
-        pids = self._pids()
+        pids = self.sandbox.server.pids()
         law("L1", set(pids) <= {*WATCHED, *NEIGHBOURS}, f"sessions that nobody asked for: {set(pids)}")
         law("L1", {n: pids.get(n) for n in NEIGHBOURS} == self.untouched, "a neighbour was touched")
         texts = {path: path.read_bytes() for path in self.sandbox.home.parent.rglob("*") if path.is_file()}
         for account, generation in self.newest.items():
-            token = f'FAKE-refresh-{account}-{generation}"'.encode()
+            token = f'"{refresh_token(account, generation)}"'.encode()
             places = [path for path, text in texts.items() if token in text]
             law("L2", places, f"the newest login of {account} ({generation}) is nowhere")
-            right = {self._live_file(), self.sandbox.stored(account) / ".credentials.json"}
+            right = {self.sandbox.live_credentials, self.sandbox.stored(account) / ".credentials.json"}
             law("L2", right & set(places), f"the newest login of {account} is only in {places}")
         for path, text in texts.items():
             if path.name.startswith("state.json"):
-                law("L4", b"FAKE-" not in text, f"a secret is in {path.name}")
-            elif b"FAKE-" in text and path.parent != self.screens:
+                law("L4", MARK.encode() not in text, f"a secret is in {path.name}")
+            elif MARK.encode() in text and path.parent != self.screens:
                 law("L4", not path.stat().st_mode & 0o077, f"{path} can be read by others")
 
     # -- how it is done ------------------------------------------------------------------------------------------------
@@ -311,30 +306,15 @@ class World:
                 return found
         return {}
 
-    def _run(self, *flags: str) -> Done:
+    def _run(self, *flags: str) -> Run:
         return self.sandbox.run("--json", *flags)
 
-    def _at_point(self, point: str) -> Done:
-        argv = [
-            sys.executable,
-            str(ROOT / "verification/killpoint.py"),
-            point,
-            os.devnull,
-            *self.sandbox.argv("--json")[3:],
-        ]
-        return subprocess.run(
-            argv, env=self.sandbox.environ(), capture_output=True, text=True, timeout=120, check=False
-        )
-
-    def _live_file(self) -> Path:
-        return self.sandbox.claude / ".credentials.json"
+    def _at_point(self, point: str) -> Run:
+        return self.sandbox.execute(killpoint.argv(point, os.devnull, self.sandbox.flags("--json")))
 
     def _live(self) -> str:
-        token = json.loads(self._live_file().read_bytes())["claudeAiOauth"]["refreshToken"]
-        return str(token.split("-")[2])
-
-    def _pids(self) -> dict[str, str]:
-        return {line.split()[0]: line.split()[-1] for line in self.sandbox.panes().splitlines()}
+        token = json.loads(self.sandbox.live_credentials.read_bytes())["claudeAiOauth"]["refreshToken"]
+        return str(token.split("-")[1])
 
     def _draw(self, session: str, minutes: int | None) -> None:
         """What the session shows from its next start on."""
@@ -354,12 +334,12 @@ class World:
 
     def _show(self, session: str) -> None:
         """Bring the screen up to what is drawn, in a new process of the pane; the session too if it is gone."""
-        if session in self._pids():
+        if session in self.sandbox.server.pids():
             self.server.tmux("respawn-pane", "-k", "-t", f"={session}:")
         else:
             self._start(session)
         last = (self.screens / session).read_text(encoding="utf-8").rsplit(maxsplit=1)[-1]
-        poll(lambda: last in self.server.tmux("capture-pane", "-p", "-J", "-t", f"={session}:"))
+        self.server.wait_for(session, last)
 
 
 def _moved(stamp: str, by: timedelta) -> str:
@@ -371,7 +351,7 @@ def _events(state: dict[str, Any], outcome: str) -> int:
     return sum(entry.get("outcome") == outcome for entry in state.get("history", []))
 
 
-def _outcome(done: Done) -> str:
+def _outcome(done: Run) -> str:
     if done.returncode == KILLED:
         return "killed"
     found = re.search(r'"outcome": ?"(\w+)"', done.stdout)

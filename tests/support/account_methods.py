@@ -4,7 +4,6 @@ or fails at the n-th change that it makes to the file system."""
 import errno
 import json
 import os
-import re
 import shutil
 import signal
 import sys
@@ -15,20 +14,24 @@ from typing import Any
 from failover_oneshot.accounts import registry
 from failover_oneshot.accounts.registry import MethodError
 from failover_oneshot.config.model import Account, Config, Duration, Method, Swap
+from failover_oneshot.ctl.demo import sandbox
 from failover_oneshot.lib import atomicfile
 
 CHANGES = ("open", "write", "fsync", "replace", "rename", "link", "mkdir", "rmdir", "unlink", "utime", "fchmod")
 
 
 def login(account: str, generation: int = 1, **extra: Any) -> dict[str, Any]:
-    """The shape of the client's .credentials.json; obviously fake."""
-    token = f"{account}-{generation}"
-    block = {"accessToken": f"fake-at-{token}", "refreshToken": f"fake-rt-{token}", "expiresAt": 1000 + generation}
-    return {"claudeAiOauth": {**block, "scopes": ["user:inference"], "subscriptionType": "max"}, **extra}
+    return {**sandbox.credentials(account, generation), **extra}
+
+
+def whose(refresh_token: str) -> tuple[str, int]:
+    """The account of a refresh token, and its generation."""
+    account, _, generation = refresh_token.removeprefix(sandbox.MARK).rsplit("-", 2)
+    return account, int(generation)
 
 
 def identity(account: str) -> dict[str, Any]:
-    return {"accountUuid": f"uuid-{account}", "emailAddress": f"{account}@example.com", "displayName": "Ünï"}
+    return {**sandbox.identity(account), "displayName": "Ünï"}
 
 
 def write(path: Path, value: Any, indent: int | None = None) -> None:
@@ -149,13 +152,12 @@ class ClaudeSandbox(MethodSandbox):
     def refresh(self) -> None:
         path = self.folder / ".credentials.json"
         document = load(path)
-        name, generation = document["claudeAiOauth"]["refreshToken"].removeprefix("fake-rt-").rsplit("-", 1)
-        atomicfile.write_atomic(path, json.dumps({**document, **login(name, int(generation) + 1)}).encode())
+        name, generation = self.generation(path)
+        atomicfile.write_atomic(path, json.dumps({**document, **login(name, generation + 1)}).encode())
 
     def generation(self, path: Path) -> tuple[str, int]:
         """Whose login a file holds, and its how many-th."""
-        name, generation = load(path)["claudeAiOauth"]["refreshToken"].removeprefix("fake-rt-").rsplit("-", 1)
-        return name, int(generation)
+        return whose(load(path)["claudeAiOauth"]["refreshToken"])
 
     def assert_live(self, name: str) -> None:
         document, settings = load(self.folder / ".credentials.json"), load(self.settings)
@@ -186,7 +188,7 @@ class FilesSandbox(MethodSandbox):
         return {"files": (str(self.home / "live" / "auth.json"), str(self.home / "live" / "who"))}
 
     def put(self, folder: Path, name: str, generation: int) -> None:
-        write(folder / "auth.json", {"tokens": {"refresh_token": f"fake-rt-{name}-{generation}"}})
+        write(folder / "auth.json", {"tokens": {"refresh_token": sandbox.refresh_token(name, generation)}})
         write(folder / "who", f"{name} {generation}")
 
     def live(self) -> dict[str, bytes]:
@@ -194,13 +196,12 @@ class FilesSandbox(MethodSandbox):
 
     def refresh(self) -> None:
         path = self.home / "live" / "auth.json"
-        name, generation = load(path)["tokens"]["refresh_token"].removeprefix("fake-rt-").rsplit("-", 1)
-        token = f"fake-rt-{name}-{int(generation) + 1}"
+        name, generation = self.generation(path)
+        token = sandbox.refresh_token(name, generation + 1)
         atomicfile.write_atomic(path, json.dumps({"tokens": {"refresh_token": token}}).encode())
 
     def generation(self, path: Path) -> tuple[str, int]:
-        name, generation = load(path)["tokens"]["refresh_token"].removeprefix("fake-rt-").rsplit("-", 1)
-        return name, int(generation)
+        return whose(load(path)["tokens"]["refresh_token"])
 
     def assert_live(self, name: str) -> None:
         assert self.generation(self.home / "live" / "auth.json")[0] == name
@@ -260,7 +261,7 @@ def forked(work: Callable[[], None], prepare: Callable[[], None] = lambda: None)
             work()
             status = 0
         except MethodError as error:
-            status = 3 if re.search(r"fake-(rt|at)", str(error)) else 1
+            status = 3 if sandbox.MARK in str(error) else 1
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -1,17 +1,14 @@
 """A sandbox whose pool is made of stand-in agents, with a spool: for lifecycle, dispatch and the soak."""
 
 import json
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.support.paths import ROOT
 from tests.support.polling import poll
-from tests.support.sandbox import Sandbox, credentials, identity
+from tests.support.sandbox import Sandbox
 from tests.support.tmux_server import Server
 
 GO_ON = "continue"  # what a resumed session is told: no task
@@ -22,30 +19,15 @@ class AgentPool(Sandbox):
     """`size` sessions from ccl-auto-11 on, made by the first check."""
 
     def __init__(self, server: Server, folder: Path, *, size: int = 2, work: float = 0.0, records: bool = True) -> None:
-        super().__init__(server, folder)
-        self.log, self.quota, self.spool = folder / "messages", folder / "quota.json", folder / "spool"
-        self.log.touch()
+        super().__init__(server, folder, ACCOUNTS)
+        self.spool = folder / "spool"
         self.names = [f"ccl-auto-{11 + number}" for number in range(size)]
-        for account in ACCOUNTS:
-            self.store(account)
-            self.write(self.stored(account) / ".credentials.json", self.login(account))
-        self.write(self.claude / ".credentials.json", self.login("main"))
-        self.write(self.home / ".claude.json", {"oauthAccount": identity("main")})
-        argv = [sys.executable, "-m", "failover_oneshot.fake_agent", "--claude-dir", str(self.claude), "--claude-json",
-                str(self.home / ".claude.json"), "--quota", str(self.quota), "--log", str(self.log),
-                "--work", str(work), *(["--transcript"] if records else [])]  # fmt: skip
-        self.command = f"PYTHONPATH={ROOT} exec {shlex.join(argv)}"
-        self.config["accounts"] = [{"name": n, "store": str(self.stored(n))} for n in ACCOUNTS]
+        self.command = self.agents.command("--work", str(work), *(["--transcript"] if records else []))
         self.config["pool"]["autonomous"].update(min=size, max=size, command=self.command, workdir=str(self.home))
         self.config["dispatch"] = {"spool": str(self.spool)}
 
-    def login(self, account: str) -> dict[str, Any]:
-        login = credentials(account)
-        login["claudeAiOauth"]["accessToken"] = f"fake-{account}-1"
-        return login
-
     def exhaust(self, **until: datetime) -> None:
-        self.quota.write_text(json.dumps({account: at.isoformat() for account, at in until.items()}))
+        self.agents.exhaust(**until)
 
     def up(self) -> dict[str, Any]:
         """The first check, and the sessions that it makes at their prompts; its report."""
@@ -57,7 +39,7 @@ class AgentPool(Sandbox):
         poll(lambda: all("auto mode" in self.screen(name) for name in names), seconds=60)
 
     def screen(self, name: str) -> str:
-        return self.server.tmux("capture-pane", "-p", "-t", f"={name}:")
+        return self.server.screen(name)
 
     def drop(self, name: str, text: str | bytes) -> Path:
         """A task, dropped into the queue by hand."""
@@ -79,10 +61,10 @@ class AgentPool(Sandbox):
         return value
 
     def messages(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+        return self.agents.messages()
 
     def prompts(self) -> list[str]:
-        return [message["prompt"] for message in self.messages()]
+        return self.agents.prompts()
 
     def until_done(self, *names: str) -> None:
         """Checks until these tasks are done."""

@@ -23,22 +23,13 @@ def stamp(**delta: float) -> str:
 def environ(sandbox: Sandbox, **changes: str) -> dict[str, str]:
     """What finds this installation without any option, and no systemd user manager."""
     sandbox.config.setdefault("state", {"path": str(sandbox.state_file)})
-    if not sandbox.config_file.exists() or json.loads(sandbox.config_file.read_bytes()) != sandbox.config:
-        sandbox.save_config()
+    sandbox.save_config()
     return sandbox.environ(**{"FAILOVER_CONFIG": str(sandbox.config_file), **changes})
 
 
 def ctl(sandbox: Sandbox, *arguments: str, stdin: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
     """One command, its output captured; it never ends with a traceback."""
-    done = subprocess.run(
-        [*CTL, *arguments],
-        env=environ(sandbox, **changes),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = sandbox.execute([*CTL, *arguments], stdin, **environ(sandbox, **changes))
     assert "Traceback" not in done.stderr
     return done
 
@@ -64,7 +55,7 @@ def screen(sandbox: Sandbox, name: str, until: str, *flags: str) -> list[str]:
     """The lines of that pane, once they hold `until`."""
 
     def shown() -> list[str]:
-        text = sandbox.server.tmux("capture-pane", "-p", *flags, "-t", f"={name}:")
+        text = sandbox.server.screen(name, *flags)
         return text.split("\n") if until in text else []
 
     return poll(shown)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, credentials, hit_screen, identity, pids
+from failover_oneshot.ctl.demo.sandbox import MACHINE, MARK, credentials, identity
+from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, hit_screen, pids
 
 
 def test_exactly_the_pool_is_put_on_the_backup_account(blocked: Sandbox) -> None:
@@ -22,11 +23,11 @@ def test_exactly_the_pool_is_put_on_the_backup_account(blocked: Sandbox) -> None
     assert {name for name in before if before[name] != after[name]} == set(POOL)
     assert set(after) == {*POOL, *NEIGHBOURS}
 
-    assert blocked.live() == ("FAKE-access-backup-1", "backup@example.invalid")
+    assert blocked.live() == ("fake-backup-1", "backup@example.invalid")
     kept = json.loads((blocked.stored("main") / ".credentials.json").read_bytes())
     assert kept["claudeAiOauth"] == credentials("main", 2)["claudeAiOauth"], "the refreshed token is in its store"
     live = json.loads((blocked.claude / ".credentials.json").read_bytes())
-    assert live["mcpOAuth"] == {"server": {"accessToken": "FAKE-mcp"}}, "what belongs to the machine stays"
+    assert live["mcpOAuth"] == MACHINE["mcpOAuth"], "what belongs to the machine stays"
     assert json.loads((blocked.home / ".claude.json").read_bytes())["numStartups"] == 7
     for path in (blocked.claude / ".credentials.json", blocked.state_file, *blocked.stored("main").iterdir()):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
@@ -255,5 +256,5 @@ def test_lifecycle_makes_the_pool_up_to_min_from_nothing(sandbox: Sandbox) -> No
 def test_one_summary_line_on_stdout(blocked: Sandbox, flag: str | None) -> None:
     done = blocked.run(*([flag] if flag else []))
     assert len(done.stdout.splitlines()) == (0 if flag == "-q" else 1)
-    assert "FAKE" not in done.stdout + done.stderr + blocked.state_file.read_text(), "law L4"
+    assert MARK not in done.stdout + done.stderr + blocked.state_file.read_text(), "law L4"
     assert not any(line.startswith("<") for line in done.stderr.splitlines())

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from failover_oneshot.ctl.demo.sandbox import MARK, credentials
 from failover_oneshot.ctl.lib import times
 from tests.support.builders import NOW, at
 from tests.support.operator import STATES, ctl, every_state, facts, huge, put_state, stamp
-from tests.support.sandbox import Sandbox, credentials
+from tests.support.sandbox import Sandbox
 
 
 def test_the_demo_keeps_its_promises(sandbox: Sandbox) -> None:
@@ -31,7 +32,7 @@ def test_accounts_are_listed_and_checked(sandbox: Sandbox) -> None:
     assert ctl(sandbox, "accounts", "check").returncode == 0
     shutil.rmtree(sandbox.stored("backup"))
     done = ctl(sandbox, "accounts", "check")
-    assert (done.returncode, "does not exist" in done.stdout, "FAKE" in done.stdout) == (1, True, False)
+    assert (done.returncode, "does not exist" in done.stdout, MARK in done.stdout) == (1, True, False)
     assert "failoverctl accounts add backup" in done.stdout
 
 
@@ -52,7 +53,7 @@ def test_what_is_in_a_store(sandbox: Sandbox) -> None:
     assert "chmod 700 it" in text
     assert "chmod 600 it" in text
     assert "access token valid for 1h59m" in text or "access token valid for 2h" in text
-    assert "FAKE" not in text
+    assert MARK not in text
     assert ctl(sandbox, "accounts", "check", "main").returncode == 0
 
 
@@ -62,7 +63,7 @@ def test_the_live_login_is_captured_for_the_account_that_it_is(sandbox: Sandbox)
     done = ctl(sandbox, "accounts", "add", "backup")
     assert done.returncode == 0, done.stderr
     kept = json.loads((sandbox.stored("backup") / ".credentials.json").read_bytes())
-    assert kept["claudeAiOauth"]["refreshToken"] == "FAKE-refresh-backup-3"
+    assert kept["claudeAiOauth"]["refreshToken"] == "fake-backup-refresh-3"
     assert stat.S_IMODE(sandbox.stored("backup").stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in sandbox.stored("backup").iterdir()} == {0o600}
     refused = ctl(sandbox, "accounts", "add", "main")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from failover_oneshot.config.model import Autonomous, Config, Dedicated, Pool
+from failover_oneshot.ctl.demo.sandbox import MARK
 from failover_oneshot.ctl.doctor import rules
 from failover_oneshot.ctl.doctor.machine import interval
 from failover_oneshot.ctl.doctor.rules import Level, Line, Watched
@@ -187,7 +188,7 @@ def doctor(sandbox: Sandbox, *argv: str, code: int | None = None, **environ: str
         env=sandbox.environ(**environ), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
-    assert "FAKE" not in done.stdout
+    assert MARK not in done.stdout.lower()
     facts = json.loads(done.stdout)
     assert facts["exit_code"] == done.returncode
     if code is not None:

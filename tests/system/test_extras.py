@@ -78,7 +78,7 @@ def test_a_login_made_by_hand_is_adopted(blocked: Sandbox) -> None:
     report = blocked.check()
     assert (report["outcome"], report["swap"]) == ("swapped", {"from": "backup", "to": "main"})
     kept = json.loads((blocked.stored("backup") / ".credentials.json").read_bytes())
-    assert kept["claudeAiOauth"]["refreshToken"] == "FAKE-refresh-backup-5"
+    assert kept["claudeAiOauth"]["refreshToken"] == "fake-backup-refresh-5"
 
 
 def test_a_login_of_nobody_is_set_aside_not_overwritten(blocked: Sandbox) -> None:
@@ -88,7 +88,7 @@ def test_a_login_of_nobody_is_set_aside_not_overwritten(blocked: Sandbox) -> Non
     assert blocked.check()["outcome"] == "swapped"
     assert {p: p.read_bytes() for p in before} == before
     aside = list((blocked.state_file.parent / "unclaimed").glob("*.credentials.json"))
-    assert ["FAKE-refresh-stranger-1" in path.read_text() for path in aside] == [True]
+    assert ["fake-stranger-refresh-1" in path.read_text() for path in aside] == [True]
 
 
 def test_a_session_with_a_login_of_its_own_is_warned_of_once(sandbox: Sandbox) -> None:

@@ -1,70 +1,23 @@
 """The stand-in agent in a real pane: what the demo and the end-to-end tests rest on."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from failover_oneshot.ctl.demo.sandbox import MACHINE, identity
 from failover_oneshot.fake_agent.client import block, reset_words
+from tests.support.agent_pane import AgentPane
 from tests.support.polling import poll
 from tests.support.tmux_server import Server
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
-class AgentPane:
-    """One pane of a private tmux server, with a home that is logged in as `main`."""
-
-    def __init__(self, server: Server) -> None:
-        self.tmux, self.home, self.work = server.tmux, server.home, server.home / "work"
-        self.socket = server.socket
-        self.work.mkdir()
-        self.credentials = self.home / ".claude/.credentials.json"
-        self.credentials.parent.mkdir()
-        self.quota, self.log = server.folder / "quota.json", server.folder / "log"
-        self.quota.write_text("{}")
-        self.log.touch()
-        self.login("main")
-
-    def login(self, account: str) -> None:
-        tokens = {"accessToken": f"fake-{account}-1", "refreshToken": f"fake-{account}-refresh-1", "expiresAt": 1}
-        self.credentials.write_text(json.dumps({"claudeAiOauth": tokens, "mcpOAuth": {"kept": True}}))
-        identity = {"oauthAccount": {"accountUuid": f"uuid-{account}"}}
-        (self.home / ".claude.json").write_text(json.dumps(identity))
-
-    def exhaust(self, account: str, until: datetime | str) -> None:
-        self.quota.write_text(json.dumps({account: until if isinstance(until, str) else until.isoformat()}))
-
-    def start(self, *argv: str, width: int = 80, height: int = 24) -> None:
-        size = ("-x", str(width), "-y", str(height))
-        command = [
-            sys.executable,
-            "-m",
-            "failover_oneshot.fake_agent",
-            "--quota",
-            str(self.quota),
-            "--log",
-            str(self.log),
-        ]
-        self.tmux("new-session", "-d", "-s", "a", *size, "-c", str(self.work), *command, *argv)
-        poll(lambda: "❯" in self.screen())
-
-    def screen(self) -> str:
-        return self.tmux("capture-pane", "-p", "-t", "=a:")
-
-    def shows(self, text: str) -> None:
-        poll(lambda: text in self.screen() or None)
-
-    def messages(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
-
-    def records(self) -> list[dict[str, object]]:
-        [path] = (self.home / ".claude/projects").glob("*/*.jsonl")
-        return [json.loads(line) for line in path.read_text().splitlines()]
+def records(pane: AgentPane) -> list[dict[str, object]]:
+    [path] = (pane.claude / "projects").glob("*/*.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 @pytest.fixture
@@ -75,16 +28,16 @@ def pane(server: Server) -> AgentPane:
 def test_a_typed_message_is_answered(pane: AgentPane) -> None:
     """It draws the client's screen: the turn, its closing line, box and status, and the idle title."""
     pane.start()
-    pane.tmux("send-keys", "-t", "=a:", "-l", "please refactor the parser")
+    pane.server.tmux("send-keys", "-t", "=ccl-auto-1:", "-l", "please refactor the parser")
     pane.shows("❯ please refactor the parser")
     assert pane.messages() == [], "a draft is not a message"
-    pane.tmux("send-keys", "-t", "=a:", "Enter")
+    pane.server.tmux("send-keys", "-t", "=ccl-auto-1:", "Enter")
     pane.shows("✻ Worked for 0s · done ")
     lines = [line.rstrip() for line in pane.screen().splitlines()]
     assert lines[5:8] == ["❯ please refactor the parser", "", "● Message 1 answered on main."]
     assert lines[-5:] == ["◐ medium · /effort".rjust(80), "─" * 80, "❯", "─" * 80, lines[-1]]
     assert lines[-1].startswith("  ⏵⏵ auto mode on")
-    assert pane.tmux("display-message", "-p", "-t", "=a:", "#{pane_title}") == "✳ Claude Code"
+    assert pane.server.tmux("display-message", "-p", "-t", "=ccl-auto-1:", "#{pane_title}") == "✳ Claude Code"
     [message] = pane.messages()
     assert message["prompt"] == "please refactor the parser"
     assert (message["account"], message["source"], message["result"]) == ("main", "typed", "reply")
@@ -93,7 +46,7 @@ def test_a_typed_message_is_answered(pane: AgentPane) -> None:
 def test_an_exhausted_account_shows_the_limit_as_recorded(pane: AgentPane) -> None:
     """Line for line the recorded hit-5h-2h-80x24, and the client's transcript record beside it."""
     until = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(hours=2)
-    pane.exhaust("main", until)
+    pane.exhaust(until)
     pane.start("--transcript", "please refactor the parser module")
     pane.shows("set to continue automatically")
     clock = reset_words(until, datetime.now(UTC)).removesuffix(" (UTC)")
@@ -108,35 +61,34 @@ def test_an_exhausted_account_shows_the_limit_as_recorded(pane: AgentPane) -> No
         f"  ⚠ Usage limit reached · limit resets {clock}",
         f"    Continuing automatically at {clock} · Esc to cancel",
     ]
-    hit = pane.records()[-1]
+    hit = records(pane)[-1]
     assert (hit["type"], hit["error"], hit["apiError"]) == ("assistant", "rate_limit", "usage_limit_reached")
     assert hit["quotaLimits"] == {
         "status": "rejected",
         "rateLimitType": "five_hour",
         "resetsAt": int(until.timestamp()),
     }
-    assert pane.records()[0]["accountUuid"] == "uuid-main"
+    assert records(pane)[0]["accountUuid"] == identity("main")["accountUuid"]
     [session] = (pane.home / ".claude/sessions").iterdir()
     assert json.loads(session.read_text())["sessionId"] == hit["sessionId"]
 
 
 def test_the_next_message_goes_out_on_the_credentials_of_that_moment(pane: AgentPane) -> None:
     """As the real client: a swap of the files reaches a running, blocked session at its next message."""
-    pane.exhaust("main", datetime.now(UTC) + timedelta(hours=2))
+    pane.exhaust(datetime.now(UTC) + timedelta(hours=2))
     pane.start("one")
     pane.shows("You've hit your 5-hour limit")
-    pane.login("backup")
-    pane.tmux("send-keys", "-t", "=a:", "Escape")
+    pane.log_in("backup")
+    pane.server.tmux("send-keys", "-t", "=ccl-auto-1:", "Escape")
     poll(lambda: "Continuing automatically" not in pane.screen())
-    pane.tmux("send-keys", "-t", "=a:", "-l", "continue")
-    pane.tmux("send-keys", "-t", "=a:", "Enter")
+    pane.server.type(pane.name, "continue")
     pane.shows("answered on backup")
     assert [(m["account"], m["result"]) for m in pane.messages()] == [("main", "hit"), ("backup", "reply")]
 
 
 def test_it_goes_on_by_itself_when_the_limit_resets(pane: AgentPane) -> None:
     """A waiting client sends the same message again at the reset."""
-    pane.exhaust("main", datetime.now(UTC) + timedelta(seconds=2))
+    pane.exhaust(datetime.now(UTC) + timedelta(seconds=2))
     pane.start("one")
     pane.shows("Usage limit reset · continuing automatically")
     pane.shows("answered on main")
@@ -145,13 +97,12 @@ def test_it_goes_on_by_itself_when_the_limit_resets(pane: AgentPane) -> None:
 
 def test_a_reset_may_be_unknown_and_a_login_may_be_gone(pane: AgentPane) -> None:
     """Both are shown in the client's words, and neither waits."""
-    pane.exhaust("main", "unknown")
+    pane.exhaust("unknown")
     pane.start("one")
     pane.shows("You've hit your 5-hour limit")
     assert "resets" not in pane.screen()
-    pane.credentials.unlink()
-    pane.tmux("send-keys", "-t", "=a:", "-l", "two")
-    pane.tmux("send-keys", "-t", "=a:", "Enter")
+    pane.live_credentials.unlink()
+    pane.server.type(pane.name, "two")
     pane.shows("OAuth token revoked · Please run /login")
     assert [m["result"] for m in pane.messages()] == ["hit", "auth"]
 
@@ -160,13 +111,11 @@ def test_a_paste_arrives_byte_for_byte_and_once(pane: AgentPane) -> None:
     """Bracketed paste keeps line breaks and odd characters; the box shows a long one as the real client does."""
     pane.start()
     text = "first  line\n  ü “quoted” $(id) `x` \\ ;\n世界" + " long" * 900
-    subprocess.run(
-        ["tmux", "-S", str(pane.socket), "load-buffer", "-b", "t", "-"], check=True, input=text, encoding="utf-8"
-    )
-    pane.tmux("paste-buffer", "-p", "-b", "t", "-t", "=a:")
+    pane.server.run("load-buffer", "-b", "t", "-", stdin=text)
+    pane.server.tmux("paste-buffer", "-p", "-b", "t", "-t", "=ccl-auto-1:")
     pane.shows("❯ [Pasted text #1 +2 lines]")
     assert pane.messages() == []
-    pane.tmux("send-keys", "-t", "=a:", "Enter")
+    pane.server.tmux("send-keys", "-t", "=ccl-auto-1:", "Enter")
     poll(pane.messages)
     assert [m["prompt"] for m in pane.messages()] == [text]
 
@@ -175,61 +124,60 @@ def test_a_working_client_is_busy(pane: AgentPane) -> None:
     """The title's glyph and the status line say so; Escape interrupts."""
     pane.start("--work", "600", "long task")
     pane.shows("esc to interrupt")
-    poll(lambda: pane.tmux("display-message", "-p", "-t", "=a:", "#{pane_title}") == "◐ Claude Code")
-    pane.tmux("send-keys", "-t", "=a:", "Escape")
+    poll(lambda: pane.server.tmux("display-message", "-p", "-t", "=ccl-auto-1:", "#{pane_title}") == "◐ Claude Code")
+    pane.server.tmux("send-keys", "-t", "=ccl-auto-1:", "Escape")
     pane.shows("Interrupted")
     assert pane.messages() == []
 
 
 def test_continue_and_resume_draw_the_old_conversation(pane: AgentPane) -> None:
     """The old hit stands on the screen again: text alone does not prove a fresh one."""
-    pane.exhaust("main", "unknown")
+    pane.exhaust("unknown")
     pane.start("--transcript", "one")
     pane.shows("You've hit your 5-hour limit")
-    session = str(pane.records()[0]["sessionId"])
-    pane.login("backup")
-    pane.tmux("new-session", "-d", "-s", "keep", "cat")
+    session = str(records(pane)[0]["sessionId"])
+    pane.log_in("backup")
+    pane.server.tmux("new-session", "-d", "-s", "keep", "cat")
     for how in (["--continue"], ["--resume", session]):
-        pane.tmux("kill-session", "-t", "=a")
+        pane.server.tmux("kill-session", "-t", "=ccl-auto-1")
         pane.start("--transcript", *how)
         pane.shows("You've hit your 5-hour limit")
-    pane.tmux("send-keys", "-t", "=a:", "-l", "go on")
-    pane.tmux("send-keys", "-t", "=a:", "Enter")
+    pane.server.type(pane.name, "go on")
     pane.shows("answered on backup")
-    assert {r["sessionId"] for r in pane.records()} == {session}
-    assert [r["accountUuid"] for r in pane.records() if r["type"] == "session-owner"] == ["uuid-main", "uuid-backup"]
+    assert {r["sessionId"] for r in records(pane)} == {session}
+    owners = [identity(account)["accountUuid"] for account in ("main", "backup")]
+    assert [r["accountUuid"] for r in records(pane) if r["type"] == "session-owner"] == owners
 
 
 def test_nothing_to_continue_is_said(pane: AgentPane) -> None:
     """The real client's words and exit code."""
-    env = {"HOME": str(pane.home), "PATH": os.environ["PATH"]}
-    command = [sys.executable, "-m", "failover_oneshot.fake_agent", "--transcript", "--continue"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=env, cwd=pane.work)
+    done = pane.execute(["sh", "-c", pane.agents.command("--transcript", "--continue")])
     assert (done.returncode, done.stderr) == (1, "No conversation found to continue\n")
 
 
 def test_a_refresh_rotates_the_tokens_and_waits_for_the_lock(pane: AgentPane) -> None:
     """It never writes while somebody holds the client's lock, and leaves the other keys alone."""
-    lock = Path(f"{pane.credentials.parent}.lock")
+    pane.live_credentials.chmod(0o644)
+    lock = Path(f"{pane.claude}.lock")
     lock.mkdir()
     pane.start("--refresh", "one")
-    poll((pane.credentials.parent / ".oauth_refresh.lock").exists)
-    assert "fake-main-1" in pane.credentials.read_text()
+    poll((pane.claude / ".oauth_refresh.lock").exists)
+    assert "fake-main-2" in pane.live_credentials.read_text()
     assert pane.messages() == []
     lock.rmdir()
     poll(pane.messages)
-    live = json.loads(pane.credentials.read_text())
-    assert (live["claudeAiOauth"]["accessToken"], live["mcpOAuth"]) == ("fake-main-2", {"kept": True})
-    assert pane.credentials.stat().st_mode & 0o777 == 0o600
+    live = json.loads(pane.live_credentials.read_text())
+    assert (live["claudeAiOauth"]["accessToken"], live["mcpOAuth"]) == ("fake-main-3", MACHINE["mcpOAuth"])
+    assert pane.live_credentials.stat().st_mode & 0o777 == 0o600
     assert pane.messages()[0]["account"] == "main"
 
 
 def test_a_narrow_pane_is_wrapped_and_redrawn(pane: AgentPane) -> None:
     """The client wraps by itself, under the text's first column, and follows the pane's size."""
-    pane.exhaust("main", NOON.replace(year=NOON.year + 100))
+    pane.exhaust(NOON.replace(year=NOON.year + 100))
     pane.start("one")
     pane.shows("You've hit your 5-hour limit")
-    pane.tmux("resize-window", "-t", "=a:", "-x", "40", "-y", "30")
+    pane.server.tmux("resize-window", "-t", "=ccl-auto-1:", "-x", "40", "-y", "30")
     pane.shows("  ⎿  You've hit your 5-hour limit ·\n     resets ")
     assert "─" * 40 + "\n" in pane.screen()
 

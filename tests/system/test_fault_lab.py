@@ -62,7 +62,7 @@ def publish_a_login(world: World) -> None:
 
 
 def write_a_secret_down(world: World) -> None:
-    world.sandbox.set_state(note="FAKE-access-main-2")
+    world.sandbox.set_state(note="fake-main-2")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """`failoverctl init`: what it proposes, and that a check takes it."""
 
-import json
 import os
 import shutil
 import stat
@@ -16,10 +15,11 @@ from hypothesis import strategies as st
 
 from failover_oneshot.config import loader, schema
 from failover_oneshot.ctl.commands.init import publish
+from failover_oneshot.ctl.demo.sandbox import MARK, Sandbox
+from failover_oneshot.ctl.demo.server import execute
 from failover_oneshot.ctl.lib import proposal
 from failover_oneshot.ctl.lib.proposal import AmbiguousError, Facts, Running, propose, render
 from tests.support.polling import poll
-from tests.support.sandbox import credentials, identity
 from tests.support.tmux_server import Server
 
 
@@ -99,8 +99,7 @@ def agent(tmp_path: Path) -> str:
 
 def init(server: Server, *argv: str, code: int = 0, **environ: str) -> str:
     command = [sys.executable, "-m", "failover_oneshot.ctl", "init", "--socket-path", str(server.socket), *argv]
-    env = {**server.environ, **environ}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = execute(command, {**server.environ, **environ}, server.home)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
@@ -111,9 +110,8 @@ def written(server: Server) -> Path:
 
 
 def log_in(server: Server) -> None:
-    (server.home / ".claude").mkdir()
-    (server.home / ".claude/.credentials.json").write_text(json.dumps(credentials("main")))
-    (server.home / ".claude.json").write_text(json.dumps({"oauthAccount": identity("main")}))
+    """A live login, and no store."""
+    shutil.rmtree(Sandbox(server.folder, server).stored("main").parent)
 
 
 def pool(server: Server, agent: str) -> None:
@@ -128,7 +126,7 @@ def test_a_running_pool_becomes_a_configuration(server: Server, agent: str) -> N
     pool(server, agent)
     log_in(server)
     said = init(server)
-    assert "FAKE" not in said
+    assert MARK not in said
     assert "that of main@example.invalid" in " ".join(said.split())
     assert stat.S_IMODE(written(server).stat().st_mode) == 0o600
     made = loader.load(written(server), {"HOME": str(server.home)})
@@ -139,7 +137,7 @@ def test_a_running_pool_becomes_a_configuration(server: Server, agent: str) -> N
         (n, str(server.home / ".claude-accounts" / n)) for n in ("main", "backup")
     ]
     check = [sys.executable, "-m", "failover_oneshot", "--dry-run"]
-    done = subprocess.run(check, env=server.environ, capture_output=True, text=True, check=False)
+    done = execute(check, server.environ, server.home)
     assert done.stdout.startswith("dry run: ok: 0 of 3 pool sessions blocked"), done.stdout + done.stderr
 
 
@@ -198,12 +196,7 @@ def test_with_nothing_here_the_file_is_an_example(server: Server) -> None:
 
 
 def test_stores_that_are_there_become_the_accounts(server: Server) -> None:
-    log_in(server)
-    for account in ("backup", "main"):
-        store = server.home / ".claude-accounts" / account
-        store.mkdir(parents=True)
-        (store / ".credentials.json").write_text(json.dumps(credentials(account)))
-        (store / "oauthAccount.json").write_text(json.dumps(identity(account)))
+    Sandbox(server.folder, server)
     assert "accounts add" not in init(server)
     assert [a.name for a in loader.load(written(server), {"HOME": str(server.home)}).accounts] == ["main", "backup"]
 
@@ -227,6 +220,5 @@ def test_a_socket_that_the_timer_would_not_find_is_written_down(server: Server, 
         ("TMUX_TMPDIR", str(own_tmpdir), f"{own_tmpdir}/tmux-{os.getuid()}/default"),
         ("TMUX", f"{own_tmpdir}/s,123,0", f"{own_tmpdir}/s"),
     ):
-        env = {**server.environ, variable: value}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+        done = execute(command, {**server.environ, variable: value}, server.home)
         assert f"socket_path: {socket}\n" in done.stdout

@@ -72,7 +72,7 @@ def test_no_system_call_that_changes_something_is_missing_among_the_points(scena
     with trial(scenario) as one, tempfile.TemporaryDirectory() as folder:
         counted, traced = Path(folder) / "points", Path(folder) / "trace"
         strace = ["strace", "-o", str(traced), "-e", f"trace={','.join(SYSTEM_CALLS)}"]
-        code = one.checked(["0", str(counted)], strace).returncode
+        code = one.checked(0, str(counted), strace).returncode
         assert code == 0
         points = [re.split(r"\s", line)[0] for line in counted.read_text().splitlines()]
         ours = [NAMES.get(p, p) for p in points if p not in {"started", "told", "ended"}]

@@ -13,7 +13,7 @@ from failover_oneshot.pool.lifecycle import agent_name, planned
 from failover_oneshot.state.model import SessionMemory, State
 from tests.support.builders import NOW, at
 from tests.support.polling import poll
-from tests.support.sandbox import Sandbox
+from tests.support.sandbox import Sandbox, pids
 from tests.support.tmux_server import Server
 
 NEIGHBOURS = ("ccl-0", "ccl-auto-1", "ccl-auto-10", "ccl-auto-110", "ccl-auto-14", "ops")
@@ -110,10 +110,6 @@ def sandbox(server: Server, tmp_path: Path) -> Sandbox:
     made = Sandbox(server, tmp_path)
     made.config["pool"]["autonomous"].update(min=2, max=3, command="exec sleep 600")
     return made
-
-
-def pids(sandbox: Sandbox) -> dict[str, str]:
-    return {line.split()[0]: line.split()[-1] for line in sandbox.panes().splitlines()}
 
 
 def is_dead(server: Server, name: str) -> bool:

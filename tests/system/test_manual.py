@@ -94,7 +94,7 @@ def test_a_swap_by_hand_is_a_checks_swap(blocked: Sandbox) -> None:
     assert [a["session"] for a in report["actions"]] == [a["session"] for a in dry["actions"]] == list(POOL)
     assert {name for name in before if before[name] != pids(blocked)[name]} == set(POOL)
     assert set(pids(blocked)) == {*POOL, *NEIGHBOURS}
-    assert blocked.live() == ("FAKE-access-backup-1", "backup@example.invalid")
+    assert blocked.live() == ("fake-backup-1", "backup@example.invalid")
     state = blocked.state()
     assert (state["active_account"], state["swap_in_progress"], state["history"][-1]["outcome"]) == (
         "backup", None, "swapped",

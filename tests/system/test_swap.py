@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from failover_oneshot.config.loader import load
+from failover_oneshot.ctl.demo.sandbox import credentials
 from failover_oneshot.state.model import Step
 from failover_oneshot.swap.journal import RULES
 from tests.support.paths import ROOT
-from tests.support.sandbox import POOL, Sandbox, credentials, pids
+from tests.support.sandbox import POOL, Sandbox, pids
 
 
 def command(sandbox: Sandbox, body: str) -> Path:
@@ -77,7 +78,7 @@ def test_a_symbolic_link_is_followed_and_stays(blocked: Sandbox) -> None:
         link.rename(real)
         link.symlink_to(real)
     assert blocked.check()["outcome"] == "swapped"
-    assert blocked.live() == ("FAKE-access-backup-1", "backup@example.invalid")
+    assert blocked.live() == ("fake-backup-1", "backup@example.invalid")
     for link in (blocked.claude / ".credentials.json", blocked.stored("main") / ".credentials.json"):
         assert link.is_symlink()
     kept = json.loads((blocked.stored("main") / ".credentials.json").read_bytes())
@@ -113,7 +114,7 @@ def test_half_a_swap_to_an_account_that_is_in_the_config_no_more_is_undone(block
     assert "backup is not in the config any more" in report["reason"]
     assert blocked.live() == old
     aside = (blocked.state_file.parent / "unclaimed").glob("*.credentials.json")
-    assert ["FAKE-refresh-backup-1" in path.read_text() for path in aside] == [True]
+    assert ["fake-backup-refresh-1" in path.read_text() for path in aside] == [True]
     assert blocked.state()["swap_in_progress"] is None
 
 

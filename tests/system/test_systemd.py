@@ -1,15 +1,14 @@
 """The shipped units under a real user manager: what the timer starts, and what outlives it."""
 
-import json
 import shutil
 import stat
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
+from failover_oneshot.ctl.demo.sandbox import Sandbox
 from tests.support.paths import DEPLOY
 from tests.support.polling import poll
 from tests.support.tmux_server import Server
@@ -64,55 +63,26 @@ def test_a_server_that_the_check_started_outlives_it(manager: UserManager, kill_
         subprocess.run([*tmux, "-N", "kill-server"], check=True)
 
 
-def tokens(account: str) -> dict[str, object]:
-    expires = int((datetime.now(UTC) + timedelta(hours=8)).timestamp() * 1000)
-    return {"accessToken": f"fake-{account}-1", "refreshToken": f"fake-{account}-refresh-1", "expiresAt": expires}
-
-
-def private(path: Path, value: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.write_text(json.dumps(value))
-    path.chmod(0o600)
-
-
-CONFIG = """
-accounts:
-  - {{name: main, store: "{home}/accounts/main"}}
-  - {{name: backup, store: "{home}/accounts/backup"}}
-quota: {{poll_interval: 1s}}
-pool:
-  autonomous: {{prefix: ccl-auto-, start_index: 11, max: 4, min: 4, command: '{standin} "new one"'}}
-  dedicated: []
-tmux: {{socket_path: "{socket}"}}
-"""
-
-
 @pytest.mark.parametrize("unit", ["as shipped", "hardened"])
 def test_timer_fires_the_check_and_sessions_survive(manager: UserManager, server: Server, unit: str) -> None:
     """The whole product: the pool is blocked, the timer fires, the account is swapped, and all sessions live on."""
-    home = manager.home
+    sandbox = Sandbox(manager.folder, server)
+    home, agents = sandbox.home, sandbox.agents
+    assert home == manager.home
     shutil.rmtree(home / ".local/state", ignore_errors=True)
-    for left in ("messages", ".claude.json"):
-        (home / left).unlink(missing_ok=True)
+    agents.log.unlink(missing_ok=True)
     if unit == "hardened":
         hardened = (DEPLOY / "failover-hardened.conf").read_text()
         manager.drop_in("failover.service", UNLIMITED.format(manager.folder / "out") + hardened)
-    for account in ("main", "backup"):
-        identity = {"accountUuid": f"uuid-{account}", "emailAddress": f"{account}@example.invalid"}
-        private(home / f"accounts/{account}/.credentials.json", {"claudeAiOauth": tokens(account)})
-        private(home / f"accounts/{account}/oauthAccount.json", identity)
-    private(home / ".claude/.credentials.json", {"claudeAiOauth": tokens("main")})
-    private(home / ".claude.json", {"oauthAccount": {"accountUuid": "uuid-main"}, "numStartups": 7})
-    private(home / "quota.json", {"main": (datetime.now(UTC) + timedelta(hours=2)).isoformat()})
+    agents.exhaust(main=datetime.now(UTC) + timedelta(hours=2))
     (home / "work").mkdir(exist_ok=True)
-    log = home / "messages"
-    standin = f"{sys.executable} -m failover_oneshot.fake_agent --quota {home}/quota.json --log {log}"
-    config = home / ".config/failover/failover.yaml"
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(CONFIG.format(home=home, standin=standin, socket=server.socket))
+    sandbox.config_file = home / ".config/failover/failover.yaml"
+    sandbox.state_file = home / ".local/state/failover/state.json"
+    sandbox.config["quota"] = {"poll_interval": "1s"}
+    sandbox.config["pool"]["autonomous"].update(max=4, min=4, command=agents.command("new one"))
+    sandbox.save_config()
     program(manager, f'exec {sys.executable} -m failover_oneshot "$@"')
 
-    server.environ["HOME"] = str(home)
     tmux = server.tmux
 
     def panes() -> dict[str, str]:
@@ -120,25 +90,19 @@ def test_timer_fires_the_check_and_sessions_survive(manager: UserManager, server
         assert all(line.endswith(" 0") for line in found), found
         return {name: pid for name, pid, _ in (line.split() for line in found)}
 
-    def messages(account: str, result: str) -> int:
-        found = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-        return sum((m["account"], m["result"]) == (account, result) for m in found)
-
     pool = ["ccl-auto-11", "ccl-auto-12", "ccl-auto-13"]
     try:
         for name in ["ccl-0", *pool, "ccl-auto-1", "ccl-auto-110"]:
-            server.start(name, f"{standin} 'work of {name}'", folder=home / "work")
-        poll(lambda: messages("main", "hit") == 6)
-        poll(lambda: all("You've hit your" in tmux("capture-pane", "-p", "-t", f"={name}:") for name in pool))
+            server.start(name, agents.command(f"work of {name}"), folder=home / "work")
+        poll(lambda: len(agents.messages(account="main", result="hit")) == 6)
+        poll(lambda: all("You've hit your" in server.screen(name) for name in pool))
         before = panes()
 
         manager.systemctl("enable", "--now", "failover.timer")
-        state = home / ".local/state/failover/state.json"
         out = manager.folder / "out"
 
         def outcome(name: str) -> bool:
-            last = json.loads(state.read_text())["last_check"] if state.exists() else None
-            return last is not None and last["outcome"] == name
+            return bool((sandbox.state().get("last_check") or {}).get("outcome") == name)
 
         try:
             poll(lambda: outcome("cooldown"), seconds=30)  # a later check: the one that swapped has exited
@@ -147,10 +111,9 @@ def test_timer_fires_the_check_and_sessions_survive(manager: UserManager, server
         manager.systemctl("stop", "failover.timer")
         poll(lambda: manager.property("failover.service", "ActiveState") == "inactive")
 
-        assert json.loads(state.read_text())["active_account"] == "backup"
-        live = json.loads((home / ".claude/.credentials.json").read_text())
-        assert live["claudeAiOauth"]["accessToken"] == "fake-backup-1"
-        poll(lambda: messages("backup", "reply") == 4)  # each session of the pool, and the fourth that `min` asks for
+        assert sandbox.state()["active_account"] == sandbox.live_account() == "backup"
+        # each session of the pool, and the fourth that `min` asks for
+        poll(lambda: len(agents.messages(account="backup", result="reply")) == 4)
         after = panes()
         assert sorted(after) == sorted([*before, "ccl-auto-14"])
         assert {name for name in before if after[name] == before[name]} == {"ccl-0", "ccl-auto-1", "ccl-auto-110"}

@@ -1,7 +1,5 @@
 """Typing to a blocked agent, in a real pane: into an empty, idle prompt of the stand-in and nowhere else."""
 
-import json
-import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +9,7 @@ from failover_oneshot.config.model import AfterSwap, Autonomous, Config, Pool
 from failover_oneshot.model import Restart
 from failover_oneshot.pool import restart, typist
 from failover_oneshot.pool.typist import has_company
+from tests.support.agent_pane import AgentPane
 from tests.support.polling import poll
 from tests.support.tmux_server import Server
 
@@ -27,40 +26,9 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(typist, "PATIENCE", 1.0)
 
 
-class Agent:
-    """The stand-in in ccl-auto-1, on one account that is exhausted or not."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.log = server.folder / "log"
-        self.log.touch()
-        (server.home / ".claude").mkdir()
-        credentials = {"claudeAiOauth": {"accessToken": "fake-main-1", "refreshToken": "fake-main-1", "expiresAt": 1}}
-        (server.home / ".claude/.credentials.json").write_text(json.dumps(credentials))
-        (server.home / ".claude.json").write_text(json.dumps({"oauthAccount": {"accountUuid": "uuid-main"}}))
-        self.exhaust(until=None)
-
-    def exhaust(self, until: datetime | None) -> None:
-        (self.server.folder / "quota").write_text(json.dumps({"main": until.isoformat()} if until else {}))
-
-    def start(self, *options: str) -> None:
-        files = ["--quota", str(self.server.folder / "quota"), "--log", str(self.log)]
-        self.server.start("ccl-auto-1", sys.executable, "-m", "failover_oneshot.fake_agent", *files, *options)
-        self.shows("❯")
-
-    def screen(self) -> str:
-        return self.server.tmux("capture-pane", "-p", "-t", "=ccl-auto-1:")
-
-    def shows(self, text: str) -> None:
-        poll(lambda: text in self.screen())
-
-    def prompts(self) -> list[str]:
-        return [json.loads(line)["prompt"] for line in self.log.read_text().splitlines()]
-
-
 @pytest.fixture
-def agent(server: Server) -> Agent:
-    return Agent(server)
+def agent(server: Server) -> AgentPane:
+    return AgentPane(server)
 
 
 def nudged(server: Server) -> Restart:
@@ -68,32 +36,32 @@ def nudged(server: Server) -> Restart:
     return restart.perform(server.control(), part, {})
 
 
-def test_a_blocked_agent_goes_on(server: Server, agent: Agent) -> None:
+def test_a_blocked_agent_goes_on(server: Server, agent: AgentPane) -> None:
     """Out of its wait with Escape, then the text as one message."""
     agent.exhaust(datetime.now(UTC) + timedelta(hours=2))
     agent.start("first")
     agent.shows("Esc to cancel")
-    agent.exhaust(until=None)
+    agent.exhaust(None)
     done = nudged(server)
     assert (done.status, done.note) == ("done", "")
     agent.shows("answered on main")
-    assert agent.prompts() == ["first", TEXT]
+    assert agent.agents.prompts() == ["first", TEXT]
 
 
-def test_an_idle_agent_is_nudged_without_escape(server: Server, agent: Agent) -> None:
+def test_an_idle_agent_is_nudged_without_escape(server: Server, agent: AgentPane) -> None:
     agent.start()
     assert nudged(server).status == "done"
-    poll(lambda: agent.prompts() == [TEXT])
+    poll(lambda: agent.agents.prompts() == [TEXT])
 
 
-def test_a_working_agent_is_left_alone(server: Server, agent: Agent) -> None:
+def test_a_working_agent_is_left_alone(server: Server, agent: AgentPane) -> None:
     agent.start("--work", "600", "first")
     agent.shows("esc to interrupt")
     assert (nudged(server).status, nudged(server).note) == ("done", "it works already")
     assert TEXT not in agent.screen()
 
 
-def test_a_draft_is_never_typed_into(server: Server, agent: Agent) -> None:
+def test_a_draft_is_never_typed_into(server: Server, agent: AgentPane) -> None:
     """Not even when the agent waits: Escape might clear the draft."""
     agent.exhaust(datetime.now(UTC) + timedelta(hours=2))
     agent.start("first")
@@ -149,16 +117,16 @@ def test_a_shell_is_never_typed_into(server: Server, shell: str) -> None:
 @pytest.mark.parametrize(
     "how", [["copy-mode", "-t", "=ccl-auto-1:"], ["set-option", "-w", "-t", "=ccl-auto-1:", "synchronize-panes", "on"]]
 )
-def test_keys_that_would_go_elsewhere_are_not_sent(server: Server, agent: Agent, how: Iterable[str]) -> None:
+def test_keys_that_would_go_elsewhere_are_not_sent(server: Server, agent: AgentPane, how: Iterable[str]) -> None:
     """In copy mode tmux takes the keys itself; with synchronised panes the neighbours get them too."""
     agent.start()
     server.tmux(*how)
     part = nudged(server)
     assert (part.status, "nothing typed" in part.note) == ("failed", True)
-    assert agent.prompts() == []
+    assert agent.agents.prompts() == []
 
 
-def test_an_agent_that_is_another_one_now_is_not_nudged(server: Server, agent: Agent) -> None:
+def test_an_agent_that_is_another_one_now_is_not_nudged(server: Server, agent: AgentPane) -> None:
     agent.start()
     (part,) = restart.plan(CONFIG, server.sessions(CONFIG.pool), {"ccl-auto-1"}, "backup", {})
     server.tmux("respawn-pane", "-k", "-t", "=ccl-auto-1:", "exec sleep 600")

@@ -12,13 +12,13 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from failover_oneshot.ctl.demo import sandbox
-from failover_oneshot.ctl.demo.checks import Promise, Run, Seen, kept
-from failover_oneshot.ctl.demo.sandbox import ACCOUNTS, MANUAL, POOL, DemoError, UnavailableError, World
+from failover_oneshot.ctl.demo.checks import MANUAL, POOL, Promise, Seen, kept
+from failover_oneshot.ctl.demo.sandbox import Sandbox, throwaway
+from failover_oneshot.ctl.demo.server import DemoError, Run, Server, UnavailableError
 from failover_oneshot.ctl.lib.terminal import Terminal
 
 SESSIONS = (*POOL, MANUAL)
@@ -43,14 +43,14 @@ def run(options: argparse.Namespace) -> int:
     story = Story(Terminal(io.StringIO(), {}) if options.json else paper)
     began = time.monotonic()
     try:
-        with sandbox.world(shlex.split(options.check), options.patience, keep=options.keep) as world:
-            story.play(world)
+        with throwaway(shlex.split(options.check), options.patience, keep=options.keep) as sandbox:
+            story.play(sandbox)
     except UnavailableError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     except DemoError as error:
         story.stopped = str(error)
-    code = story.verdict(world, round(time.monotonic() - began, 1), kept=options.keep)
+    code = story.verdict(sandbox, round(time.monotonic() - began, 1), kept=options.keep)
     if options.json:
         paper.say(json.dumps(story.facts, ensure_ascii=False))
     return code
@@ -65,66 +65,64 @@ class Story:
         self.promises: list[Promise] = []
         self.stopped = ""  # why it could not be played to its end
 
-    def play(self, world: World) -> None:
+    def play(self, sandbox: Sandbox) -> None:
         """The story; DemoError when it can not go on."""
-        paper = self.paper
-        self.facts["folder"] = str(world.folder)
+        paper, server, agents = self.paper, sandbox.server, sandbox.agents
+        self.facts["folder"] = str(sandbox.folder)
         paper.say(paper.style("A pool of agents hits its limit, and one check swaps the account.", "bold"))
-        paper.paragraph(f"Everything happens in {world.folder}, on a tmux server of its own, with stand-ins for the "
+        paper.paragraph(f"Everything happens in {sandbox.folder}, on a tmux server of its own, with stand-ins for the "
                         "agent and two fake accounts. Your tmux, home and logins are not touched.")  # fmt: skip
 
         self.chapter("Four agents have worked on account main; now its quota is used up")
-        world.build()
-        for name in SESSIONS:
-            world.start(name)
-        world.wait("the agents work", lambda: len(world.messages(account="main", result="reply")) == len(SESSIONS))
+        set_up(sandbox)
+        wait(server, "the agents work", lambda: len(agents.messages(account="main", result="reply")) == len(SESSIONS))
         until = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(hours=2)
-        world.exhaust("main", until)
+        agents.exhaust(main=until)
         for name in SESSIONS:
-            world.type(name, "go on")
-        world.wait("the agents hit the limit", lambda: all("You've hit" in world.screen(name) for name in SESSIONS))
-        before = world.pids()
-        manual = world.screen(MANUAL)
-        self.facts["before"] = self.show(world, before, {})
+            server.type(name, "go on")
+        wait(server, "the agents hit the limit", lambda: all("You've hit" in server.screen(name) for name in SESSIONS))
+        before = server.pids()
+        manual = server.screen(MANUAL)
+        self.facts["before"] = self.show(sandbox, before, {})
 
         self.chapter("What would a check do?")
-        fingerprint = world.fingerprint()
-        dry = self.check(world, "--dry-run")
-        touched = changed(fingerprint, world.fingerprint())
+        fingerprint = sandbox.fingerprint()
+        dry = self.check(sandbox, "--dry-run")
+        touched = changed(fingerprint, sandbox.fingerprint())
 
         self.chapter("One check, as the timer runs it")
-        check = self.check(world)
-        world.reached(lambda: len(world.messages(account="backup", result="reply")) >= len(POOL))
-        world.reached(lambda: all("answered on" in shown(world, name) for name in POOL))
-        after = world.pids()
+        check = self.check(sandbox)
+        server.reached(lambda: len(agents.messages(account="backup", result="reply")) >= len(POOL))
+        server.reached(lambda: all("answered on" in shown(server, name) for name in POOL))
+        after = server.pids()
         paper.say()
-        self.facts["after"] = self.show(world, after, before)
+        self.facts["after"] = self.show(sandbox, after, before)
 
         prompt = "which account is this?"
         self.chapter(f"A prompt is typed into {POOL[1]}")
-        answer = self.ask(world, prompt) if POOL[1] in after else ""
+        answer = self.ask(sandbox, prompt) if POOL[1] in after else ""
 
         self.chapter("The timer fires again")
-        again = self.check(world)
+        again = self.check(sandbox)
 
         self.facts["checks"] = [_facts(run) for run in (dry, check, again)]
-        last = world.pids()
+        last = server.pids()
         seen = Seen(
             until=until, before=before, after=after, last=last, dry=dry, check=check, again=again,
-            manual=(manual, world.screen(MANUAL) if MANUAL in last else ""), touched=touched, answer=answer,
+            manual=(manual, server.screen(MANUAL) if MANUAL in last else ""), touched=touched, answer=answer,
         )  # fmt: skip
-        self.promises = kept(world, seen)
+        self.promises = kept(sandbox, seen)
 
     def chapter(self, title: str) -> None:
         """A heading."""
         self.paper.say()
         self.paper.say(self.paper.style(title, "bold"))
 
-    def check(self, world: World, *flags: str) -> Run:
+    def check(self, sandbox: Sandbox, *flags: str) -> Run:
         """One run of failover-check, and what it printed."""
         paper = self.paper
         paper.say("  " + paper.style(" ".join(("$ failover-check", *flags)), "dim"))
-        done = world.check(*flags)
+        done = sandbox.run(*flags)
         for line in done.stdout.splitlines():
             paper.paragraph(line, rest="    ")
         if done.returncode:
@@ -133,27 +131,30 @@ class Story:
                 paper.paragraph(line, rest="    ")
         return done
 
-    def ask(self, world: World, prompt: str) -> str:
+    def ask(self, sandbox: Sandbox, prompt: str) -> str:
         """Type into a restarted agent; the account that answered."""
-        world.type(POOL[1], prompt)
-        world.reached(lambda: world.messages(prompt=prompt) and "Message 2" in shown(world, POOL[1]))
+        server, agents = sandbox.server, sandbox.agents
+        server.type(POOL[1], prompt)
+        server.reached(lambda: agents.messages(prompt=prompt) and "Message 2" in shown(server, POOL[1]))
         self.paper.say(f"  ❯ {prompt}")
-        self.paper.say(f"  ● {shown(world, POOL[1])}")
-        return next((str(message["account"]) for message in world.messages(prompt=prompt)), "")
+        self.paper.say(f"  ● {shown(server, POOL[1])}")
+        return next((str(message["account"]) for message in agents.messages(prompt=prompt)), "")
 
-    def show(self, world: World, pids: Mapping[str, int], before: Mapping[str, int]) -> dict[str, Any]:
+    def show(self, sandbox: Sandbox, pids: Mapping[str, int], before: Mapping[str, int]) -> dict[str, Any]:
         """The accounts, the sessions and the main facts of the state as they are now: as tables, and as values."""
-        state = world.state()
-        live = world.live_account()
+        state = sandbox.state()
+        live = sandbox.live_account()
         accounts = [
             {
                 "name": name,
                 "live": name == live,
                 "exhausted_until": state.get("accounts", {}).get(name, {}).get("exhausted_until"),
             }
-            for name in ACCOUNTS
+            for name in sandbox.accounts
         ]
-        sessions = [{"name": name, "pid": pid, "shows": shown(world, name)} for name, pid in sorted(pids.items())]
+        sessions = [
+            {"name": name, "pid": pid, "shows": shown(sandbox.server, name)} for name, pid in sorted(pids.items())
+        ]
         facts = {key: state.get(key) for key in ("active_account", "last_swap", "swap_in_progress", "last_check")}
 
         rows = [("account", "", "exhausted until")]
@@ -163,21 +164,21 @@ class Story:
         rows = [("session", "pid", "shows")]
         for name, pid in sorted(pids.items()):
             old = before.get(name, pid)
-            rows.append((name, str(pid) if old == pid else f"{old} → {pid}", shown(world, name)))
+            rows.append((name, str(pid) if old == pid else f"{old} → {pid}", shown(sandbox.server, name)))
         self.paper.table(rows)
         self.paper.say()
         self.paper.table(_summary(state))
         return {"accounts": accounts, "sessions": sessions, "state": facts if state else None}
 
-    def verdict(self, world: World, seconds: float, *, kept: bool) -> int:
+    def verdict(self, sandbox: Sandbox, seconds: float, *, kept: bool) -> int:
         """Say which promises hold; the exit code."""
         paper = self.paper
         promises = list(self.promises)
         if self.stopped:
             promises.append(Promise("the demo can be played to its end", self.stopped))
         if not kept:
-            gone = world.left is False
-            promises.append(Promise("the demo's tmux server and folder are gone", None if gone else str(world.folder)))
+            left = None if sandbox.server.gone else str(sandbox.folder)
+            promises.append(Promise("the demo's tmux server and folder are gone", left))
         self.chapter("Promised and verified")
         for promise in promises:
             mark = paper.style("✗", "bad") if promise.problem else paper.style("✓", "good")
@@ -191,7 +192,7 @@ class Story:
         else:
             paper.say(f"All {len(promises)} promises hold ({seconds} s).")
         if kept:
-            self._keepsake(world)
+            self._keepsake(sandbox)
         self.facts |= {
             "ok": not broken,
             "seconds": seconds,
@@ -200,21 +201,38 @@ class Story:
         }
         return 1 if broken else 0
 
-    def _keepsake(self, world: World) -> None:
-        tmux = f"env -u TMUX tmux -S {shlex.quote(str(world.socket))}"
+    def _keepsake(self, sandbox: Sandbox) -> None:
+        tmux = f"env -u TMUX tmux -S {shlex.quote(str(sandbox.server.socket))}"
         self.chapter("To look around")
         for line in (
-            f"cd {shlex.quote(str(world.folder))}; cat failover.yaml state/state.json",
+            f"cd {shlex.quote(str(sandbox.folder))}; cat failover.yaml state/state.json",
             f"{tmux} attach -t {POOL[0]}",
             "and at the end:",
-            f"{tmux} kill-server; rm -r {shlex.quote(str(world.folder))}",
+            f"{tmux} kill-server; rm -r {shlex.quote(str(sandbox.folder))}",
         ):
             self.paper.say(f"  {line}")
 
 
-def shown(world: World, name: str) -> str:
+def set_up(sandbox: Sandbox) -> None:
+    """A pool whose agents are fake, and agents in all sessions."""
+    work = sandbox.home / "work"
+    work.mkdir()
+    sandbox.config["pool"]["autonomous"]["command"] = sandbox.agents.command("go on with the work of {name}")
+    sandbox.save_config()
+    sandbox.agents.exhaust()
+    for name in SESSIONS:
+        sandbox.server.start(name, sandbox.agents.command(f"begin the work of {name}"), folder=work)
+
+
+def wait(server: Server, what: str, condition: Callable[[], object]) -> None:
+    """Poll until the condition holds; DemoError when it did not in time."""
+    if not server.reached(condition):
+        raise DemoError(f"waited {server.patience:.0f} s in vain for this: {what}")
+
+
+def shown(server: Server, name: str) -> str:
     """The last thing that a session's agent said."""
-    found = re.findall(r"^(?:  ⎿  |● )((?:You've hit|Message).*\S)", world.screen(name), re.MULTILINE)
+    found = re.findall(r"^(?:  ⎿  |● )((?:You've hit|Message).*\S)", server.screen(name), re.MULTILINE)
     return found[-1] if found else ""
 
 

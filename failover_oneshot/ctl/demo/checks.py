@@ -1,20 +1,22 @@
 """What `failoverctl demo` promises, one row each; compared is what was seen, not what the check says of itself."""
 
 import stat
-import subprocess
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 
 from msgspec import Struct
 
-from failover_oneshot.ctl.demo.sandbox import MANUAL, POOL, World, credentials, identity, read_json
+from failover_oneshot.ctl.demo.sandbox import MARK, Sandbox, credentials, identity, read_json
+from failover_oneshot.ctl.demo.server import Run
 from failover_oneshot.state.model import stamp
 
-Run = subprocess.CompletedProcess[str]
+POOL = ("ccl-auto-11", "ccl-auto-12", "ccl-auto-13")
+MANUAL = "ccl-0"
 
 
 class Seen(Struct, kw_only=True):
-    """What the demo saw, besides the files that its world still holds."""
+    """What the demo saw, besides the files that its sandbox still holds."""
 
     until: datetime  # when main's quota is free again, as the agents were told
     before: Mapping[str, int]  # each session's process: before the check, after it, and after the last one
@@ -35,24 +37,24 @@ class Promise(Struct, frozen=True):
     problem: str | None
 
 
-def kept(world: World, seen: Seen) -> list[Promise]:
+def kept(sandbox: Sandbox, seen: Seen) -> list[Promise]:
     """Every promise, in the order of the story."""
-    return [Promise(text, found(world, seen)) for text, found in _PROMISES.items()]
+    return [Promise(text, found(sandbox, seen)) for text, found in _PROMISES.items()]
 
 
-def _dry_touched(_: World, seen: Seen) -> str | None:
+def _dry_touched(_: Sandbox, seen: Seen) -> str | None:
     return f"it changed {', '.join(seen.touched)}" if seen.touched else None
 
 
-def _dry_said(_: World, seen: Seen) -> str | None:
+def _dry_said(_: Sandbox, seen: Seen) -> str | None:
     foretold = seen.dry.stdout.removeprefix("dry run: ")
     for would, did in ((": would swap from", " from"), ("would recreate", "recreated")):
         foretold = foretold.replace(would, did)
     return None if foretold == seen.check.stdout and not seen.dry.returncode else "they differ, see above"
 
 
-def _swapped(world: World, seen: Seen) -> str | None:
-    state = world.state()
+def _swapped(sandbox: Sandbox, seen: Seen) -> str | None:
+    state = sandbox.state()
     last = state.get("last_swap") or {}
     found = (state.get("active_account"), last.get("from"), last.get("to"), seen.check.returncode)
     if found != ("backup", "main", "backup", 0):
@@ -60,74 +62,86 @@ def _swapped(world: World, seen: Seen) -> str | None:
     return "a swap is still owed" if state.get("swap_in_progress") else None
 
 
-def _exhausted(world: World, seen: Seen) -> str | None:
-    until = world.state().get("accounts", {}).get("main", {}).get("exhausted_until")
+def _exhausted(sandbox: Sandbox, seen: Seen) -> str | None:
+    until = sandbox.state().get("accounts", {}).get("main", {}).get("exhausted_until")
     return None if until == stamp(seen.until) else f"it is known to be exhausted until {until}"
 
 
-def _live(world: World, _: Seen) -> str | None:
-    login, settings = read_json(world.live) or {}, read_json(world.settings) or {}
+def _live(sandbox: Sandbox, _: Seen) -> str | None:
+    login, settings = read_json(sandbox.live_credentials) or {}, read_json(sandbox.settings) or {}
     tokens = login.get("claudeAiOauth", {})
     if tokens.get("accessToken") != "fake-backup-1" or tokens.get("refreshToken") != "fake-backup-refresh-1":
         return "the live credentials are not backup's"
     return None if settings.get("oauthAccount") == identity("backup") else "the live identity is not backup's"
 
 
-def _machine(world: World, _: Seen) -> str | None:
-    login, settings = read_json(world.live) or {}, read_json(world.settings) or {}
+def _machine(sandbox: Sandbox, _: Seen) -> str | None:
+    login, settings = read_json(sandbox.live_credentials) or {}, read_json(sandbox.settings) or {}
     keys = ("mcpOAuth" in login, settings.get("numStartups") == 7)
     return None if all(keys) else "they were changed"
 
 
-def _saved(world: World, _: Seen) -> str | None:
-    stored = read_json(world.store("main") / ".credentials.json") or {}
-    wanted = credentials("main", number=2)["claudeAiOauth"]
-    found = {**stored.get("claudeAiOauth", {}), "expiresAt": wanted["expiresAt"]}
-    return None if found == wanted else "its store holds another"
+def _saved(sandbox: Sandbox, _: Seen) -> str | None:
+    stored = read_json(sandbox.stored("main") / ".credentials.json") or {}
+    same = stored.get("claudeAiOauth") == credentials("main", generation=2)["claudeAiOauth"]
+    return None if same else "its store holds another"
 
 
-def _restarted(world: World, seen: Seen) -> str | None:
+def _restarted(sandbox: Sandbox, seen: Seen) -> str | None:
     if set(seen.after) != {MANUAL, *POOL}:
         return f"the sessions are {', '.join(sorted(seen.after))}"
     if same := [name for name in POOL if seen.after[name] == seen.before[name]]:
         return f"not restarted: {', '.join(same)}"
-    starts = world.messages(source="argument", account="backup")
+    starts = sandbox.agents.messages(source="argument", account="backup")
     if len(starts) != len(POOL) or seen.after != seen.last:
         return f"{len(starts)} agents were started, or one was restarted again later"
     return None
 
 
-def _manual(_: World, seen: Seen) -> str | None:
+def _manual(_: Sandbox, seen: Seen) -> str | None:
     if seen.before[MANUAL] != seen.last.get(MANUAL):
         return f"its process is {seen.last.get(MANUAL, 'gone')}"
     return None if seen.manual[0] == seen.manual[1] else "its screen changed"
 
 
-def _answers(_: World, seen: Seen) -> str | None:
+def _answers(_: Sandbox, seen: Seen) -> str | None:
     return None if seen.answer == "backup" else f"answered on {seen.answer}" if seen.answer else "no answer"
 
 
-def _private(world: World, _: Seen) -> str | None:
-    wide = [path for path in world.secrets() if not path.exists() or stat.S_IMODE(path.stat().st_mode) != 0o600]
-    return f"not 0600: {', '.join(str(path.relative_to(world.folder)) for path in wide)}" if wide else None
+def _private(sandbox: Sandbox, _: Seen) -> str | None:
+    wide = [path for path in _secrets(sandbox) if not path.exists() or stat.S_IMODE(path.stat().st_mode) != 0o600]
+    return f"not 0600: {', '.join(str(path.relative_to(sandbox.folder)) for path in wide)}" if wide else None
 
 
-def _nothing_left(world: World, _: Seen) -> str | None:
-    return f"left behind: {', '.join(world.leftovers())}" if world.leftovers() else None
+def _nothing_left(sandbox: Sandbox, _: Seen) -> str | None:
+    own = f"{sandbox.state_file.name}.lock"  # stays, unlocked
+    left = [
+        str(path.relative_to(sandbox.folder))
+        for path in sandbox.folder.rglob("*")
+        if (path.name.endswith((".lock", ".tmp")) or "-tmp-" in path.name) and path.name != own
+    ]
+    return f"left behind: {', '.join(sorted(left))}" if left else None
 
 
-def _no_secret(world: World, seen: Seen) -> str | None:
+def _no_secret(sandbox: Sandbox, seen: Seen) -> str | None:
     said = [text for run in (seen.dry, seen.check, seen.again) for text in (run.stdout, run.stderr)]
-    written = [path.read_text(errors="replace") for path in world.secrets() if path.parent == world.state_file.parent]
-    tokens = [f"fake-{account}-{what}" for account in ("main", "backup") for what in ("1", "2", "refresh")]
-    return "one was found" if any(token in text for text in (*said, *written) for token in tokens) else None
+    files = [path for path in _secrets(sandbox) if path.parent == sandbox.state_file.parent]
+    written = [path.read_text(errors="replace") for path in files]
+    return "one was found" if any(MARK in text for text in (*said, *written)) else None
 
 
-def _cooldown(_: World, seen: Seen) -> str | None:
+def _secrets(sandbox: Sandbox) -> list[Path]:
+    """Every file that holds a login or the state, as far as it exists."""
+    folders = (sandbox.home / ".claude-accounts", sandbox.claude, sandbox.state_file.parent)
+    found = [path for folder in folders for path in sorted(folder.rglob("*"))]
+    return [sandbox.settings, *(path for path in found if path.is_file() and not path.is_symlink())]
+
+
+def _cooldown(_: Sandbox, seen: Seen) -> str | None:
     return None if seen.again.stdout.startswith("cooldown: ") else "it does not"
 
 
-_PROMISES: Mapping[str, Callable[[World, Seen], str | None]] = {
+_PROMISES: Mapping[str, Callable[[Sandbox, Seen], str | None]] = {
     "the dry run changed nothing: no file, no session": _dry_touched,
     "the dry run said what the check then did": _dry_said,
     "the account was swapped from main to backup": _swapped,

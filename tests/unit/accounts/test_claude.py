@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from failover_oneshot.accounts.registry import MethodError
 from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE
 from failover_oneshot.config.model import Account
+from failover_oneshot.ctl.demo.sandbox import refresh_token
 from tests.support.account_methods import ClaudeSandbox, identity, instead, load, login, write
 from tests.support.paths import ROOT
 from tests.support.polling import poll
@@ -47,7 +48,7 @@ def test_the_refreshed_login_goes_to_its_store_and_the_one_before_stays(sandbox:
     assert "saved to the store of main" in save_back(sandbox)
     assert stored(sandbox, "main") == login("main", 2)["claudeAiOauth"]
     assert load(sandbox.stored("main") / ".credentials.json.prev") == login("main", 1)
-    assert list(load(sandbox.stored("main") / ".credentials.json")) == ["claudeAiOauth"]
+    assert list(load(sandbox.stored("main") / ".credentials.json")) == ["claudeAiOauth", "trustedDeviceToken"]
     assert "already" in save_back(sandbox)
     assert load(sandbox.stored("main") / ".credentials.json.prev") == login("main", 1)
 
@@ -70,7 +71,8 @@ def test_a_strangers_login_is_set_aside_once_and_never_overwritten(sandbox: Clau
     sandbox.run(sandbox.main, sandbox.backup)
     assert aside(sandbox) == ["credentials.json"] * 2 + ["oauthAccount.json"] * 2
     found = [load(p) for p in sandbox.unclaimed.glob("*.credentials.json")]
-    assert sorted(f["claudeAiOauth"]["refreshToken"] for f in found) == ["fake-rt-stranger-1", "fake-rt-stranger-2"]
+    tokens = sorted(f["claudeAiOauth"]["refreshToken"] for f in found)
+    assert tokens == [refresh_token("stranger", 1), refresh_token("stranger", 2)]
     assert sandbox.unclaimed.stat().st_mode & 0o777 == 0o700
     assert {p.stat().st_mode & 0o777 for p in sandbox.unclaimed.iterdir()} == {0o600}
     sandbox.assert_live("backup")
@@ -315,7 +317,7 @@ def test_a_login_by_hand_between_a_kill_and_the_next_run_is_kept(sandbox: Claude
             method.install(sandbox.backup, note)
             method.verify(sandbox.backup)
         everything = [p.read_text() for p in sandbox.home.rglob("*") if p.is_file()]
-        assert any(f"fake-rt-{name}-7" in content for content in everything)
+        assert any(refresh_token(name, 7) in content for content in everything)
         assert identity("backup") == load(sandbox.settings)["oauthAccount"]
         shutil.rmtree(sandbox.home)
         sandbox = ClaudeSandbox(sandbox.home)

@@ -36,12 +36,12 @@ def test_another_accounts_files_put_there_by_hand_do_not_reach_the_outgoing_stor
 @pytest.mark.parametrize(("says", "store"), [("acc-main", "main"), ("acc-backup", "backup"), ("acc-stranger", None)])
 def test_by_the_identity_that_a_file_names(says: str, store: str | None, sandbox: FilesSandbox) -> None:
     for name in ("main", "backup"):
-        token = {"account_id": f"acc-{name}", "refresh_token": f"fake-rt-{name}-1"}
+        token = {"account_id": f"acc-{name}", "refresh_token": f"fake-{name}-refresh-1"}
         write(sandbox.stored(name) / "auth.json", {"tokens": token})
-    write(sandbox.home / "live" / "auth.json", {"tokens": {"account_id": says, "refresh_token": "fake-rt-new-9"}})
+    write(sandbox.home / "live" / "auth.json", {"tokens": {"account_id": says, "refresh_token": "fake-new-refresh-9"}})
     assert sandbox.method().live_account() == store
     told = sandbox.method().save_back(sandbox.main, {})
-    found = [p for p in sandbox.home.rglob("*auth.json") if "fake-rt-new-9" in p.read_text()]
+    found = [p for p in sandbox.home.rglob("*auth.json") if "fake-new-refresh-9" in p.read_text()]
     assert [p.parent for p in found if p.parent.name != "live"] == [
         sandbox.stored(store) if store else sandbox.unclaimed
     ]
@@ -64,8 +64,8 @@ def test_nothing_is_known_without_an_account_that_ought_to_be_live(sandbox: File
 
 
 def test_an_older_or_blank_login_overwrites_nothing(sandbox: FilesSandbox) -> None:
-    write(sandbox.stored("main") / "auth.json", {"expiry_date": 9, "refresh_token": "fake-rt-main-9"})
-    write(sandbox.home / "live" / "auth.json", {"expiry_date": 5, "refresh_token": "fake-rt-main-5"})
+    write(sandbox.stored("main") / "auth.json", {"expiry_date": 9, "refresh_token": "fake-main-refresh-9"})
+    write(sandbox.home / "live" / "auth.json", {"expiry_date": 5, "refresh_token": "fake-main-refresh-5"})
     assert "older" in sandbox.method().save_back(sandbox.main, {})
     write(sandbox.home / "live" / "auth.json", {"expiry_date": 99, "refresh_token": ""})
     sandbox.method().save_back(sandbox.main, {})

@@ -1,0 +1,44 @@
+"""The fake agents of a sandbox: the commands that start them, their quota file, and the log of what they were sent."""
+
+import json
+import shlex
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from failover_oneshot.lib import atomicfile
+
+_PROGRAM = (sys.executable, "-m", "failover_oneshot.fake_agent")
+
+
+class FakeAgents(Struct, frozen=True, kw_only=True):
+    """Agents that read one login, one quota file, and share one log."""
+
+    claude_dir: Path
+    claude_json: Path
+    quota: Path
+    log: Path
+
+    def command(self, *options: str) -> str:
+        """The shell command of an agent; an option without dashes is its first prompt."""
+        files = {"claude-dir": self.claude_dir, "claude-json": self.claude_json, "quota": self.quota, "log": self.log}
+        named = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+        return "exec " + shlex.join([*_PROGRAM, *named, *options])
+
+    def exhaust(self, **until: datetime | str) -> None:
+        """From now on exactly these accounts are used up, each until its time; "unknown": no reset is named."""
+        quota = {account: at if isinstance(at, str) else at.isoformat() for account, at in until.items()}
+        atomicfile.write_atomic(self.quota, json.dumps(quota).encode())
+
+    def messages(self, **wanted: str) -> list[dict[str, Any]]:
+        """What the agents were sent: the records of their log with these values."""
+        text = self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+        records = [json.loads(line) for line in text.splitlines()]
+        return [record for record in records if all(record[name] == value for name, value in wanted.items())]
+
+    def prompts(self) -> list[str]:
+        """The prompt of each message."""
+        return [message["prompt"] for message in self.messages()]

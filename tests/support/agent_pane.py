@@ -1,0 +1,37 @@
+"""One fake agent in a real pane, logged in as main: what the tests of the agent itself and of typing to it share."""
+
+from datetime import datetime
+from typing import Any
+
+from tests.support.polling import poll
+from tests.support.sandbox import Sandbox
+from tests.support.tmux_server import Server
+
+
+class AgentPane(Sandbox):
+    """The session ccl-auto-1, once it is started."""
+
+    name = "ccl-auto-1"
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server, server.folder)
+        self.work = self.home / "work"
+        self.work.mkdir()
+
+    def start(self, *options: str, width: int = 80, height: int = 24) -> None:
+        """Start the agent, and wait for its prompt."""
+        self.server.start(self.name, self.agents.command(*options), width=width, height=height, folder=self.work)
+        self.shows("❯")
+
+    def exhaust(self, until: datetime | str | None) -> None:
+        """The account is used up until then; None: no more."""
+        self.agents.exhaust(**({"main": until} if until else {}))
+
+    def screen(self) -> str:
+        return self.server.screen(self.name)
+
+    def shows(self, text: str) -> None:
+        poll(lambda: text in self.screen())
+
+    def messages(self) -> list[dict[str, Any]]:
+        return self.agents.messages()
