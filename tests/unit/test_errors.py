@@ -16,7 +16,7 @@ import failover_oneshot
 from failover_oneshot.accounts.method import MethodError
 from failover_oneshot.cli import guarded
 from failover_oneshot.config.loader import ConfigError
-from failover_oneshot.ctl.demo.sandbox import DemoError, UnavailableError
+from failover_oneshot.ctl.demo.server import DemoError, UnavailableError
 from failover_oneshot.ctl.lib.proposal import AmbiguousError
 from failover_oneshot.decision.manual import NothingDoneError
 from failover_oneshot.errors import EXIT_CODES, EXIT_SOFTWARE, FailoverError
