@@ -20,7 +20,7 @@ PURE_MODULES = {
     *("lib.durations", "lib.redact", "lib.scrub"),
     *("monitoring.metrics", "monitoring.outbox"),
     *("analysis.explain", "analysis.replay"),
-    *("tasks.task", "tasks.text"),
+    *("tasks.plan", "tasks.task", "tasks.text"),
     *("ctl.doctor.rules", "ctl.lib.proposal", "ctl.lib.status", "ctl.report.timeline", "ctl.systemd.units"),
 }
 IMPURE_MODULES = {

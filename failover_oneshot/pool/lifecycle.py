@@ -3,18 +3,16 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from failover_oneshot.config.model import Autonomous, Config
-from failover_oneshot.lib import procfs
-from failover_oneshot.model import Pane, Restart, Role, Session
-from failover_oneshot.pool import restart as pool
+from failover_oneshot.config.model import Config
+from failover_oneshot.model import Restart, Session
+from failover_oneshot.pool import restart
+from failover_oneshot.pool.panes import dead_ones, of_the_pool
 from failover_oneshot.state.model import SessionMemory, State, seconds, stamp
-from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.client import Tmux
 
 TRIES: Final = 3
@@ -53,15 +51,15 @@ def planned(
             memory[name] = ()
     resting = {name for name, starts in memory.items() if len(starts) >= TRIES and name not in alive}
     revived = [
-        _noted(pool.revival(config, session, account), dead[session.name])
+        _noted(restart.revival(config, session, account), dead[session.name])
         for session in sessions
         if session.name in dead and session.name not in resting
     ]
     sibling = next((pane.start_command for session in sessions for pane in session.panes if pane.start_command), "")
-    created = pool.missing(config, [s.name for s in sessions], account, sibling, resting)
+    created = restart.missing(config, [s.name for s in sessions], account, sibling, resting)
     restarts = tuple(r for r in (*revived, *created) if r.status != "failed")
-    for restart in restarts:
-        memory[restart.session] = (*memory.get(restart.session, ()), seconds(now))
+    for start in restarts:
+        memory[start.session] = (*memory.get(start.session, ()), seconds(now))
     notes = tuple(
         f"{name} died at each of {TRIES} starts and is left alone until {stamp(memory[name][0] + WITHIN)}: "
         "start its command by hand to see why"
@@ -71,8 +69,8 @@ def planned(
     return Plan(restarts=restarts, state=_remembering(state, memory), notes=notes)
 
 
-def _noted(restart: Restart, why: str) -> Restart:
-    return restart if restart.note else replace(restart, note=why)
+def _noted(revived: Restart, why: str) -> Restart:
+    return revived if revived.note else replace(revived, note=why)
 
 
 def _recent(memory: SessionMemory, now: datetime) -> tuple[datetime, ...]:
@@ -86,54 +84,6 @@ def _remembering(state: State, starts: Mapping[str, tuple[datetime, ...]]) -> St
     return state if sessions == state.sessions else replace(state, sessions=sessions)
 
 
-def dead_ones(config: Config, sessions: Sequence[Session], proc: Path = procfs.PROC) -> dict[str, str]:
-    """The sessions of the pool that have no agent any more, and why."""
-    found = {}
-    for session in sessions:
-        pane = pool.agent_pane(session)
-        if pane.dead:
-            found[session.name] = "its pane was dead"
-        elif has_exited(pane, agent_name(config.pool.autonomous, pane), proc):
-            found[session.name] = f"its agent had exited to a shell ({pane.command})"
-    return found
-
-
-def agent_name(autonomous: Autonomous, pane: Pane) -> str:
-    """The agent's process: as configured, else the first word of what starts it; "" for a shell, or nothing."""
-    if autonomous.agent_process:
-        return autonomous.agent_process
-    for word in (autonomous.command or pane.start_command).split():
-        name = word.strip("\"'").rpartition("/")[2]
-        if "=" not in word and name not in {"exec", "env", "command", "nice", "setsid"}:
-            return "" if formats.is_shell(name) else name
-    return ""
-
-
-def has_exited(pane: Pane, agent: str, proc: Path = procfs.PROC) -> bool:
-    """Whether a shell is at its prompt where the agent should be."""
-    if not agent or pane.command.removeprefix("-") == agent:
-        return False
-    return at_a_shell_prompt(pane, proc) is True
-
-
-def at_a_shell_prompt(pane: Pane, proc: Path = procfs.PROC) -> bool | None:
-    """Whether the foreground program is a shell that waits for commands; None when /proc does not tell.
-
-    One that runs a script is on its way to the agent, or is one.
-    """
-    if not formats.is_shell(pane.command):
-        return False
-    from failover_oneshot.pool.typist import has_company
-
-    if has_company(pane.pid, proc):
-        return False
-    process = procfs.process(pane.pid, proc)
-    command = procfs.arguments(process.foreground_group, proc) if process else None
-    if command is None:
-        return None
-    return all(argument.startswith(b"-") and b"c" not in argument.partition(b"--")[0] for argument in command[1:])
-
-
 def perform(
     tmux: Tmux,
     planned: Plan,
@@ -143,14 +93,9 @@ def perform(
     """Carry a plan out; that it was tried is on the disk before. Raises TmuxError, TmuxTimeoutError, StoreError."""
     save(planned.state)
     done = []
-    for restart in planned.restarts:
-        made = pool.perform(tmux, restart, environment)
+    for start in planned.restarts:
+        made = restart.perform(tmux, start, environment)
         level = logging.WARNING if made.status == "failed" else logging.INFO
         log.log(level, "%s %s: %s%s", made.action, made.session, made.status, f" ({made.note})" if made.note else "")
         done.append(made)
     return tuple(done)
-
-
-def of_the_pool(sessions: Sequence[Session]) -> list[Session]:
-    """Those of the range."""
-    return [session for session in sessions if session.role is Role.POOL]

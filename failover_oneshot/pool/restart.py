@@ -46,11 +46,6 @@ def plan(
     return tuple(restarts)
 
 
-def agent_pane(session: Session) -> Pane:
-    """The agent's pane, not a shell that the operator split off beside it. Pure."""
-    return min(session.panes, key=lambda p: (p.dead, formats.is_shell(p.command), not p.active))
-
-
 def revival(config: Config, session: Session, account: str) -> Restart:
     """What has to be done to start the agent of a pool session again that has died, in its own pane. Pure."""
     return _restart(config.pool.autonomous, session, account, None, AfterSwap.RESPAWN)
@@ -59,6 +54,8 @@ def revival(config: Config, session: Session, account: str) -> Restart:
 def _restart(
     settings: Autonomous | Dedicated, session: Session, account: str, resume_id: str | None, action: AfterSwap
 ) -> Restart:
+    from failover_oneshot.pool.panes import agent_pane  # here: a healthy check restarts nothing
+
     pane = agent_pane(session)
     restart = Restart(
         session=session.name,

@@ -1,118 +1,275 @@
-"""Typing a text to a blocked agent: only ever into an empty, idle prompt, and only after looking."""
+"""Typing into agents' prompts: only into an empty, idle one, and each step is seen on the screen before the next.
 
+The typing of one text is a generator: it yields tmux commands, and gets what its pane shows after them. `carry_out`
+advances any number of them side by side.
+"""
+
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from failover_oneshot.agents import registry
-from failover_oneshot.agents.base import Prompt
+from failover_oneshot.agents.base import Agent, Prompt
 from failover_oneshot.lib import procfs
-from failover_oneshot.model import Restart
+from failover_oneshot.model import Pane, Restart
+from failover_oneshot.pool.panes import Target, at_a_shell_prompt, is_target
 from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.client import Control
+from failover_oneshot.tmux.formats import Row
 
-PATIENCE: Final = 5.0  # seconds for the client to show what a key did
+PATIENCE: Final = 5.0  # seconds for an agent to show what a key of the nudge did
 _POLL: Final = 0.05
 
+WORKS: Final = "it works"
+WAITS: Final = "it waits"
 
-class _RefusedError(Exception):
-    """Nothing (more) may be typed, and why."""
+
+class View(Struct, frozen=True, kw_only=True):
+    """What a pane shows at one moment, and what forbids to type into it."""
+
+    pane: Pane | None  # None: it is gone, or holds another process
+    prompt: Prompt
+
+    @property
+    def forbidden(self) -> str:
+        """Why keys would not reach the agent alone; asked only before keys are pressed, as it may read /proc."""
+        return _forbidden(self.pane) if self.pane else ""
 
 
-def obstacle(prompt: Prompt) -> str:
-    """What keeps us from typing; "" at an empty, idle prompt."""
+class End(Enum):
+    """What the typing of a text came to."""
+
+    TAKEN = "taken"  # the agent has it
+    REFUSED = "refused"  # nothing was typed
+    NOT_SHOWN = "not shown"  # typed, and not seen to arrive: Enter was not pressed
+    NOT_ENTERED = "not entered"  # it stands in the prompt: Enter was not pressed
+    NOT_TAKEN = "not taken"  # it still stands in the prompt after Enter
+    GONE = "gone"  # the pane went away, or the text was withdrawn, after it had been typed
+
+
+class Typed(Struct, frozen=True):
+    """The end of one typing. ``before``: the fingerprint of the conversation when Enter was pressed."""
+
+    end: End
+    why: str = ""
+    before: str = ""
+
+
+Typing = Generator[str, View, Typed]
+"""Yields lines for tmux, "" for none; gets what the pane shows then."""
+
+
+class Put(Struct, frozen=True):
+    """The tmux commands that put a text into a prompt, and those that clear away what a failure of them leaves."""
+
+    lines: str
+    undo: str = ""
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """A text for one pane. The functions say what the caller's own records have to do with it."""
+
+    target: Target
+    text: str
+    patience: float  # seconds for the text to be shown, and again to be taken
+    put: Callable[[], Put]
+    gone: str  # the words for a pane that went away
+    withdrawn: Callable[[], str] = lambda: ""  # why the text is not wanted any more
+    entering: Callable[[str], None] = lambda _: None  # called with the fingerprint before Enter is pressed
+    recorded: Callable[[], bool] = lambda: False  # whether the agent's records show that it took the text
+
+
+def typing_obstacle(pane: Pane, prompt: Prompt, proc: Path = procfs.PROC) -> str:
+    """What forbids to type a text into this pane; "" at an agent's empty, idle prompt."""
+    return _forbidden(pane, proc) or _obstacle(prompt)
+
+
+def carry_out(tmux: Control, agent: Agent, typings: Sequence[tuple[Job, Typing]]) -> list[Typed]:
+    """All of them, side by side; what each came to, in their order.
+
+    Raises TmuxError and TmuxTimeoutError; how far each had come is then unknown.
+    """
+    found: dict[int, Typed] = {}
+    for _, typing in typings:
+        next(typing)
+    while True:
+        todo = {number: pair for number, pair in enumerate(typings) if number not in found}
+        rows = tmux.panes({job.target.pane_id for job, _ in todo.values()})
+        lines = ""
+        for number, (job, typing) in todo.items():
+            try:
+                lines += typing.send(_view(job.target, rows, agent))
+            except StopIteration as end:
+                found[number] = end.value
+        if lines:
+            tmux.run(lines)
+        if len(found) == len(typings):
+            return [found[number] for number in range(len(typings))]
+        time.sleep(_POLL)
+
+
+def type_text(view: View, job: Job) -> Typing:
+    """Put the text in, see it arrive, press Enter, see it taken."""
+    if why := _gone(view, job) or view.forbidden or _obstacle(view.prompt):
+        return Typed(End.REFUSED, why)
+    put = job.put()
+    view = yield from _after(put.lines, lambda view: view.prompt.holds(job.text), job)
+    typed = yield from press_enter(view, job)
+    if put.undo and typed.end in {End.NOT_SHOWN, End.GONE}:
+        yield put.undo
+    return typed
+
+
+def type_anew(job: Job) -> Typing:
+    """The same, beginning with a look."""
+    view = yield ""
+    return (yield from type_text(view, job))
+
+
+def go_on(job: Job) -> Typing:
+    """Press Enter for a text that was put in before."""
+    view = yield from _after("", lambda view: view.prompt.holds(job.text), job)
+    return (yield from press_enter(view, job))
+
+
+def press_enter(view: View, job: Job) -> Typing:
+    """Press Enter where the text stands in the prompt, and see it taken: it is gone from there, and it shows."""
+    if why := _gone(view, job):
+        return Typed(End.GONE, why)
+    if not view.prompt.holds(job.text):
+        return Typed(End.NOT_SHOWN)
+    if why := view.forbidden:
+        return Typed(End.NOT_ENTERED, f"{why}: Enter not pressed")
+    before = view.prompt.fingerprint
+    job.entering(before)
+    view = yield from _after(keys(job.target, "Enter"), lambda view: _taken(view.prompt, job, before), job)
+    if why := _gone(view, job):
+        return Typed(End.GONE, why)
+    return Typed(End.NOT_TAKEN if view.prompt.holds(job.text) else End.TAKEN, before=before)
+
+
+def keys(target: Target, *words: str) -> str:
+    """The line that presses these keys."""
+    return formats.script(["send-keys", "-t", target.pane_id, *words])
+
+
+def paste(target: Target, text: str, folder: Path) -> Put:
+    """One bracketed paste: whatever stands in the text, no key is pressed by it. It passes through a file of ours."""
+    name = f"failover-{os.urandom(8).hex()}"
+    file = folder / name
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
+        output.write(text.encode())
+    # -r: a line feed stays one, else tmux makes it a carriage return, which is Enter where no bracket is understood
+    return Put(
+        formats.script(
+            ["load-buffer", "-b", name, formats.literal(str(file))],
+            ["paste-buffer", "-p", "-r", "-d", "-b", name, "-t", target.pane_id],
+        ),
+        formats.script(["delete-buffer", "-b", name]),  # pasting takes the text out of tmux's buffers, failing doesn't
+    )
+
+
+def nudge(tmux: Control, restart: Restart) -> Restart:
+    """Escape from the limit's menu or wait, then the text, then Enter.
+
+    Nothing is typed into a draft, a menu or a shell, nor where the screen isn't understood: the status is then failed
+    and the note says why. An agent that works already is done. Raises TmuxError and TmuxTimeoutError.
+    """
+    job = Job(
+        target=restart,
+        text=restart.text,
+        patience=PATIENCE,
+        put=lambda: Put(keys(restart, "-l", "--", restart.text)),
+        gone="the pane that was blocked is gone",
+    )
+    (typed,) = carry_out(tmux, registry.agent(), [(job, _nudge(job, started=restart.status == "started"))])
+    return replace(restart, status="done" if typed.end is End.TAKEN else "failed", note=_note(typed))
+
+
+def _nudge(job: Job, *, started: bool) -> Typing:
+    view = yield ""
+    if view.pane is None:
+        return Typed(End.GONE, job.gone)
+    if why := view.forbidden:
+        return Typed(End.REFUSED, why)
+    if view.prompt.recognized and view.prompt.busy:
+        return Typed(End.TAKEN, "it works already")
+    if started:  # a run was killed while it typed: never the same text twice
+        if view.prompt.shows(job.text):
+            return Typed(End.TAKEN, "the run before had sent it")
+        if view.prompt.holds(job.text):
+            return (yield from press_enter(view, job))
+    if view.prompt.may_escape:
+        view = yield from _after(keys(job.target, "Escape"), lambda view: not _obstacle(view.prompt), job)
+    if view.pane is None:
+        return Typed(End.GONE, job.gone)
+    return (yield from type_text(view, job))
+
+
+def _note(typed: Typed) -> str:
+    match typed.end:
+        case End.REFUSED:
+            return f"{typed.why}: nothing typed"
+        case End.NOT_SHOWN:
+            return "the text did not appear in the prompt: Enter not pressed"
+        case End.NOT_TAKEN:
+            return "the text still stands in the prompt after Enter"
+        case _:
+            return typed.why
+
+
+def _view(target: Target, rows: dict[str, Row], agent: Agent) -> View:
+    row = rows.get(target.pane_id)
+    if row is None or not is_target(target, row.server_pid, row.pane):
+        return View(pane=None, prompt=agent.prompt("", ""))
+    return View(pane=row.pane, prompt=agent.prompt(row.pane.text or "", row.pane.title))
+
+
+def _after(lines: str, wanted: Callable[[View], bool], job: Job) -> Generator[str, View, View]:
+    """What the pane shows after these lines: as wanted, or where nothing more is to be typed, or when patience ends."""
+    deadline = time.monotonic() + job.patience
+    view = yield lines
+    while not (_gone(view, job) or wanted(view)) and time.monotonic() < deadline:
+        view = yield ""
+    return view
+
+
+def _gone(view: View, job: Job) -> str:
+    return job.gone if view.pane is None else job.withdrawn()
+
+
+def _taken(prompt: Prompt, job: Job, before: str) -> bool:
+    if prompt.holds(job.text):
+        return False
+    return prompt.busy or prompt.fingerprint != before or job.recorded()
+
+
+def _forbidden(pane: Pane, proc: Path = procfs.PROC) -> str:
+    """Why keys would not reach an agent alone."""
+    if pane.dead or pane.text is None:
+        return "the pane can't be read"
+    if pane.mode:
+        return f"the pane is in {pane.mode}"
+    if at_a_shell_prompt(pane, proc) is not False:
+        return f"a shell ({pane.command}) is in front"
+    return ""
+
+
+def _obstacle(prompt: Prompt) -> str:
     if not prompt.recognized:
         return "the screen is not understood"
     if prompt.draft:
         return "a draft stands in the prompt"
     if prompt.busy:
-        return "it works"
+        return WORKS
     if prompt.menu:
         return "a menu is open"
     if prompt.waits:
-        return "it waits"
+        return WAITS
     return "" if prompt.empty else "there is no empty prompt"
-
-
-def nudge(tmux: Control, restart: Restart) -> Restart:
-    """Escape from the limit's menu or wait, then the text, then Enter, each seen on the screen before the next.
-
-    Nothing is typed into a draft, a menu or a shell, nor where the screen isn't understood: the status is then failed
-    and the note says why. An agent that works already is done. Raises TmuxError and TmuxTimeoutError.
-    """
-    try:
-        return replace(restart, status="done", note=_nudge(tmux, restart))
-    except _RefusedError as refused:
-        return replace(restart, status="failed", note=str(refused))
-
-
-def _nudge(tmux: Control, restart: Restart) -> str:
-    prompt = _look(tmux, restart)
-    if prompt.recognized and prompt.busy:
-        return "it works already"
-    if restart.status == "started":  # a run was killed while it typed: never the same text twice
-        if prompt.shows(restart.text):
-            return "the run before had sent it"
-        if prompt.holds(restart.text):
-            return _enter(tmux, restart)
-    if prompt.may_escape:
-        _press(tmux, restart, "Escape")
-        prompt = _until(tmux, restart, lambda prompt: not obstacle(prompt))
-    if why := obstacle(prompt):
-        raise _RefusedError(f"{why}: nothing typed")
-    _press(tmux, restart, "-l", "--", restart.text)
-    if not _until(tmux, restart, lambda prompt: prompt.holds(restart.text)).holds(restart.text):
-        raise _RefusedError("the text did not appear in the prompt: Enter not pressed")
-    return _enter(tmux, restart)
-
-
-def _enter(tmux: Control, restart: Restart) -> str:
-    _press(tmux, restart, "Enter")
-    if _until(tmux, restart, lambda prompt: not prompt.holds(restart.text)).holds(restart.text):
-        raise _RefusedError("the text still stands in the prompt after Enter")
-    return ""
-
-
-def _look(tmux: Control, restart: Restart) -> Prompt:
-    """The pane now, with everything about it that forbids typing checked anew."""
-    row = next((row for row in tmux.rows() or () if row.pane.pane_id == restart.pane_id), None)
-    if row is None or (row.server_pid, row.pane.pid) != (restart.server_pid, restart.pane_pid) or row.pane.dead:
-        raise _RefusedError("the pane that was blocked is gone")
-    if formats.is_shell(row.pane.command) and not has_company(row.pane.pid):
-        raise _RefusedError(f"a shell ({row.pane.command}) is in front: nothing typed")
-    if row.pane.mode:
-        raise _RefusedError(f"the pane is in {row.pane.mode}: nothing typed")
-    text = tmux.capture(row.pane)
-    if text is None:
-        raise _RefusedError("the pane can't be read: nothing typed")
-    return registry.agent().prompt(text, row.pane.title)
-
-
-def has_company(pane_pid: int, proc: Path = procfs.PROC) -> bool:
-    """Whether a program runs in the foreground beside the shell that leads it.
-
-    tmux names the leader of the foreground group. That is `sh` too where a session was started by a command line that
-    the shell stays behind (`sh -c 'claude; …'`); at its own prompt a shell is alone in its group.
-    """
-    pane = procfs.process(pane_pid, proc)
-    if pane is None:
-        return False
-    others = (procfs.process(pid, proc) for pid in procfs.pids(proc) if pid != pane.foreground_group)
-    return any(other is not None and other.group == pane.foreground_group for other in others)
-
-
-def _until(tmux: Control, restart: Restart, wanted: Callable[[Prompt], bool]) -> Prompt:
-    """The first prompt that is as wanted, else the last one before the patience ends."""
-    deadline = time.monotonic() + PATIENCE
-    while not wanted(prompt := _look(tmux, restart)) and time.monotonic() < deadline:
-        time.sleep(_POLL)
-    return prompt
-
-
-def _press(tmux: Control, restart: Restart, *keys: str) -> None:
-    answer = tmux.run(formats.script(["send-keys", "-t", restart.pane_id, *keys]))
-    if not answer.ok:
-        raise _RefusedError(f"tmux: {answer.error}")

@@ -1,138 +1,229 @@
-"""How each session of the pool stands: free for a task, busy, blocked, dead, or not to be typed into. Reads only."""
+"""Which sessions of the pool can be given a task, and what is seen of the tasks that were handed out. Reads only."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from failover_oneshot.agents import registry
 from failover_oneshot.agents.base import Agent, Prompt, PromptState
 from failover_oneshot.config.model import Config
 from failover_oneshot.lib import procfs
 from failover_oneshot.model import AgentProcess, Finding, Kind, Observation, Pane, Session
-from failover_oneshot.pool import lifecycle, restart
-from failover_oneshot.pool.typist import obstacle
+from failover_oneshot.pool import panes, typist
 from failover_oneshot.state.model import SessionMemory, State
-from failover_oneshot.tasks import task
-from failover_oneshot.tasks.task import Place, Record, Sighting, Slot, Stand, Step
+from failover_oneshot.tasks.spool import QUEUE, RUNNING, Gone, Spool
+from failover_oneshot.tasks.task import (
+    Availability,
+    Place,
+    Queued,
+    Record,
+    Running,
+    Sighting,
+    Slot,
+    Step,
+    assign,
+    on_hold,
+    was_restarted,
+)
+from failover_oneshot.tasks.text import printable
+
+log = logging.getLogger("failover")
 
 
-class Stands:
-    """The pool as one check saw it. ``slots``: one for each session that exists, in index order."""
+class PoolObservation(Struct, frozen=True, kw_only=True):
+    """The pool as one check saw it."""
 
-    def __init__(
-        self,
-        config: Config,
-        state: State,
-        observation: Observation,
-        findings: Sequence[Finding],
-        now: datetime,
-        proc: Path = procfs.PROC,
-    ) -> None:
-        self.state, self.observation, self.now, self.proc = state, observation, now, proc
-        self.agent = registry.of_the_pool(config)
-        self.findings = {finding.name: finding for finding in findings}
-        self.panes = by_id(observation.sessions)
-        sessions = lifecycle.of_the_pool(observation.sessions)
-        self.dead = lifecycle.dead_ones(config, sessions, proc)
-        self.slots = [self._slot(session) for session in sessions]
-
-    def slot(self, session: str | None) -> Slot | None:
-        """The slot of that session; None when it does not exist."""
-        return next((slot for slot in self.slots if slot.session == session), None)
-
-    def _slot(self, session: Session) -> Slot:
-        pane = restart.agent_pane(session)
-        client = self.observation.agents.get(pane.pane_id)
-        held = self.state.sessions.get(session.name, SessionMemory()).held
-        if session.name in self.dead:
-            stand, why = Stand.DEAD, self.dead[session.name]
-        else:
-            stand, why = _stand(self.agent, pane, self.findings.get(session.name), client, self.proc)
-            if stand is Stand.FREE and held and task.on_hold(held.at, self.now):
-                stand, why = Stand.HELD, held.reason
-        place = Place(
-            server_pid=session.server_pid,
-            pane_id=pane.pane_id,
-            pane_pid=pane.pid,
-            client_pid=client.pid if client else 0,
-            conversation=client.session_id if client else "",
-        )
-        path = pane.current_path or pane.path
-        return Slot(session=session.name, stand=stand, why=why, path=path, place=place)
-
-    def sighting(self, record: Record, text: str) -> Sighting:
-        """What is seen of a task that was handed out."""
-        slot, place = self.slot(record.session), record.place
-        pane = still_there(place, self.panes) if place else None
-        client = self.observation.agents.get(slot.place.pane_id) if slot and slot.place else None
-        alive = pane is not None and slot is not None and slot.stand is not Stand.DEAD
-        if place and place.client_pid:
-            replaced = client is not None and client.pid != place.client_pid
-            alive = alive and not replaced and not procfs.ended(place.client_pid, self.proc)
-        word, prompt = PromptState.NONE, None
-        if not (alive and slot and slot.stand is Stand.BUSY and record.step is Step.SENT):  # it works: nothing to ask
-            if place and place.transcript:
-                word = self.agent.prompt_state(place.transcript, place.offset, text)
-            prompt = shown_prompt(self.agent, pane) if pane else None
-        finding = self.findings.get(record.session or "")
-        shown = prompt is not None and prompt.shows(text, record.before)
-        return Sighting(
-            alive=alive,
-            stand=slot.stand if slot else Stand.DEAD,
-            word=word,
-            hit=bool(finding and finding.blocked),
-            shown=shown,
-            answered=prompt is not None and shown and prompt.answered,
-            drafted=prompt is not None and prompt.holds(text),
-            successor=client.session_id if client else "",
-            startable=slot is not None and slot.stand is not Stand.DEAD,
-            swapped=task.was_restarted(self.state.history, record),
-        )
+    agent: Agent
+    observation: Observation
+    findings: Mapping[str, Finding]  # by session
+    slots: tuple[Slot, ...]  # one for each session that exists, in index order
+    history: Sequence[Mapping[str, Any]]  # the state's
 
 
-def _stand(
+def observe_pool(
+    config: Config,
+    state: State,
+    observation: Observation,
+    findings: Sequence[Finding],
+    now: datetime,
+    proc: Path = procfs.PROC,
+) -> PoolObservation:
+    """Each session of the pool, with what speaks against a task for it. Looks at /proc where a shell is in front."""
+    agent, by_name = registry.of_the_pool(config), {finding.name: finding for finding in findings}
+    sessions = panes.of_the_pool(observation.sessions)
+    dead = panes.dead_ones(config, sessions, proc)
+
+    def slot(session: Session) -> Slot:
+        pane = panes.agent_pane(session)
+        client = observation.agents.get(pane.pane_id)
+        found = Availability.DEAD
+        if session.name not in dead:
+            found = _availability(agent, pane, by_name.get(session.name), client, proc)
+        held = state.sessions.get(session.name, SessionMemory()).held
+        if found is Availability.FREE and held and on_hold(held.at, now):
+            found = Availability.HELD
+        place = _place(session, pane, client)
+        return Slot(session=session.name, availability=found, path=pane.current_path or pane.path, place=place)
+
+    return PoolObservation(
+        agent=agent,
+        observation=observation,
+        findings=by_name,
+        slots=tuple(slot(session) for session in sessions),
+        history=state.history,
+    )
+
+
+def _place(session: Session, pane: Pane, client: AgentProcess | None) -> Place:
+    return Place(
+        server_pid=session.server_pid,
+        pane_id=pane.pane_id,
+        pane_pid=pane.pid,
+        client_pid=client.pid if client else 0,
+        conversation=client.session_id if client else "",
+    )
+
+
+def _availability(
     agent: Agent, pane: Pane, finding: Finding | None, client: AgentProcess | None, proc: Path
-) -> tuple[Stand, str]:
+) -> Availability:
     if finding is None or pane.text is None:
-        return Stand.HELD, finding.error or "it can't be read" if finding else "it can't be read"
-    if finding.blocked and not finding.stale:
-        return Stand.BLOCKED, finding.snippet or str(finding.kind)
-    if finding.kind is Kind.AUTH:
-        return Stand.BLOCKED, finding.snippet or "it has no login"
+        return Availability.HELD
+    if (finding.blocked and not finding.stale) or finding.kind is Kind.AUTH:
+        return Availability.BLOCKED
     if finding.busy or (client and client.busy):
-        return Stand.BUSY, ""
-    why = typing_obstacle(pane, shown_prompt(agent, pane), proc)
-    if why:
-        return {"it works": Stand.BUSY, "it waits": Stand.BLOCKED}.get(why, Stand.HELD), why
+        return Availability.BUSY
+    if obstacle := typist.typing_obstacle(pane, _prompt(agent, pane), proc):
+        known = {typist.WORKS: Availability.BUSY, typist.WAITS: Availability.BLOCKED}
+        return known.get(obstacle, Availability.HELD)
     if client and client.status not in {"", "idle"}:
-        return Stand.HELD, f"the client says that it is {client.status}"
-    return Stand.FREE, ""
+        return Availability.HELD
+    return Availability.FREE
 
 
-def shown_prompt(agent: Agent, pane: Pane) -> Prompt:
-    """The prompt that a captured pane shows."""
+def _prompt(agent: Agent, pane: Pane) -> Prompt:
     return agent.prompt(pane.text or "", pane.title)
 
 
-def typing_obstacle(pane: Pane, prompt: Prompt, proc: Path = procfs.PROC) -> str:
-    """What forbids to type a task into this pane; "" at an agent's empty, idle prompt."""
-    if pane.dead or pane.text is None:
-        return "it can't be read"
-    if pane.mode:
-        return f"the pane is in {pane.mode}"
-    if lifecycle.at_a_shell_prompt(pane, proc) is not False:
-        return f"a shell ({pane.command}) is in front"
-    return obstacle(prompt)
+# -- tasks that were handed out ----------------------------------------------------------------------------------------
 
 
-def by_id(sessions: Sequence[Session]) -> Mapping[str, tuple[Session, Pane]]:
-    """Each pane with its session, by the pane's id."""
-    return {pane.pane_id: (session, pane) for session in sessions for pane in session.panes}
+def observe_running(spool: Spool, pool: PoolObservation) -> tuple[Running, ...]:
+    """The tasks in running/, each with what is seen of it; one that is taken out of there meanwhile is left out."""
+    return tuple(found for task in list_running(spool) if (found := _running(spool, pool, task)))
 
 
-def still_there(place: Place, found: Mapping[str, tuple[Session, Pane]]) -> Pane | None:
-    """The pane of a place, as long as the process that tmux started in it is the same; else None."""
-    session, pane = found.get(place.pane_id, (None, None))
-    if session is None or pane is None or pane.dead:
+def list_running(spool: Spool) -> tuple[Running, ...]:
+    """The tasks in running/ by name, with their records."""
+    return tuple(Running(name=name, record=spool.record(RUNNING, name)) for name in spool.names(RUNNING))
+
+
+def _running(spool: Spool, pool: PoolObservation, task: Running) -> Running | None:
+    if task.record.session is None or task.record.step is None:
+        return task
+    try:
+        text = spool.text(RUNNING, task.name)
+    except Gone:
         return None
-    return pane if (session.server_pid, pane.pid) == (place.server_pid, place.pane_pid) else None
+    except ValueError:  # changed while it ran: no screen and no record will show it
+        text = ""
+    except OSError as error:
+        log.error("task %s stays as it is: %s", printable(task.name), error.strerror)
+        return replace(task, readable=False)
+    return replace(task, text=text, seen=sighting(pool, task.record, text))
+
+
+def sighting(pool: PoolObservation, record: Record, text: str, proc: Path = procfs.PROC) -> Sighting:
+    """What is seen of a task with this text that was handed out."""
+    slot = next((slot for slot in pool.slots if slot.session == record.session), None)
+    found, place = slot.availability if slot else Availability.DEAD, record.place
+    pane = _still_there(place, pool.observation.sessions) if place else None
+    alive = pane is not None and found is not Availability.DEAD and not _replaced(place, slot, proc)
+    recorded, prompt = PromptState.NONE, None
+    if not (alive and found is Availability.BUSY and record.step is Step.SENT):  # it works: nothing to ask
+        if place and place.transcript:
+            recorded = pool.agent.prompt_state(place.transcript, place.offset, text)
+        prompt = _prompt(pool.agent, pane) if pane else None
+    finding = pool.findings.get(record.session or "")
+    shown = prompt is not None and prompt.shows(text, record.before)
+    return Sighting(
+        alive=alive,
+        availability=found,
+        recorded=recorded,
+        hit=bool(finding and finding.blocked),
+        shown=shown,
+        answered=prompt is not None and shown and prompt.answered,
+        drafted=prompt is not None and prompt.holds(text),
+        successor=slot.place.conversation if slot and slot.place else "",
+        startable=found is not Availability.DEAD,
+        swapped=was_restarted(pool.history, record),
+    )
+
+
+def _still_there(place: Place, sessions: Sequence[Session]) -> Pane | None:
+    """The pane of a place, as long as the process that tmux started in it is the same; else None."""
+    seen = ((session.server_pid, pane) for session in sessions for pane in session.panes)
+    return next((pane for server_pid, pane in seen if panes.is_target(place, server_pid, pane)), None)
+
+
+def _replaced(place: Place | None, slot: Slot | None, proc: Path) -> bool:
+    """Whether the agent of a place, as far as it keeps records, has ended or another one is in its session."""
+    if place is None or not place.client_pid:
+        return False
+    now = slot.place.client_pid if slot and slot.place else 0
+    return now not in {0, place.client_pid} or procfs.ended(place.client_pid, proc)
+
+
+# -- tasks that wait ---------------------------------------------------------------------------------------------------
+
+
+def observe_queue(spool: Spool, free: Sequence[Slot], requeued: Sequence[Queued], now: datetime) -> tuple[Queued, ...]:
+    """The queue, with the texts of those tasks whose turn has come for these free sessions.
+
+    One whose text cannot be a task has a ``problem``; one that is still being written is left out. ``requeued``: what
+    a dry run would have put there.
+    """
+    queue = spool.queued(now)
+    problems = [task for task in queue if task.problem]
+    unread, ready = [task for task in queue if not task.problem], [*requeued]
+    while turn := [task for task, _ in assign([*unread, *ready], free) if task in unread]:
+        for task in turn:  # reading may bring others forward
+            unread.remove(task)
+            if found := _read(spool, task):
+                (problems if found.problem else ready).append(found)
+    return (*problems, *unread, *ready)
+
+
+def _read(spool: Spool, task: Queued) -> Queued | None:
+    """The task with its text; None when it cannot be handed out now."""
+    if spool.being_written(task.name):
+        log.info("task %s is still being written", printable(task.name))
+        return None
+    try:
+        return replace(task, text=spool.text(QUEUE, task.name))
+    except Gone:
+        return None
+    except ValueError as error:
+        return replace(task, problem=str(error))
+    except OSError as error:
+        log.error("task %s stays as it is: %s", printable(task.name), error.strerror)
+        return None
+
+
+def with_records(pool: PoolObservation, slots: Sequence[Slot]) -> tuple[Slot, ...]:
+    """The slots, their places with where the agent's records of the next prompt will begin."""
+    return tuple(_with_records(pool, slot) for slot in slots)
+
+
+def _with_records(pool: PoolObservation, slot: Slot) -> Slot:
+    client = pool.observation.agents.get(slot.place.pane_id) if slot.place else None
+    if slot.place is None or client is None:
+        return slot
+    path = pool.agent.conversation(client)
+    place = replace(slot.place, transcript=path, offset=pool.agent.conversation_size(path))
+    return replace(slot, place=place)

@@ -19,8 +19,8 @@ import msgspec
 from failover_oneshot.errors import EXIT_FAILED, FailoverError
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.model import TaskTally
-from failover_oneshot.tasks import text as tasktext
 from failover_oneshot.tasks.task import Queued, Record
+from failover_oneshot.tasks.text import decode
 
 QUEUE, RUNNING, DONE, FAILED = "queue", "running", "done", "failed"
 FOLDERS: Final = (QUEUE, RUNNING, DONE, FAILED)
@@ -147,7 +147,7 @@ class Spool:
             data = file.read(MAX_TEXT + 1)
         if len(data) > MAX_TEXT:
             raise ValueError(f"it is larger than {MAX_TEXT >> 20} MiB")
-        return tasktext.decode(data)
+        return decode(data)
 
     def being_written(self, name: str) -> bool:
         """Whether somebody has this queued file open for writing, as far as the system tells (a lease, fcntl(2))."""

@@ -3,7 +3,7 @@
 The rules are told in docs/dispatch.md. Times are UTC, durations seconds.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -70,6 +70,7 @@ class Queued(Struct, frozen=True, kw_only=True):
     changed: float  # the file's time, seconds since the epoch
     record: Record = Record()
     problem: str = ""
+    text: str = ""  # as it is pasted, once its turn has come
 
     @property
     def rank(self) -> tuple[bool, int, float, str]:
@@ -78,8 +79,8 @@ class Queued(Struct, frozen=True, kw_only=True):
         return (not self.record.head, -self.record.priority, at.timestamp() if at else self.changed, self.name)
 
 
-class Stand(StrEnum):
-    """How a session of the pool stands."""
+class Availability(StrEnum):
+    """Whether a session of the pool can be given a task."""
 
     FREE = "free"
     BUSY = "busy"
@@ -92,8 +93,7 @@ class Slot(Struct, frozen=True, kw_only=True):
     """A session of the pool, as a task sees it."""
 
     session: str
-    stand: Stand
-    why: str = ""
+    availability: Availability
     path: str = ""  # the folder that its agent works in
     place: Place | None = None  # its agent; None when it has none
 
@@ -102,9 +102,8 @@ class Sighting(Struct, frozen=True, kw_only=True):
     """What is seen of a task that was handed out."""
 
     alive: bool  # the very agent that got it is there
-    stand: Stand
-    why: str = ""
-    word: PromptState = PromptState.NONE
+    availability: Availability  # of its session
+    recorded: PromptState = PromptState.NONE  # what the agent's records say of it
     hit: bool = False  # the screen shows a limit, an old one too
     shown: bool = False  # the screen's last prompt is the task
     answered: bool = False  # and it is answered
@@ -114,8 +113,18 @@ class Sighting(Struct, frozen=True, kw_only=True):
     swapped: bool = False  # a swap of ours restarted the session since
 
 
-class Action(StrEnum):
-    """What is done about a task that was handed out."""
+class Running(Struct, frozen=True, kw_only=True):
+    """A task in running/. ``seen``: None when nothing tells of its hand-out."""
+
+    name: str
+    record: Record
+    text: str = ""
+    readable: bool = True
+    seen: Sighting | None = None
+
+
+class ActionKind(StrEnum):
+    """What is done about a task."""
 
     KEEP = "keep"
     ENTER = "enter"  # press Enter again: the text stands in the box
@@ -125,75 +134,81 @@ class Action(StrEnum):
     FINISH = "finish"
     REQUEUE = "requeue"
     FAIL = "fail"
+    REFUSE = "refuse"  # what stands in the queue cannot be a task
+    HAND_OUT = "hand_out"
 
 
 class Verdict(Struct, frozen=True):
-    action: Action
+    kind: ActionKind
     why: str = ""
     tried: bool = True  # for REQUEUE: this attempt counts; one that a swap of ours ended does not
 
 
 def judge(record: Record, seen: Sighting, now: datetime, timeout: float) -> Verdict:
     """What becomes of a task that was handed out. It is never given to a second agent while the first may do it."""
-    if seen.word is PromptState.ENDED and not (seen.alive and seen.stand is Stand.BUSY):
-        return Verdict(Action.FINISH)
+    if seen.recorded is PromptState.ENDED and not (seen.alive and seen.availability is Availability.BUSY):
+        return Verdict(ActionKind.FINISH)
     if not seen.alive:
         return _orphaned(record, seen, now)
     if record.step is not Step.SENT:
         return _unfinished_hand_out(record, seen)
     began = record.handed_out_at or now
     if (now - began).total_seconds() > timeout:
-        return Verdict(Action.FAIL, f"not done within {durations.format(timeout)}; {record.session} is left as it is")
-    if seen.stand is Stand.BUSY or seen.hit or seen.word is PromptState.LIMIT:
-        return Verdict(Action.KEEP)
-    if seen.word is PromptState.ERROR:
-        return Verdict(Action.FAIL, "the agent's turn ended with an error")
-    if seen.stand is Stand.FREE and (seen.answered or (now - (record.sent_at or now)).total_seconds() >= SETTLED):
-        return Verdict(Action.FINISH)
-    return Verdict(Action.KEEP)
+        return Verdict(
+            ActionKind.FAIL, f"not done within {durations.format(timeout)}; {record.session} is left as it is"
+        )
+    if seen.availability is Availability.BUSY or seen.hit or seen.recorded is PromptState.LIMIT:
+        return Verdict(ActionKind.KEEP)
+    if seen.recorded is PromptState.ERROR:
+        return Verdict(ActionKind.FAIL, "the agent's turn ended with an error")
+    if seen.availability is Availability.FREE and (
+        seen.answered or (now - (record.sent_at or now)).total_seconds() >= SETTLED
+    ):
+        return Verdict(ActionKind.FINISH)
+    return Verdict(ActionKind.KEEP)
 
 
 def _orphaned(record: Record, seen: Sighting, now: datetime) -> Verdict:
     """Its agent is gone: was it done, does another process go on with it, or is it nobody's now?"""
     gone = f"{record.session} was restarted by a swap" if seen.swapped else f"the agent in {record.session} is gone"
     if record.step is Step.PASTING:
-        return Verdict(Action.REQUEUE, f"{gone}; the text had not been sent", not seen.swapped)
+        return Verdict(ActionKind.REQUEUE, f"{gone}; the text had not been sent", not seen.swapped)
     place = record.place
-    if seen.word is PromptState.NONE or place is None:
+    if seen.recorded is PromptState.NONE or place is None:
         if seen.swapped:
-            return Verdict(Action.REQUEUE, gone, tried=False)
-        return Verdict(Action.FAIL, f"{gone}, and it left no records: whether the task was done is not known")
-    if seen.word is PromptState.DOUBT:
-        return Verdict(Action.FAIL, f"{gone}, and its records do not say whether the task was done")
+            return Verdict(ActionKind.REQUEUE, gone, tried=False)
+        return Verdict(ActionKind.FAIL, f"{gone}, and it left no records: whether the task was done is not known")
+    if seen.recorded is PromptState.DOUBT:
+        return Verdict(ActionKind.FAIL, f"{gone}, and its records do not say whether the task was done")
     if seen.successor and seen.successor == place.conversation:
-        return Verdict(Action.REBIND, f"{record.session} goes on with its conversation")
+        return Verdict(ActionKind.REBIND, f"{record.session} goes on with its conversation")
     if seen.startable and not seen.successor:
         if record.lost_at is None:
-            return Verdict(Action.LOST, f"{gone}; waiting for its successor")
+            return Verdict(ActionKind.LOST, f"{gone}; waiting for its successor")
         if 0 <= (now - record.lost_at).total_seconds() < SUCCESSOR_WAIT:
-            return Verdict(Action.KEEP, f"{gone}; waiting for its successor")
-    return Verdict(Action.REQUEUE, gone, not seen.swapped)
+            return Verdict(ActionKind.KEEP, f"{gone}; waiting for its successor")
+    return Verdict(ActionKind.REQUEUE, gone, not seen.swapped)
 
 
 def _unfinished_hand_out(record: Record, seen: Sighting) -> Verdict:
     """A run was killed, or gave up waiting, in the middle of a hand-out."""
-    if seen.word in {PromptState.OPEN, PromptState.DOUBT, PromptState.ENDED, PromptState.LIMIT, PromptState.ERROR}:
-        return Verdict(Action.SENT)  # it was taken; the agent may be busy with something else by now
+    if seen.recorded in {PromptState.OPEN, PromptState.DOUBT, PromptState.ENDED, PromptState.LIMIT, PromptState.ERROR}:
+        return Verdict(ActionKind.SENT)  # it was taken; the agent may be busy with something else by now
     if seen.drafted:
-        return Verdict(Action.ENTER)
+        return Verdict(ActionKind.ENTER)
     if record.step is Step.PASTING:
-        return Verdict(Action.REQUEUE, f"the text did not arrive in {record.session}")
-    if seen.shown or seen.hit or seen.stand is Stand.BUSY:
-        return Verdict(Action.SENT)
-    if seen.stand is Stand.FREE:
-        return Verdict(Action.FAIL, f"whether the agent in {record.session} took it is not known")
-    return Verdict(Action.KEEP)
+        return Verdict(ActionKind.REQUEUE, f"the text did not arrive in {record.session}")
+    if seen.shown or seen.hit or seen.availability is Availability.BUSY:
+        return Verdict(ActionKind.SENT)
+    if seen.availability is Availability.FREE:
+        return Verdict(ActionKind.FAIL, f"whether the agent in {record.session} took it is not known")
+    return Verdict(ActionKind.KEEP)
 
 
 def bounded(record: Record, verdict: Verdict, attempts: int) -> Verdict:
     """The verdict, but that a task which was tried often enough has failed."""
-    if verdict.action is Action.REQUEUE and verdict.tried and record.attempts >= attempts:
-        return Verdict(Action.FAIL, f"{verdict.why}; it was tried {record.attempts} times (dispatch.attempts)")
+    if verdict.kind is ActionKind.REQUEUE and verdict.tried and record.attempts >= attempts:
+        return Verdict(ActionKind.FAIL, f"{verdict.why}; it was tried {record.attempts} times (dispatch.attempts)")
     return verdict
 
 
@@ -213,20 +228,14 @@ def was_restarted(history: Sequence[Mapping[str, Any]], record: Record) -> bool:
     return False
 
 
-def assign(
-    queue: Sequence[Queued], slots: Sequence[Slot], usable: Callable[[Queued], bool] = lambda _: True
-) -> list[tuple[Queued, Slot]]:
-    """Which task goes to which free session: the tasks by rank, each to the first session that it may go to.
-
-    ``usable`` is asked of each task whose turn has come.
-    """
-    free = [slot for slot in slots if slot.stand is Stand.FREE]
-    found = []
+def assign(queue: Sequence[Queued], slots: Sequence[Slot]) -> list[tuple[Queued, Slot]]:
+    """Which task goes to which free session: the tasks by rank, each to the first session that it may go to."""
+    free, found = [slot for slot in slots if is_free(slot)], []
     for task in sorted(queue, key=lambda task: task.rank):
         if not free:
             break
         slot = next((slot for slot in free if task.record.dir in {None, slot.path}), None)
-        if slot is not None and usable(task):
+        if slot is not None:
             free.remove(slot)
             found.append((task, slot))
     return found
@@ -234,8 +243,13 @@ def assign(
 
 def tally(slots: Sequence[Slot], working: Collection[str]) -> PoolTally:
     """The counts; ``working``: the sessions that have a task."""
-    stands = [Stand.BUSY if s.stand is Stand.FREE and s.session in working else s.stand for s in slots]
-    return PoolTally(**{str(stand): stands.count(stand) for stand in Stand})
+    found = [Availability.BUSY if is_free(s) and s.session in working else s.availability for s in slots]
+    return PoolTally(**{str(each): found.count(each) for each in Availability})
+
+
+def is_free(slot: Slot) -> bool:
+    """Whether nothing that was seen of a session speaks against a task for it."""
+    return slot.availability is Availability.FREE
 
 
 def on_hold(at: datetime | None, now: datetime) -> bool:

@@ -7,7 +7,7 @@ process is bounded by `tmux.timeout`, so that a stopped server can't hang the ch
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct, structs
@@ -112,10 +112,13 @@ class Tmux:
         except ValueError as problem:
             raise TmuxError(f"tmux's answer can't be read: {problem}") from None
 
-    def capture(self, pane: Pane) -> str | None:
-        """The visible screen of one pane now; None when it is gone."""
-        text, _ = (self._texts([pane]) or {}).get(pane.pane_id, (None, None))
-        return text
+    def panes(self, pane_ids: Collection[str]) -> dict[str, Row]:
+        """These panes as they are now, by id, each with its visible screen; those that are gone are left out."""
+        rows = {row.pane.pane_id: row for row in self.rows() or () if row.pane.pane_id in pane_ids}
+        texts = self._texts([row.pane for row in rows.values() if not row.pane.dead]) if rows else {}
+        if texts is None:
+            return {}
+        return {pane_id: structs.replace(row, pane=_with_text(row.pane, texts)) for pane_id, row in rows.items()}
 
     def environment(self, session_id: str) -> dict[str, str | None]:
         """The session's own environment, over the server's; None for what it takes away. Empty when it is gone.
@@ -270,13 +273,14 @@ def _capture_commands(pane_ids: Iterable[str], mark: str) -> list[str]:
 
 
 def _with_texts(session: Session, texts: Mapping[str, tuple[str | None, str | None]]) -> Session:
-    def with_text(pane: Pane) -> Pane:
-        if pane.pane_id not in texts:
-            return pane
-        text, error = texts[pane.pane_id]
-        return structs.replace(pane, text=text, error=error)
+    return structs.replace(session, panes=tuple(_with_text(pane, texts) for pane in session.panes))
 
-    return structs.replace(session, panes=tuple(with_text(pane) for pane in session.panes))
+
+def _with_text(pane: Pane, texts: Mapping[str, tuple[str | None, str | None]]) -> Pane:
+    if pane.pane_id not in texts:
+        return pane
+    text, error = texts[pane.pane_id]
+    return structs.replace(pane, text=text, error=error)
 
 
 def _notes(sessions: Iterable[Session]) -> Iterable[str]:

@@ -9,7 +9,8 @@ import pytest
 
 from failover_oneshot.config.model import Autonomous, Config, Pool
 from failover_oneshot.model import Pane, Role, Session
-from failover_oneshot.pool.lifecycle import agent_name, planned
+from failover_oneshot.pool.lifecycle import planned
+from failover_oneshot.pool.panes import agent_name
 from failover_oneshot.state.model import SessionMemory, State
 from tests.support.builders import NOW, at
 from tests.support.polling import poll

@@ -8,7 +8,7 @@ import pytest
 from failover_oneshot.config.model import AfterSwap, Autonomous, Config, Pool
 from failover_oneshot.model import Restart
 from failover_oneshot.pool import restart, typist
-from failover_oneshot.pool.typist import has_company
+from failover_oneshot.pool.panes import has_company
 from tests.support.agent_pane import AgentPane
 from tests.support.polling import poll
 from tests.support.tmux_server import Server

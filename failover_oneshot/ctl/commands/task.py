@@ -14,11 +14,9 @@ from failover_oneshot.config.loader import ConfigError
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE
 from failover_oneshot.state.model import seconds
-from failover_oneshot.tasks import task as tasks
-from failover_oneshot.tasks import text as tasktext
 from failover_oneshot.tasks.spool import DONE, FAILED, FOLDERS, MAX_TEXT, QUEUE, RUNNING, Gone, Spool, SpoolError
-from failover_oneshot.tasks.task import Record
-from failover_oneshot.tasks.text import printable
+from failover_oneshot.tasks.task import Record, anew, ended
+from failover_oneshot.tasks.text import decode, printable
 
 EXAMPLES = """
     failoverctl task add prompt.md          a file's text as a task
@@ -96,7 +94,7 @@ def _add(spool: Spool, options: argparse.Namespace) -> int:
             data = file.read(MAX_TEXT + 1)
     if len(data) > MAX_TEXT:
         raise ValueError(f"it is larger than {MAX_TEXT >> 20} MiB")
-    tasktext.decode(data)
+    decode(data)
     folder = os.path.realpath(Path(options.dir).expanduser()) if options.dir else None
     if folder and not Path(folder).is_dir():
         raise ValueError(f"{folder} is not a folder")
@@ -167,7 +165,7 @@ def _cancel(spool: Spool, options: argparse.Namespace, state: str, name: str) ->
     said = "cancelled by the operator"
     if state == RUNNING:
         said += f"; {record.session or 'its session'} may go on with it: nothing is typed there"
-    new = spool.move(name, state, FAILED, tasks.ended(record, "cancelled", said, now))
+    new = spool.move(name, state, FAILED, ended(record, "cancelled", said, now))
     _print(options, {"task": printable(new), "state": FAILED, "why": said}, f"{printable(new)}: {said}")
     return 0
 
@@ -176,7 +174,7 @@ def _retry(spool: Spool, options: argparse.Namespace, state: str, name: str) -> 
     if state not in {FAILED, DONE}:
         raise ValueError(f"{printable(name)} is in {state}/: only what has failed or is done can be tried again")
     spool.text(state, name)  # what can't be a task stays where it is
-    new = spool.move(name, state, QUEUE, tasks.anew(spool.record(state, name), seconds(datetime.now(UTC))))
+    new = spool.move(name, state, QUEUE, anew(spool.record(state, name), seconds(datetime.now(UTC))))
     _print(options, {"task": printable(new), "state": QUEUE}, f"{printable(new)} is in the queue again")
     return 0
 

@@ -1,0 +1,96 @@
+"""Which pane of a session is the agent's, and whether an agent is in it. Reads /proc where a shell is in front."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from failover_oneshot.config.model import Autonomous, Config
+from failover_oneshot.lib import procfs
+from failover_oneshot.model import Pane, Role, Session
+from failover_oneshot.tmux import formats
+
+
+class Target(Protocol):
+    """One process in one pane, however long tmux uses the pane's id again."""
+
+    @property
+    def server_pid(self) -> int: ...
+
+    @property
+    def pane_id(self) -> str: ...
+
+    @property
+    def pane_pid(self) -> int: ...
+
+
+def is_target(target: Target, server_pid: int, pane: Pane) -> bool:
+    """Whether a pane that was just seen is still this one, with the process that tmux started in it alive."""
+    seen = (server_pid, pane.pane_id, pane.pid)
+    return not pane.dead and seen == (target.server_pid, target.pane_id, target.pane_pid)
+
+
+def agent_pane(session: Session) -> Pane:
+    """The agent's pane, not a shell that the operator split off beside it."""
+    return min(session.panes, key=lambda p: (p.dead, formats.is_shell(p.command), not p.active))
+
+
+def of_the_pool(sessions: Sequence[Session]) -> list[Session]:
+    """Those of the range."""
+    return [session for session in sessions if session.role is Role.POOL]
+
+
+def dead_ones(config: Config, sessions: Sequence[Session], proc: Path = procfs.PROC) -> dict[str, str]:
+    """The sessions of the pool that have no agent any more, and why."""
+    found = {}
+    for session in sessions:
+        pane = agent_pane(session)
+        if pane.dead:
+            found[session.name] = "its pane was dead"
+        elif has_exited(pane, agent_name(config.pool.autonomous, pane), proc):
+            found[session.name] = f"its agent had exited to a shell ({pane.command})"
+    return found
+
+
+def agent_name(autonomous: Autonomous, pane: Pane) -> str:
+    """The agent's process: as configured, else the first word of what starts it; "" for a shell, or nothing."""
+    if autonomous.agent_process:
+        return autonomous.agent_process
+    for word in (autonomous.command or pane.start_command).split():
+        name = word.strip("\"'").rpartition("/")[2]
+        if "=" not in word and name not in {"exec", "env", "command", "nice", "setsid"}:
+            return "" if formats.is_shell(name) else name
+    return ""
+
+
+def has_exited(pane: Pane, agent: str, proc: Path = procfs.PROC) -> bool:
+    """Whether a shell is at its prompt where the agent should be."""
+    if not agent or pane.command.removeprefix("-") == agent:
+        return False
+    return at_a_shell_prompt(pane, proc) is True
+
+
+def at_a_shell_prompt(pane: Pane, proc: Path = procfs.PROC) -> bool | None:
+    """Whether the foreground program is a shell that waits for commands; None when /proc does not tell.
+
+    One that runs a script is on its way to the agent, or is one.
+    """
+    if not formats.is_shell(pane.command) or has_company(pane.pid, proc):
+        return False
+    process = procfs.process(pane.pid, proc)
+    command = procfs.arguments(process.foreground_group, proc) if process else None
+    if command is None:
+        return None
+    return all(argument.startswith(b"-") and b"c" not in argument.partition(b"--")[0] for argument in command[1:])
+
+
+def has_company(pane_pid: int, proc: Path = procfs.PROC) -> bool:
+    """Whether a program runs in the foreground beside the shell that leads it.
+
+    tmux names the leader of the foreground group. That is `sh` too where a session was started by a command line that
+    the shell stays behind (`sh -c 'claude; …'`); at its own prompt a shell is alone in its group.
+    """
+    pane = procfs.process(pane_pid, proc)
+    if pane is None:
+        return False
+    others = (procfs.process(pid, proc) for pid in procfs.pids(proc) if pid != pane.foreground_group)
+    return any(other is not None and other.group == pane.foreground_group for other in others)

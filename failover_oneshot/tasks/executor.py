@@ -1,0 +1,252 @@
+"""Carries out what `plan` says, on the spool and in the panes: each step is on the disk before what follows it.
+
+Killed anywhere, a task's record says how far it had come, and the next check looks at the pane (docs/dispatch.md).
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+from failover_oneshot.agents.base import Agent, PromptState
+from failover_oneshot.config.model import Dispatch
+from failover_oneshot.lib import atomicfile
+from failover_oneshot.pool import typist
+from failover_oneshot.pool.typist import End, Job, Typed, Typing
+from failover_oneshot.state.model import LastCheck
+from failover_oneshot.tasks.plan import STAYS, Done, Status, TaskAction, moves, plan_undelivered, reported
+from failover_oneshot.tasks.spool import DONE, FAILED, QUEUE, RUNNING, Gone, Spool, SpoolError
+from failover_oneshot.tasks.task import ActionKind, Step
+from failover_oneshot.tasks.text import printable
+from failover_oneshot.tmux.client import Control, Tmux, TmuxError
+
+PATIENCE: Final = 10.0  # seconds for an agent to show a paste, and again to show that it took it
+_MOVES: Final = {
+    ActionKind.FINISH: (RUNNING, DONE),
+    ActionKind.FAIL: (RUNNING, FAILED),
+    ActionKind.REQUEUE: (RUNNING, QUEUE),
+    ActionKind.REFUSE: (QUEUE, FAILED),
+    ActionKind.HAND_OUT: (QUEUE, RUNNING),
+}
+_UPDATES: Final = {ActionKind.SENT, ActionKind.LOST, ActionKind.REBIND}
+
+log = logging.getLogger("failover")
+
+
+def open_spool(folder: str | None, now: datetime, *, dry_run: bool) -> Spool | None:
+    """The spool, with what a killed run left in it mended; None without a usable one, which the log says."""
+    if folder is None:
+        return None
+    spool = Spool(folder)
+    try:
+        if dry_run:
+            spool.verify()
+        else:
+            spool.prepare()
+            spool.tidy(now)
+    except SpoolError as error:
+        log.error("no tasks are handed out: %s", error)
+    except OSError as error:
+        log.error("no tasks are handed out: %s: %s", error.filename, error.strerror)
+    else:
+        return spool
+    return None
+
+
+def carry_out(spool: Spool, actions: Sequence[TaskAction], *, dry_run: bool) -> tuple[Done, ...]:
+    """Move the tasks and update their records; what is to be typed is left to `hand_out`. A dry run changes nothing."""
+    return tuple(_logged(_carry_out(spool, action, dry_run=dry_run)) for action in actions)
+
+
+def _carry_out(spool: Spool, action: TaskAction, *, dry_run: bool) -> Done:
+    if action.kind is ActionKind.ENTER:
+        return Done(action=action, status=Status.DEFERRED, busy=True)
+    if dry_run:
+        return _planned(action)
+    try:
+        if action.kind in _UPDATES:
+            spool.update(RUNNING, action.task, action.record)
+        elif action.kind in _MOVES:
+            spool.move(action.task, *_MOVES[action.kind], action.record)
+    except Gone:
+        return Done(action=action, status=Status.GONE)
+    except OSError as error:
+        return _undone(action, error)
+    return Done(action=action, status=Status.DONE, note=action.reason, busy=action.kind in STAYS)
+
+
+def _planned(action: TaskAction) -> Done:
+    return Done(action=action, status=Status.PENDING, note=action.reason, busy=action.kind in STAYS)
+
+
+def _undone(action: TaskAction, error: OSError) -> Done:
+    name = printable(action.task)
+    if action.kind is ActionKind.REFUSE:
+        log.error("task %s can't be moved to failed/ (%s): %s", name, action.reason, error.strerror)
+        return Done(action=action, status=Status.UNDONE)
+    log.error("task %s stays as it is: %s", name, error.strerror)
+    return Done(action=action, status=Status.UNDONE, busy=True)
+
+
+def _logged(done: Done) -> Done:
+    """The same, once the log has it."""
+    move = reported(done)
+    if move:
+        level = logging.WARNING if move.action == "fail" or move.status == "failed" else logging.INFO
+        where = f" ({move.session})" if move.session else ""
+        log.log(level, "task %s: %s%s%s", move.task, move.action, where, f": {move.note}" if move.note else "")
+    elif done.note:
+        log.info("task %s: %s", printable(done.action.task), done.note)
+    return done
+
+
+# -- into the panes ----------------------------------------------------------------------------------------------------
+
+
+def hand_out(
+    tmux: Tmux, agent: Agent, spool: Spool, actions: Sequence[TaskAction], limits: Dispatch, now: datetime
+) -> tuple[Done, ...]:
+    """Carry out the plan of a hand-out: refusals first, then each task into running/, then all texts side by side.
+
+    Where the disk or tmux fails, the log says so, and the next check goes on with what was begun. With a `Tmux` for
+    looking only nothing is changed.
+    """
+    if not isinstance(tmux, Control):
+        return tuple(_logged(_planned(action)) for action in actions)
+    done: list[Done] = []
+    try:
+        refused = [action for action in actions if action.kind is ActionKind.REFUSE]
+        done += carry_out(spool, refused, dry_run=False)
+        claimed = [found for action in actions if (found := _claimed(spool, action))]
+        for action, typed in zip(claimed, _type(tmux, agent, spool, claimed), strict=True):
+            done += [_logged(_typed(action, typed))]
+            done += _given_back(spool, done[-1], typed, limits.attempts, now)
+    except OSError as error:
+        log.error("tasks can't be handed out: %s: %s", error.filename, error.strerror)
+    except TmuxError as error:
+        log.warning("the hand-out of tasks is not finished, the next check goes on with it: %s", error)
+    return tuple(done)
+
+
+def _claimed(spool: Spool, action: TaskAction) -> TaskAction | None:
+    """The action, its task in running/ under the name that it has there; None when there is nothing to type."""
+    if action.kind is ActionKind.ENTER:
+        return action
+    if action.kind is not ActionKind.HAND_OUT:
+        return None
+    try:
+        return replace(action, task=spool.move(action.task, *_MOVES[action.kind], action.record))
+    except Gone:
+        return None
+
+
+def _type(tmux: Control, agent: Agent, spool: Spool, actions: Sequence[TaskAction]) -> list[Typed]:
+    if not actions:
+        return []
+    with _paste_folder(spool) as folder:
+        return typist.carry_out(tmux, agent, [_typing(agent, spool, folder, action) for action in actions])
+
+
+def _typing(agent: Agent, spool: Spool, folder: Path, action: TaskAction) -> tuple[Job, Typing]:
+    record, place = action.record, action.record.place
+    if place is None:
+        raise ValueError("a task on its way has a place")
+
+    def withdrawn() -> str:
+        there = (spool.folder / RUNNING / action.task).exists()
+        return "" if there else "it was taken out of running/ meanwhile"
+
+    def entering(before: str) -> None:
+        spool.update(RUNNING, action.task, replace(record, step=Step.ENTERING, before=before))
+
+    def recorded() -> bool:
+        if not place.transcript:
+            return False
+        found = agent.prompt_state(place.transcript, place.offset, action.text)
+        return found not in {PromptState.NONE, PromptState.ABSENT}
+
+    def noted(typing: Typing) -> Typing:
+        typed = yield from typing
+        if typed.end is End.TAKEN:
+            sent = replace(record, step=Step.SENT, before=typed.before, sent_at=datetime.now(UTC))
+            spool.update(RUNNING, action.task, sent)
+        return typed
+
+    job = Job(
+        target=place,
+        text=action.text,
+        patience=PATIENCE,
+        put=lambda: typist.paste(place, action.text, folder),
+        gone="its agent is gone",
+        withdrawn=withdrawn,
+        entering=entering,
+        recorded=recorded,
+    )
+    return job, noted(typist.go_on(job) if action.kind is ActionKind.ENTER else typist.type_anew(job))
+
+
+def _typed(action: TaskAction, typed: Typed) -> Done:
+    """What the typing of a task came to."""
+    why = {
+        End.NOT_SHOWN: "the text did not arrive in its prompt",
+        End.NOT_TAKEN: "the text still stands in its prompt after Enter",
+    }.get(typed.end, typed.why)
+    lost = _is_lost(action, typed)
+    return Done(
+        action=replace(action, hold=why) if lost else action,
+        status=Status.DONE if typed.end is End.TAKEN else Status.FAILED,
+        note=why,
+        busy=not lost and typed.end is not End.REFUSED,
+    )
+
+
+def _is_lost(action: TaskAction, typed: Typed) -> bool:
+    """Typed, and not seen to arrive; Enter was not pressed, by a run before either: else the next check has to see."""
+    return typed.end is End.NOT_SHOWN and action.record.step is Step.PASTING
+
+
+def _given_back(spool: Spool, done: Done, typed: Typed, attempts: int, now: datetime) -> tuple[Done, ...]:
+    """A task that its session did not get leaves running/. That it was not handed out is in the report already."""
+    if done.busy:
+        return ()
+    action = plan_undelivered(done.action, done.note, attempts, now, tried=_is_lost(done.action, typed))
+    if action.kind is ActionKind.FAIL:
+        return carry_out(spool, [action], dry_run=False)
+    with suppress(Gone):
+        spool.move(action.task, *_MOVES[action.kind], action.record)
+    return ()
+
+
+@contextmanager
+def _paste_folder(spool: Spool) -> Iterator[Path]:
+    """A folder of our own for the texts that are pasted, empty and gone afterwards."""
+    folder = spool.folder / ".paste"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _empty(folder)
+    try:
+        yield folder
+    finally:
+        _empty(folder)
+        with suppress(OSError):  # somebody has put a folder there
+            folder.rmdir()
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():  # of a run that was killed, too: the state's lock is ours
+        atomicfile.remove(path)
+
+
+# -- afterwards --------------------------------------------------------------------------------------------------------
+
+
+def prune(spool: Spool, limits: Dispatch, done: Sequence[Done], last: LastCheck | None, now: datetime) -> None:
+    """Old tasks that are done go: once an hour, and when one has been added."""
+    added = any(move.action == "finish" for move in moves(done))
+    if last is not None and last.at.hour == now.hour and not added:
+        return
+    if count := spool.prune(now, limits.keep, limits.keep_count):
+        log.info("%d tasks that were done long ago are taken away", count)
