@@ -17,7 +17,7 @@ from failover_oneshot.decision.pipeline import Assessment, assess, prepare
 from failover_oneshot.decision.rules import Action, Decision
 from failover_oneshot.detection.findings import detect
 from failover_oneshot.errors import EXIT_DATA, EXIT_FAILED
-from failover_oneshot.model import Observation, Outcome, PoolTally, TaskMove, TaskTally
+from failover_oneshot.model import Observation, Outcome
 from failover_oneshot.monitoring import hooks
 from failover_oneshot.observe import log_findings, observe, observe_panes, resume_ids
 from failover_oneshot.report import Report, Upkeep
@@ -29,9 +29,7 @@ from failover_oneshot.tmux.client import Control, Tmux
 if TYPE_CHECKING:
     from failover_oneshot.accounts.method import Method
     from failover_oneshot.decision.manual import Order
-    from failover_oneshot.tasks.availability import PoolObservation
-    from failover_oneshot.tasks.plan import Done
-    from failover_oneshot.tasks.spool import Spool
+    from failover_oneshot.tasks.dispatch import Dispatched
 
 HANDS_OUT = (Outcome.OK, Outcome.COOLDOWN)
 """The outcomes in which tasks are handed out: nothing is suspected, owed, waited for or just being restarted."""
@@ -69,22 +67,6 @@ class _Ended(Struct, frozen=True, kw_only=True):
     saved: State = State()  # as it was written
     notices: tuple[Notice, ...] = ()  # to be sent once the lock is free
     decided_on: tuple[State, Observation | None] = (State(), None)
-
-
-class _Collected(Struct, frozen=True, kw_only=True):
-    """The pool, and what became of the tasks in running/, before a swap restarts sessions."""
-
-    pool: "PoolObservation"
-    spool: "Spool | None" = None  # None: no tasks are handed out
-    done: "tuple[Done, ...]" = ()
-
-
-class _Dispatched(Struct, frozen=True):
-    """What the report says of tasks and of the pool's sessions."""
-
-    moves: tuple[TaskMove, ...] = ()
-    pool: PoolTally | None = None
-    tasks: TaskTally | None = None
 
 
 def check(
@@ -154,10 +136,10 @@ def _check(run: _Run, order: "Order | None") -> _Ended:
         log.info("%s", note)
     state = intend(config, found.state, found.decision, found.findings, now)
 
-    collected = _collect(run, state, found)  # before a swap restarts their sessions
+    dispatched = _collect(run, state, found)  # before a swap restarts sessions
     result, state = _act(run, state, found.decision, method)
     upkeep, state = _keep_size(run, result, state, found.observation, method)
-    dispatched, state = _dispatch(run, state, collected, result)
+    dispatched, state = _dispatch(run, state, dispatched, result)
     report = _report(run, state, found, result, upkeep, dispatched)
     saved, notices = _save(run, state, report)
     return _Ended(report=report, saved=saved, notices=notices, decided_on=(found.state, found.observation))
@@ -204,8 +186,8 @@ def _act(run: _Run, state: State, decision: Decision, method: "Callable[[], Meth
     return result, state
 
 
-def _collect(run: _Run, state: State, found: Assessment) -> "_Collected | None":
-    """What is done, has failed or belongs to nobody leaves running/.
+def _collect(run: _Run, state: State, found: Assessment) -> "Dispatched | None":
+    """What became of the tasks that were handed out.
 
     None while paused, while a swap is owed, and when neither tasks nor the pool's size are looked after.
     """
@@ -213,56 +195,27 @@ def _collect(run: _Run, state: State, found: Assessment) -> "_Collected | None":
     wanted = config.dispatch.spool or config.pool.autonomous.min
     if not wanted or decision.action is Action.FINISH or decision.outcome is Outcome.PAUSED:
         return None
-    from failover_oneshot.tasks import availability, executor, plan
+    from failover_oneshot.tasks import dispatch
 
     observation, findings = found.observation, found.findings
     if observation is None:  # in the cooldown nothing is judged, but tasks go on
         observation = observe_panes(config, run.tmux, run.environ, run.now)
         findings = detect(config, state, observation)
-    pool = availability.observe_pool(config, state, observation, findings, run.now)
-    spool = executor.open_spool(config.dispatch.spool, run.now, dry_run=run.dry_run)
-    if spool is None:
-        return _Collected(pool=pool)
-    running = availability.observe_running(spool, pool)
-    actions = plan.plan_collect(running, pool.slots, config.dispatch, run.now)
-    return _Collected(pool=pool, spool=spool, done=executor.carry_out(spool, actions, dry_run=run.dry_run))
+    return dispatch.collect(config, state, observation, findings, run.now, dry_run=run.dry_run)
 
 
-def _dispatch(run: _Run, state: State, collected: "_Collected | None", result: Result) -> tuple["_Dispatched", State]:
-    """Tasks of restarted sessions go back to the queue, and in a quiet check waiting ones go to free sessions."""
-    if collected is None:
-        return _Dispatched(), state
-    from failover_oneshot.tasks import availability, executor, plan
-    from failover_oneshot.tasks.spool import counts
-    from failover_oneshot.tasks.task import tally
+def _dispatch(
+    run: _Run, state: State, dispatched: "Dispatched | None", result: Result
+) -> tuple["Dispatched | None", State]:
+    """Tasks of restarted sessions go back to the queue; in a quiet check waiting ones go to free sessions."""
+    if dispatched is None:
+        return None, state
+    from failover_oneshot.tasks import dispatch
 
-    pool, spool, done = collected.pool, collected.spool, collected.done
-    if spool is None:
-        return _Dispatched(pool=tally(pool.slots, ())), state
-    if result.restarts:
-        actions = plan.plan_requeue(availability.list_running(spool), done, result.restarts, run.now)
-        done += executor.carry_out(spool, actions, dry_run=run.dry_run)
+    dispatched = dispatch.requeue(dispatched, result.restarts, run.now)
     if result.outcome in HANDS_OUT:
-        done += _hand_out(run, pool, spool, done)
-    if not run.dry_run:
-        executor.prune(spool, run.config.dispatch, done, state.last_check, run.now)
-        state = plan.with_holds(state, done, run.now)
-    working = plan.busy_sessions(done)
-    return _Dispatched(plan.moves(done), tally(pool.slots, working), counts(spool.folder)), state
-
-
-def _hand_out(run: _Run, pool: "PoolObservation", spool: "Spool", done: "tuple[Done, ...]") -> "tuple[Done, ...]":
-    """Waiting tasks go to the free sessions. ``done``: what became of those that were handed out before."""
-    from failover_oneshot.tasks import availability, executor, plan
-
-    free, unsent = plan.free_slots(pool.slots, done), plan.unsent(done)
-    if not free and not unsent:
-        return ()  # a long queue is not read for nothing
-    queue = availability.observe_queue(spool, free, plan.requeued(done), run.now)
-    if queue:
-        free = availability.with_records(pool, free)
-    actions = plan.plan_hand_out(unsent, queue, free, run.now)
-    return executor.hand_out(run.tmux, pool.agent, spool, actions, run.config.dispatch, run.now)
+        dispatched = dispatch.hand_out(dispatched, run.tmux, run.config.dispatch, run.now)
+    return dispatched, dispatch.remember(dispatched, state, run.config.dispatch, run.now)
 
 
 def _keep_size(
@@ -295,7 +248,7 @@ def _keep_size(
 
 
 def _report(
-    run: _Run, state: State, found: Assessment, result: Result, upkeep: Upkeep, dispatched: _Dispatched
+    run: _Run, state: State, found: Assessment, result: Result, upkeep: Upkeep, dispatched: "Dispatched | None"
 ) -> Report:
     decision = found.decision
     return Report(
@@ -310,9 +263,9 @@ def _report(
         blocked_dedicated=decision.blocked_dedicated,
         findings=found.findings,
         restarts=(*result.restarts, *upkeep.restarts),
-        moves=dispatched.moves,
-        pool=dispatched.pool,
-        tasks=dispatched.tasks,
+        moves=dispatched.moves if dispatched else (),
+        pool=dispatched.pool_tally if dispatched else None,
+        tasks=dispatched.task_tally if dispatched else None,
         notes=upkeep.notes,
         outcome_before=state.last_check.outcome if state.last_check else None,
         exit_code=EXIT_FAILED if result.outcome is Outcome.FAILED else 0,

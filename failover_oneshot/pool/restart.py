@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from failover_oneshot.config.model import AfterSwap, Autonomous, Config, Dedicated
 from failover_oneshot.lib import procfs
 from failover_oneshot.model import Pane, Restart, Role, Session
+from failover_oneshot.pool.panes import agent_pane
 from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.client import Control, Tmux, index_in_range
 from failover_oneshot.tmux.formats import Row
@@ -54,8 +55,6 @@ def revival(config: Config, session: Session, account: str) -> Restart:
 def _restart(
     settings: Autonomous | Dedicated, session: Session, account: str, resume_id: str | None, action: AfterSwap
 ) -> Restart:
-    from failover_oneshot.pool.panes import agent_pane  # here: a healthy check restarts nothing
-
     pane = agent_pane(session)
     restart = Restart(
         session=session.name,
