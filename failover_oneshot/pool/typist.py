@@ -126,13 +126,13 @@ def type_text(view: View, job: Job) -> Typing:
     return typed
 
 
-def type_anew(job: Job) -> Typing:
+def look_and_type(job: Job) -> Typing:
     """The same, beginning with a look."""
     view = yield ""
     return (yield from type_text(view, job))
 
 
-def go_on(job: Job) -> Typing:
+def send_typed(job: Job) -> Typing:
     """Press Enter for a text that was put in before."""
     view = yield from _after("", lambda view: view.prompt.holds(job.text), job)
     return (yield from press_enter(view, job))

@@ -186,7 +186,7 @@ def _typing(agent: Agent, spool: Spool, folder: Path, action: TaskAction) -> tup
         entering=entering,
         recorded=recorded,
     )
-    return job, noted(typist.go_on(job) if action.kind is ActionKind.ENTER else typist.type_anew(job))
+    return job, noted(typist.send_typed(job) if action.kind is ActionKind.ENTER else typist.look_and_type(job))
 
 
 def _typed(action: TaskAction, typed: Typed) -> Done:

@@ -42,7 +42,9 @@ def played(typing: Typing, views: Sequence[View]) -> tuple[list[str], Typed | No
     return [line for line in lines if line], None
 
 
-def typed(views: Sequence[View], way: Callable[[Job], Typing] = typist.type_anew, **changes: Any) -> tuple[Any, ...]:
+def typed(
+    views: Sequence[View], way: Callable[[Job], Typing] = typist.look_and_type, **changes: Any
+) -> tuple[Any, ...]:
     lines, end = played(way(job(**changes)), views)
     return (lines, end and end.end, end.why if end else "")
 
@@ -104,7 +106,7 @@ def test_a_text_that_is_withdrawn_is_not_sent() -> None:
 
 def test_the_caller_notes_the_conversation_before_enter_is_pressed() -> None:
     noted: list[str] = []
-    typing = typist.type_anew(job(entering=noted.append))
+    typing = typist.look_and_type(job(entering=noted.append))
     next(typing)
     typing.send(EMPTY)
     assert noted == []
@@ -113,5 +115,5 @@ def test_the_caller_notes_the_conversation_before_enter_is_pressed() -> None:
 
 
 def test_enter_alone_is_pressed_for_a_text_that_stands_there() -> None:
-    assert typed([EMPTY, DRAFTED, TAKEN], typist.go_on) == ([ENTER], End.TAKEN, "")
-    assert typed([EMPTY], typist.go_on, patience=0.0) == ([], End.NOT_SHOWN, "")
+    assert typed([EMPTY, DRAFTED, TAKEN], typist.send_typed) == ([ENTER], End.TAKEN, "")
+    assert typed([EMPTY], typist.send_typed, patience=0.0) == ([], End.NOT_SHOWN, "")
