@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from failover_oneshot.errors import EXIT_IO, EXIT_TEMPFAIL, FailoverError
 from failover_oneshot.lib import atomicfile
@@ -54,8 +55,8 @@ class Store:
         self.path = path
         self.backup = path.with_name(path.name + ".bak")
         self._lock_timeout = lock_timeout
-        self._raw: dict[str, Any] = {}  # as it was read, for the keys that we do not know
-        self._known: dict[str, Any] = {}
+        self._raw: dict[str, Any] = {}  # as it was read or written last, for the keys that we do not know
+        self._last = State()  # what we know of that
         self._good = False  # whether the file holds a state that may become the backup
 
     @contextmanager
@@ -119,7 +120,7 @@ class Store:
         if not isinstance(raw, dict) or version != VERSION or isinstance(version, bool):
             raise msgspec.ValidationError("it has no valid version")
         state = msgspec.convert(raw, State)
-        self._raw, self._known = raw, msgspec.json.decode(msgspec.json.encode(state))
+        self._raw, self._last = raw, state
         return state
 
     def _recover(self, why: str, now: datetime, quarantine: bool) -> Loaded:
@@ -148,7 +149,8 @@ class Store:
         Raises StoreError; the file is then as it was.
         """
         new = msgspec.json.decode(msgspec.json.encode(state))
-        _keep_unknown(self._raw, self._known, new)
+        known = msgspec.json.decode(msgspec.json.encode(replace(self._last, history=())))  # its entries stay whole
+        _keep_unknown(self._raw, known, new)
         data = msgspec.json.format(msgspec.json.encode(new), indent=2) + b"\n"
         try:
             if self._good:
@@ -157,7 +159,7 @@ class Store:
         except OSError as error:
             raise StoreError(f"cannot write {self.path}: {_why(error)}") from None
         self._good = True
-        self._raw, self._known = new, msgspec.json.decode(msgspec.json.encode(state))
+        self._raw, self._last = new, state
 
     def _keep_backup(self) -> None:
         """Give the present file a second name: no copy, and never a moment without a good state."""
