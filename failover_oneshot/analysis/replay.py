@@ -14,7 +14,8 @@ from failover_oneshot.config.model import AfterSwap, Config, Quota
 from failover_oneshot.decision.pipeline import assess
 from failover_oneshot.decision.rules import Decision
 from failover_oneshot.model import Finding, Observation, Outcome, Reading, Restart, Role, Session
-from failover_oneshot.state.model import LastCheck, State, Step, seconds, settle
+from failover_oneshot.state.model import LastCheck, State, Step, seconds
+from failover_oneshot.state.transitions import settle
 from failover_oneshot.swap.journal import finished, intend
 
 VERSION: Final = 1

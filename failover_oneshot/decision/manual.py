@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from failover_oneshot.config.model import Config
 from failover_oneshot.decision.candidates import candidates
-from failover_oneshot.decision.rules import HOUR, Action, Decision, exhausted_until
+from failover_oneshot.decision.rules import HOUR, Action, Decision, exhausted_until, swaps_last_hour
 from failover_oneshot.decision.wording import shown, tally
 from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE, FailoverError
 from failover_oneshot.model import Finding, Observation, Outcome, Role
@@ -43,7 +43,7 @@ def obey(
         if order.to
         else _picked(config, state, observation, now)
     )
-    swaps = state.swaps_since(now - HOUR, now)
+    swaps = swaps_last_hour(state, now)
     if len(swaps) >= config.swap.max_per_hour and not order.force:
         free_at = seconds(swaps[-config.swap.max_per_hour] + HOUR)
         raise NothingDoneError(

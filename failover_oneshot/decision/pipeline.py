@@ -14,7 +14,8 @@ from failover_oneshot.config.model import Config
 from failover_oneshot.decision.rules import Action, Decision, before_observing, decide
 from failover_oneshot.detection.findings import detect
 from failover_oneshot.model import Finding, Observation
-from failover_oneshot.state.model import State, settle
+from failover_oneshot.state.model import State
+from failover_oneshot.state.transitions import settle
 
 if TYPE_CHECKING:
     from failover_oneshot.decision.manual import Order

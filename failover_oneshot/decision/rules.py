@@ -158,6 +158,13 @@ def _judge(
     return _move(config, state, observation, base, counted, findings, now)
 
 
+def swaps_last_hour(state: State, now: datetime) -> list[datetime]:
+    """When the swaps of the last hour were completed, oldest first: what `swap.max_per_hour` bounds."""
+    from failover_oneshot.state.history import swaps_since  # nothing to do with a pool in which nobody is blocked
+
+    return swaps_since(state, now - HOUR, now)
+
+
 def _failback(
     config: Config, state: State, observation: Observation, base: Decision, findings: Sequence[Finding], now: datetime
 ) -> Decision | None:
@@ -166,7 +173,7 @@ def _failback(
     quiet = not any(f.busy or f.blocked or f.error for f in findings)
     if not config.quota.failback or not quiet or preferred in {None, state.active_account}:
         return None
-    swaps = len(state.swaps_since(now - HOUR, now))
+    swaps = len(swaps_last_hour(state, now))
     if preferred not in candidates(config, state, observation.unusable, now) or swaps >= config.swap.max_per_hour:
         return None
     return replace(
@@ -239,7 +246,7 @@ def _move(
     if not config.accounts:
         return _wait(base, state, None, until, f"{evidence}; no accounts are configured: nothing to swap to", now)
 
-    swaps = state.swaps_since(now - HOUR, now)
+    swaps = swaps_last_hour(state, now)
     found = candidates(config, state, observation.unusable, now)
     if not found:
         reason, first, free_at = _nothing_free(config, state, observation, until, now)

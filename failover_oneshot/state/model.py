@@ -1,17 +1,15 @@
-"""What is remembered between checks, and how it changes: values and pure transitions (docs/behavior.md, "State").
+"""What is remembered between checks: values (docs/behavior.md, "State"). Every time is UTC.
 
-Every time is UTC. `store.py` reads and writes it; nothing here touches the world.
+`transitions.py` and `history.py` say how it changes, `store.py` reads and writes it.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
-from msgspec.structs import replace
 
-from failover_oneshot.model import Finding, Kind, Limit, Outcome, PoolTally, Restart, TaskTally
+from failover_oneshot.model import Kind, Limit, Outcome, PoolTally, Restart, TaskTally
 
 VERSION = 1
 
@@ -176,7 +174,7 @@ class State(Struct, frozen=True, kw_only=True):
     told: dict[str, str] = {}  # situations that people know of, until they end, with what tells one from the next
     outbox: tuple[Notice, ...] = ()
     counters: dict[str, int] = {}  # how many entries of each outcome the history was ever given
-    history: tuple[dict[str, Any], ...] = ()
+    history: tuple[dict[str, Any], ...] = ()  # as the file holds it, whoever wrote it; `history.read` reads an entry
 
     def account(self, name: str | None) -> AccountMemory:
         """What is known of that account; blank when nothing is."""
@@ -186,125 +184,6 @@ class State(Struct, frozen=True, kw_only=True):
         """Whether that account is known to be exhausted at that instant."""
         until = self.account(name).exhausted_until
         return until is not None and until > now
-
-    def swaps_since(self, start: datetime, now: datetime) -> list[datetime]:
-        """The instants of the completed swaps after ``start``, oldest first."""
-        found = []
-        for entry in self.history:
-            if entry.get("outcome") != Outcome.SWAPPED:
-                continue
-            try:
-                at = datetime.fromisoformat(str(entry.get("at")))
-                if start < at <= now:
-                    found.append(at)
-            except (TypeError, ValueError):  # written by somebody else: not counted
-                continue
-        if self.last_swap and start < self.last_swap.at <= now and self.last_swap.at not in found:
-            found.append(self.last_swap.at)  # a history that was cut short must not switch the breaker off
-        return sorted(found)
-
-
-def settle(state: State, now: datetime) -> tuple[State, list[str]]:
-    """The state with times that lie in the future drawn back to now, and a sentence for each that was.
-
-    The clock may have been put back. A swap "in the future" would otherwise hold the cooldown for as long as the jump.
-    """
-    notes = []
-    slack = now + timedelta(seconds=2)  # stored times are rounded
-    if state.last_swap and state.last_swap.at > slack:
-        notes.append(f"the clock went back: the last swap at {stamp(state.last_swap.at)} counts as made now")
-        state = replace(state, last_swap=replace(state.last_swap, at=seconds(now)))
-    if state.last_failure and state.last_failure.at > slack:
-        state = replace(state, last_failure=replace(state.last_failure, at=seconds(now)))
-    if state.suspected_hit_at and state.suspected_hit_at > slack:
-        notes.append("the clock went back: the suspected hit is forgotten")
-        state = replace(state, suspected_hit_at=None)
-    return state, notes
-
-
-def remember(state: State, findings: Sequence[Finding], switches_at_message: bool, now: datetime) -> State:
-    """The state with what the sessions show now.
-
-    ``switches_at_message``: a running client changes over to the new account at its next message (the methods that
-    replace files), so that from the end of the cooldown on each session counts as on the active one
-    (docs/behavior.md, "What counts").
-    """
-    sessions = dict(state.sessions)
-    for finding in findings:
-        old = sessions.get(finding.name, SessionMemory())
-        account = state.active_account if switches_at_message else (old.account or state.active_account)
-        sessions[finding.name] = replace(
-            old,
-            account=account,
-            hit=_hit(old, finding),
-            warning=_warning(old, finding, now),
-            kind=finding.kind,
-            since=old.since if old.kind is finding.kind and old.since else seconds(now),
-        )
-        if finding.kind is Kind.WARNING and finding.resets_at and account:
-            state = with_account(state, account, window_resets_at=finding.resets_at)
-    return replace(state, sessions=sessions)
-
-
-def _hit(old: SessionMemory, finding: Finding) -> HitMemory | None:
-    if finding.identity and finding.first_seen is not None:
-        return HitMemory(
-            first_seen=seconds(finding.first_seen),
-            pattern=finding.pattern,
-            snippet=finding.snippet,
-            resets_at=finding.resets_at,
-            acted_on=finding.acted_on,
-            kind=finding.kind,
-            limit=finding.limit,
-            account=finding.account,
-            reset_text=finding.reset_text,
-            identity=finding.identity,
-        )
-    # A blank or unreadable pane proves nothing: after a restart the old text may be drawn again.
-    return None if finding.moved_on else old.hit
-
-
-def _warning(old: SessionMemory, finding: Finding, now: datetime) -> WarningMemory | None:
-    if finding.kind is Kind.UNREADABLE:
-        return old.warning
-    if finding.kind is not Kind.WARNING:
-        return None
-    if old.warning and old.warning.snippet == finding.snippet:
-        return old.warning
-    return WarningMemory(
-        first_seen=seconds(now), snippet=finding.snippet, limit=finding.limit, resets_at=finding.resets_at
-    )
-
-
-def mark_acted_on(state: State, names: Sequence[str]) -> State:
-    """The state in which the present hits of these sessions never count again (law L3)."""
-    sessions = dict(state.sessions)
-    for name in names:
-        memory = sessions.get(name)
-        if memory and memory.hit:
-            sessions[name] = replace(memory, hit=replace(memory.hit, acted_on=True))
-    return replace(state, sessions=sessions)
-
-
-def mark_exhausted(state: State, until: datetime, reason: str | None, now: datetime) -> State:
-    """The state in which the active account counts as exhausted until then."""
-    name = state.active_account
-    if name is None:
-        return state
-    reason = reason or state.account(name).reason
-    return with_account(state, name, exhausted_until=until, last_hit_at=seconds(now), reason=reason)
-
-
-def with_account(state: State, name: str, **changes: Any) -> State:
-    """The state with these fields of one account's memory replaced."""
-    return replace(state, accounts={**state.accounts, name: replace(state.account(name), **changes)})
-
-
-def with_history(state: State, entry: Mapping[str, Any], keep: int) -> State:
-    """The state with one more entry of history, of which the newest ``keep`` stay; it is counted for good."""
-    outcome = str(entry.get("outcome"))
-    counters = {**state.counters, outcome: state.counters.get(outcome, 0) + 1}
-    return replace(state, history=(*state.history, dict(entry))[-keep:], counters=counters)
 
 
 def seconds(at: datetime) -> datetime:

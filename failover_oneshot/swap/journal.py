@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,14 +21,10 @@ from failover_oneshot.state.model import (
     Step,
     Trouble,
     Waiting,
-    mark_acted_on,
-    mark_exhausted,
-    remember,
     seconds,
     stamp,
-    with_account,
-    with_history,
 )
+from failover_oneshot.state.transitions import mark_acted_on, mark_exhausted, remember, with_account
 
 __all__ = [
     "RULES",
@@ -147,7 +143,7 @@ def finished(state: State, now: datetime, keep: int) -> tuple[State, Result]:
             state = with_account(state, journal.from_, last_used_at=at)
     state = mark_acted_on(state, journal.acted_on)
     state = _moved(state, journal.restarts, account)
-    state = with_history(state, _entry(state, journal, outcome, journal.reason, now), keep)
+    state = _recorded(state, journal, outcome, journal.reason, now, keep)
     state = replace(state, swap_in_progress=None, suspected_hit_at=None, waiting=None)
     again = f" (finished by run {journal.runs})" if journal.runs > 1 else ""
     return state, Result(outcome=outcome, reason=journal.reason + again, move=move(journal), restarts=journal.restarts)
@@ -160,7 +156,7 @@ def given_up(state: State, why: str, now: datetime, keep: int) -> tuple[State, R
     """
     journal = current(state)
     reason = f"{journal.reason}; the swap failed and everything is as it was: {why}"
-    state = with_history(state, _entry(state, journal, Outcome.FAILED, reason, now), keep)
+    state = _recorded(state, journal, Outcome.FAILED, reason, now, keep)
     state = replace(state, swap_in_progress=None, last_failure=Trouble(at=seconds(now), reason=why))
     return state, Result(outcome=Outcome.FAILED, reason=reason)
 
@@ -173,39 +169,44 @@ def waited(state: State, waiting: Waiting | None, now: datetime, keep: int) -> S
     over = state.waiting
     if over is None or waiting is not None:
         return state
+    from failover_oneshot.state.history import HistoryEntry, with_history  # a healthy check has nothing to add
+
     first = f"; {over.account} was to free first, at {stamp(over.until)}" if over.account and over.until else ""
-    entry = {
-        "at": stamp(now),
-        "outcome": str(Outcome.WAITING),
-        "from": state.active_account,
-        "to": None,
-        "reason": f"no account was free for {durations.format(max(0.0, (now - over.since).total_seconds()))}{first}",
-        "since": stamp(over.since),
-        "account": over.account,
-        "until": stamp(over.until) if over.until else None,
-    }
+    entry = HistoryEntry(
+        at=seconds(now),
+        outcome=str(Outcome.WAITING),
+        from_=state.active_account,
+        reason=f"no account was free for {durations.format(max(0.0, (now - over.since).total_seconds()))}{first}",
+        since=seconds(over.since),
+        account=over.account,
+        until=seconds(over.until) if over.until else None,
+    )
     return with_history(state, entry, keep)
 
 
-def _entry(state: State, journal: Journal, outcome: Outcome, reason: str, now: datetime) -> dict[str, Any]:
-    until = state.account(journal.from_).exhausted_until if journal.from_ else None
-    return {
-        "at": stamp(now),
-        "outcome": str(outcome),
-        "from": journal.from_,
-        "to": journal.to,
-        "reason": reason,
-        "rejected": {r.account: r.reason for r in journal.rejected},
-        "sessions": {r.session: f"{r.action} {r.status}" for r in journal.restarts},
-        "exhausted_until": stamp(until) if until and journal.kind == "swap" else None,
-        "hits": _hits(state, journal.acted_on),
-    }
+def _recorded(state: State, journal: Journal, outcome: Outcome, reason: str, now: datetime, keep: int) -> State:
+    """The state with an entry of history for an attempt that ended."""
+    from failover_oneshot.state.history import HistoryEntry, with_history
+
+    until = state.account(journal.from_).exhausted_until if journal.from_ and journal.kind == "swap" else None
+    entry = HistoryEntry(
+        at=seconds(now),
+        outcome=str(outcome),
+        from_=journal.from_,
+        to=journal.to,
+        reason=reason,
+        rejected={r.account: r.reason for r in journal.rejected},
+        sessions={r.session: f"{r.action} {r.status}" for r in journal.restarts},
+        exhausted_until=seconds(until) if until else None,
+        hits=_hits(state, journal.acted_on),
+    )
+    return with_history(state, entry, keep)
 
 
-def _hits(state: State, names: Sequence[str]) -> dict[str, str]:
+def _hits(state: State, names: Sequence[str]) -> dict[str, datetime]:
     """The sessions whose hits a swap answers, and when each was first seen. No more: every check reads all history."""
     hits = {name: memory.hit for name in names if (memory := state.sessions.get(name))}
-    return {name: stamp(hit.first_seen) for name, hit in hits.items() if hit}
+    return {name: seconds(hit.first_seen) for name, hit in hits.items() if hit}
 
 
 def _moved(state: State, restarts: Sequence[Restart], account: str) -> State:

@@ -15,6 +15,7 @@ from failover_oneshot.config.model import Config
 from failover_oneshot.lib import procfs
 from failover_oneshot.model import AgentProcess, Finding, Kind, Observation, Pane, Session
 from failover_oneshot.pool import panes, typist
+from failover_oneshot.state.history import newest_first
 from failover_oneshot.state.model import SessionMemory, State
 from failover_oneshot.tasks.spool import QUEUE, RUNNING, Gone, Spool
 from failover_oneshot.tasks.task import (
@@ -161,7 +162,7 @@ def sighting(pool: PoolObservation, record: Record, text: str, proc: Path = proc
         drafted=prompt is not None and prompt.holds(text),
         successor=slot.place.conversation if slot and slot.place else "",
         startable=found is not Availability.DEAD,
-        swapped=was_restarted(pool.history, record),
+        swapped=was_restarted(newest_first(pool.history), record),
     )
 
 

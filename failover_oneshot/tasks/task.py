@@ -3,7 +3,7 @@
 The rules are told in docs/dispatch.md. Times are UTC, durations seconds.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from failover_oneshot.agents.base import PromptState
 from failover_oneshot.lib import durations
 from failover_oneshot.model import Outcome, PoolTally
+from failover_oneshot.state.history import HistoryEntry
 
 Utc = Annotated[datetime, Meta(tz=True)]
 
@@ -212,19 +213,15 @@ def bounded(record: Record, verdict: Verdict, attempts: int) -> Verdict:
     return verdict
 
 
-def was_restarted(history: Sequence[Mapping[str, Any]], record: Record) -> bool:
+def was_restarted(newest_first: Iterable[HistoryEntry], record: Record) -> bool:
     """Whether a swap, or the restart after waiting, restarted the task's session since it was handed out."""
-    for entry in reversed(history):
-        if entry.get("outcome") not in {Outcome.SWAPPED, Outcome.RESUMED}:
+    for entry in newest_first:
+        if entry.at is None or entry.outcome not in {Outcome.SWAPPED, Outcome.RESUMED}:
             continue
-        try:
-            at = datetime.fromisoformat(str(entry.get("at")))
-            if record.handed_out_at is None or at < record.handed_out_at.replace(microsecond=0):
-                return False
-            if dict(entry.get("sessions") or {}).get(record.session) in {"recreate done", "respawn done"}:
-                return True
-        except (TypeError, ValueError):  # written by somebody else
-            continue
+        if record.handed_out_at is None or entry.at < record.handed_out_at.replace(microsecond=0):
+            return False
+        if entry.sessions.get(record.session or "") in {"recreate done", "respawn done"}:
+            return True
     return False
 
 

@@ -23,8 +23,8 @@ from failover_oneshot.state.model import (
     SessionMemory,
     State,
     Trouble,
-    remember,
 )
+from failover_oneshot.state.transitions import remember
 from tests.support.builders import NOW, at, finding, healthy, make_config
 from tests.support.operator import CTL, STATES, ctl, every_state, facts, huge, in_pane, put_state, screen, stamp
 from tests.support.polling import poll

@@ -14,6 +14,7 @@ from failover_oneshot.ctl.lib.terminal import Terminal
 from failover_oneshot.ctl.lib.times import ago, instant
 from failover_oneshot.errors import EXIT_USAGE
 from failover_oneshot.model import Outcome
+from failover_oneshot.state.history import HistoryEntry, read
 
 FEW = 20
 STYLES = {Outcome.SWAPPED: "good", Outcome.RESUMED: "good", Outcome.FAILED: "bad", Outcome.WAITING: "warn"}
@@ -57,59 +58,50 @@ def run(options: argparse.Namespace) -> int:
         out.fact("Note", note, "warn")
     if len(shown) < len(entries):
         out.say(out.style(f"… {len(entries) - len(shown)} older ones: -n 0 prints all", "dim"))
-    for entry in shown:
-        _print(entry, now, out)
+    for written in shown:
+        _print(written, now, out)
     if not shown:
         out.say("nothing was swapped yet" if not state.history else "nothing was swapped in that time")
     return code
 
 
-def _at(entry: Mapping[str, Any]) -> datetime | None:
-    """When that was; None where somebody else wrote something else."""
+def _at(written: Mapping[str, Any]) -> datetime | None:
+    """When that was. Here, where nothing depends on it, a time without a zone, as people write it, counts as UTC."""
     try:
-        at = datetime.fromisoformat(str(entry.get("at")))
+        at = datetime.fromisoformat(str(written.get("at")))
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
 
 
-def _print(entry: Mapping[str, Any], now: datetime, out: Terminal) -> None:
-    at = _at(entry)
-    when = f"{at:%Y-%m-%d %H:%MZ} ({ago(at, now)})" if at else str(entry.get("at") or "at an unknown time")
-    outcome = str(entry.get("outcome") or "unknown")
+def _print(written: Mapping[str, Any], now: datetime, out: Terminal) -> None:
+    entry, at = read(written), _at(written)
+    when = f"{at:%Y-%m-%d %H:%MZ} ({ago(at, now)})" if at else str(written.get("at") or "at an unknown time")
+    outcome = entry.outcome or "unknown"
     style = STYLES.get(Outcome(outcome), "") if outcome in set(Outcome) else ""
     out.say(f"{when}  {out.style(outcome, style)}{_move(entry)}")
     for text in _details(entry):
         out.paragraph(text, first="  ", rest="  ")
 
 
-def _move(entry: Mapping[str, Any]) -> str:
-    before, after = entry.get("from"), entry.get("to")
-    if entry.get("outcome") == Outcome.RESUMED:
-        return f"  on {after}"
-    return f"  {before or 'no account'} → {after}" if after else f"  {before or ''}".rstrip()
+def _move(entry: HistoryEntry) -> str:
+    if entry.outcome == Outcome.RESUMED:
+        return f"  on {entry.to}"
+    return f"  {entry.from_ or 'no account'} → {entry.to}" if entry.to else f"  {entry.from_ or ''}".rstrip()
 
 
-def _details(entry: Mapping[str, Any]) -> Iterator[str]:
-    if entry.get("reason"):
-        yield str(entry["reason"])
-    hits, sessions, rejected = entry.get("hits"), entry.get("sessions"), entry.get("rejected")
-    if isinstance(hits, list):
-        by_words: dict[str, list[str]] = {}
-        for hit in hits:
-            if isinstance(hit, Mapping) and hit.get("snippet"):
-                by_words.setdefault(str(hit["snippet"]), []).append(str(hit.get("session")))
-        for words, names in by_words.items():
-            yield f"“{words}” on {_few(names)}"
-    if isinstance(sessions, Mapping):
-        by_what: dict[str, list[str]] = {}
-        for name, what in sessions.items():
-            by_what.setdefault(str(what), []).append(str(name))
-        for what, names in by_what.items():
-            yield f"{what}: {_few(names)}"
-    if isinstance(rejected, Mapping):
-        for name, why in rejected.items():
-            yield f"{name} was rejected: {why}"
+def _details(entry: HistoryEntry) -> Iterator[str]:
+    if entry.reason:
+        yield entry.reason
+    for words, names in entry.quotes.items():
+        yield f"“{words}” on {_few(names)}"
+    by_what: dict[str, list[str]] = {}
+    for name, what in entry.sessions.items():
+        by_what.setdefault(what, []).append(name)
+    for what, names in by_what.items():
+        yield f"{what}: {_few(names)}"
+    for name, why in entry.rejected.items():
+        yield f"{name} was rejected: {why}"
 
 
 def _few(names: Sequence[str]) -> str:

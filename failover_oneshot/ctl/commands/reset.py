@@ -6,7 +6,8 @@ import os
 
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.errors import EXIT_USAGE
-from failover_oneshot.state.model import State, stamp, with_account
+from failover_oneshot.state.model import State, stamp
+from failover_oneshot.state.transitions import with_account
 
 log = logging.getLogger("failover")
 

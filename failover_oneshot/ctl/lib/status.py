@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from failover_oneshot.config.model import Config
-from failover_oneshot.decision.rules import HOUR, Decision
+from failover_oneshot.decision.rules import Decision, swaps_last_hour
 from failover_oneshot.model import Finding, Kind, Limit, Outcome, Role, TaskTally
 from failover_oneshot.state.model import (
     Journal,
@@ -160,7 +160,7 @@ def compose(
         paused=state.paused if state.paused and (state.paused.until is None or now < state.paused.until) else None,
         waiting=state.waiting,
         swap_in_progress=state.swap_in_progress,
-        swaps_last_hour=len(state.swaps_since(now - HOUR, now)),
+        swaps_last_hour=len(swaps_last_hour(state, now)),
         last_swap=state.last_swap,
         last_failure=state.last_failure,
         last_check=state.last_check,

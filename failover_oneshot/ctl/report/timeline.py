@@ -1,16 +1,14 @@
-"""What a report shows, from the state: who was active and exhausted when, what stalled, swaps, hits. Pure.
-
-The history is read with suspicion: entries of older versions lack keys, and people edit the file.
-"""
+"""What a report shows, from the state: who was active and exhausted when, what stalled, swaps, hits. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
 from failover_oneshot.model import Outcome
+from failover_oneshot.state.history import HistoryEntry, read
 from failover_oneshot.state.model import State
 
 MOVES: Final = (Outcome.SWAPPED, Outcome.RESUMED, Outcome.FAILED)
@@ -87,7 +85,7 @@ class Timeline(Struct, frozen=True, kw_only=True):
 
 def timeline(state: State, accounts: Sequence[str], start: datetime, now: datetime) -> Timeline:
     """What the state tells of the time from ``start`` to ``now``; ``accounts``: those of the config, in its order."""
-    entries = [entry for entry in state.history if _time(entry.get("at"))]
+    entries = [read(written) for written in state.history]
     events = sorted(filter(None, map(_event, entries)), key=lambda event: event.at)
     window = Span(start=start, end=now)
     waits = [Span(start=since, end=at) for since, at in _waits(entries)]
@@ -119,34 +117,26 @@ def timeline(state: State, accounts: Sequence[str], start: datetime, now: dateti
     )
 
 
-def _event(entry: Mapping[str, Any]) -> Event | None:
-    at, outcome = _time(entry.get("at")), entry.get("outcome")
-    if at is None or outcome not in MOVES:
+def _event(entry: HistoryEntry) -> Event | None:
+    if entry.at is None or entry.outcome not in MOVES:
         return None
     return Event(
-        at=at,
-        outcome=str(outcome),
-        from_=_text(entry.get("from")),
-        to=_text(entry.get("to")),
-        reason=_text(entry.get("reason")),
-        exhausted_until=_time(entry.get("exhausted_until")),
-        hits=tuple(_hits(entry.get("hits"))),
-        sessions=_texts(entry.get("sessions")),
-        rejected=_texts(entry.get("rejected")),
+        at=entry.at,
+        outcome=entry.outcome,
+        from_=entry.from_ or "",
+        to=entry.to or "",
+        reason=entry.reason,
+        exhausted_until=entry.exhausted_until,
+        hits=tuple(Hit(session=session, at=at) for session, at in entry.hits.items()),
+        sessions=entry.sessions,
+        rejected=entry.rejected,
     )
 
 
-def _hits(value: object) -> Iterator[Hit]:
-    for session, text in value.items() if isinstance(value, dict) else ():
-        if at := _time(text):
-            yield Hit(session=str(session), at=at)
-
-
-def _waits(entries: Iterable[Mapping[str, Any]]) -> Iterator[tuple[datetime, datetime]]:
+def _waits(entries: Iterable[HistoryEntry]) -> Iterator[tuple[datetime, datetime]]:
     for entry in entries:
-        since, at = _time(entry.get("since")), _time(entry.get("at"))
-        if entry.get("outcome") == Outcome.WAITING and since and at and since <= at:
-            yield since, at
+        if entry.outcome == Outcome.WAITING and entry.since and entry.at and entry.since <= entry.at:
+            yield entry.since, entry.at
 
 
 def _named(events: Iterable[Event]) -> Iterator[str]:
@@ -211,19 +201,3 @@ def ticks(start: datetime, end: datetime, most: int = 8) -> list[datetime]:
     first = epoch + step * -(-(start - epoch) // step)
     count = int((end - first) / step) + 1 if first <= end else 0
     return [first + step * number for number in range(count)]
-
-
-def _time(value: object) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(value) if isinstance(value, str) else None
-        return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _texts(value: object) -> dict[str, str]:
-    return {str(key): str(text) for key, text in value.items()} if isinstance(value, dict) else {}

@@ -11,7 +11,8 @@ from failover_oneshot.config.model import Config
 from failover_oneshot.decision.rules import Action, decide
 from failover_oneshot.model import Finding, Outcome
 from failover_oneshot.pool import restart as pool
-from failover_oneshot.state.model import State, mark_exhausted, remember, settle
+from failover_oneshot.state.model import State
+from failover_oneshot.state.transitions import mark_exhausted, remember, settle
 from failover_oneshot.swap.journal import begin, finished, given_up, next_candidate
 from tests.support.builders import NOW, finding, healthy, make_config, seen, unreadable
 

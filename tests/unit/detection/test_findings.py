@@ -10,7 +10,8 @@ from failover_oneshot.config.model import Config
 from failover_oneshot.decision.rules import Action, Decision, decide
 from failover_oneshot.detection.findings import detect
 from failover_oneshot.model import Evidence, Finding, Kind, Limit, Observation, Pane, Reading, Role, Session
-from failover_oneshot.state.model import State, mark_exhausted, remember, settle
+from failover_oneshot.state.model import State
+from failover_oneshot.state.transitions import mark_exhausted, remember, settle
 from failover_oneshot.swap.journal import begin, finished
 from tests.support.builders import make_config
 from tests.support.recordings import panes

@@ -19,6 +19,7 @@ from failover_oneshot.config.model import OWN_LABELS, Config, Metrics
 from failover_oneshot.model import Kind, Outcome, Role, TaskTally
 from failover_oneshot.monitoring import metrics
 from failover_oneshot.report import Report
+from failover_oneshot.state.history import HistoryEntry, with_history
 from failover_oneshot.state.model import (
     AccountMemory,
     Journal,
@@ -28,7 +29,6 @@ from failover_oneshot.state.model import (
     Step,
     Trouble,
     Waiting,
-    with_history,
 )
 from tests.support.builders import NOW, at, finding, healthy, hits, make_config
 from tests.support.paths import ROOT
@@ -144,8 +144,8 @@ def test_a_fresh_state_and_no_accounts_are_no_trouble() -> None:
 def test_the_counters_go_on_when_the_history_is_cut() -> None:
     state = State()
     for _ in range(7):
-        state = with_history(state, {"outcome": str(Outcome.SWAPPED)}, 3)
-    state = with_history(state, {"outcome": str(Outcome.RESUMED)}, 3)
+        state = with_history(state, HistoryEntry(outcome="swapped"), 3)
+    state = with_history(state, HistoryEntry(outcome="resumed"), 3)
     assert len(state.history) == 3
     samples = parsed(metrics.render(CONFIG, state, REPORT))
     assert (value(samples, "swaps_total"), value(samples, "resumes_total")) == (7, 1)

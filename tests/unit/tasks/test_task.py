@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from failover_oneshot.agents.base import PromptState
 from failover_oneshot.model import PoolTally
+from failover_oneshot.state.history import HistoryEntry
 from failover_oneshot.tasks.task import (
     ActionKind,
     Availability,
@@ -205,12 +206,14 @@ def test_the_tally_counts_a_session_with_a_task_as_busy() -> None:
 
 
 def test_a_restart_by_a_swap_is_found_in_the_history() -> None:
-    def entry(minutes: float, outcome: str = "swapped", done: str = "recreate done") -> dict[str, Any]:
-        return {"at": at(minutes=minutes).isoformat(), "outcome": outcome, "sessions": {"s": done}}
+    def entry(minutes: float, outcome: str = "swapped", done: str = "recreate done") -> HistoryEntry:
+        return HistoryEntry(at=at(minutes=minutes), outcome=outcome, sessions={"s": done})
 
+    undated = HistoryEntry(outcome="swapped", sessions={"s": "recreate done"})
     assert was_restarted([entry(-1)], record())
-    assert was_restarted([entry(-9), entry(-1, done="respawn done")], record())
-    for history in ([], [entry(-9)], [entry(-1, "failed")], [entry(-1, done="nudge done")], [{"outcome": "swapped"}]):
+    assert was_restarted([entry(-1, done="respawn done"), entry(-9)], record())
+    assert was_restarted([undated, entry(-1)], record())
+    for history in ([], [entry(-9)], [entry(-1, "failed")], [entry(-1, done="nudge done")], [undated]):
         assert not was_restarted(history, record())
 
 
