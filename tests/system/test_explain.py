@@ -6,112 +6,14 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from failover_oneshot.agents.base import CHROME
 from failover_oneshot.agents.claude.classify import classify
-from failover_oneshot.agents.claude.explain import explain
 from failover_oneshot.agents.claude.records import project_folder
-from failover_oneshot.analysis.explain import consequence, in_words
 from failover_oneshot.config.model import Quota
-from failover_oneshot.lib.scrub import scrub
 from failover_oneshot.model import Kind
-from tests.support.builders import NOW, make_config
 from tests.support.operator import STATES, ctl, every_state, facts, huge, in_pane, put_state, screen
-from tests.support.paths import PANES
 from tests.support.records import CWD, SESSION, announce, answer, hit, prompt, write
 from tests.support.sandbox import HIT, Sandbox, hit_screen
-
-RECORDINGS = sorted(PANES.glob("*/*.txt"))
-
-
-@pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: f"{p.parent.name}/{p.stem}")
-def test_each_recorded_pane_is_explained_line_for_line(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    told = explain(text, "", Quota())
-    assert told.reading == classify(text, "", Quota())
-    assert [line.text for line in told.lines] == [line.rstrip() for line in text.rstrip().split("\n")]
-    fired = [line for line in told.lines if line.fired]
-    if told.reading.rule and told.reading.kind is not Kind.OK:
-        assert len(fired) == 1, "the line on which the rule fired is shown"
-        assert fired[0].examined or told.busy
-
-
-def test_chrome_is_chrome_and_the_message_is_an_answer() -> None:
-    parts = {" ".join(line.text.split())[:18]: line for line in explain(HIT, "", Quota()).lines}
-    hit = parts["⎿ You've hit your "]
-    assert (parts["❯ please refactor "].part, hit.part, hit.examined) == ("prompt", "answer", True)
-    assert (parts["❯"].part, parts["◐ medium · /effort"].part) == (CHROME, CHROME)
-    assert parts["⚠ Usage limit reac"].fired
-    assert parts["▐▛███▛█ Claude Cod"].examined is False
-
-
-@pytest.mark.parametrize(
-    ("text", "rule", "number"),
-    [
-        ("line\nerror: usage limit reached", "quota.daemon", 2),
-        ("5-hour limit reached ∙ resets 3am\n\n", "quota.window-reached", 1),
-        ("❯ go\n\n  ⎿  API Error: 529 Overloaded", "error.api", 3),
-        ("❯ go\n\n  ⎿  my own words: none left today", "quota.extra", 3),
-        ("❯ go\n  ⎿  too many requests: 529 (not your usage limit)", "error.veto", 2),
-    ],
-)
-def test_the_line_that_decided(text: str, rule: str, number: int) -> None:
-    told = explain(text, "", Quota(extra_patterns=("/none left \\w+/",)))
-    assert told.reading.rule == rule
-    assert [line.number for line in told.lines if line.fired] == [number]
-
-
-@given(st.text(alphabet=st.sampled_from("❯●⎿✻▎⚠─│ \n\tab1.:") | st.characters(), max_size=400), st.text(max_size=3))
-def test_any_text_is_explained(text: str, title: str) -> None:
-    told = explain(text, title, Quota())
-    assert told.reading == classify(text, title, Quota())
-    assert [line.number for line in told.lines] == list(range(1, len(told.lines) + 1))
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("You've hit your session limit · resets 11am (UTC)", "the check ends as swapped"),
-        ("You've hit your session limit · resets 9:30am (UTC)", "reset has passed (09:30 UTC)"),
-        ("You've hit your session limit · resets 10:01am (UTC)", "nearer than quota.patience"),
-        ("You've hit your limit", "the first check suspects a hit, and the next one in a row ends as swapped"),
-        ("OAuth token revoked · Please run /login", "not in quota.swap_on"),
-        ("API Error: 529 Overloaded", "no check swaps for it"),
-        ("all is well", "not blocked (ok)"),
-    ],
-)
-@pytest.mark.parametrize("accounts", [(), ("main", "backup")])
-def test_what_would_happen(text: str, words: str, accounts: tuple[str, ...]) -> None:
-    config = make_config(accounts)
-    assert words in in_words(consequence(config, classify(text, "", config.quota), NOW, "UTC"))
-
-
-# --- recordings are free of secrets ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("key sk-ant-api03-FAKEFAKEFAKE done", "key [redacted] done"),
-        ("I am bob.smith@corp.example.com", "I am someone@example.invalid"),
-        ("in /home/bob/work and /home/bobby", "in ~/work and /home/bobby"),
-        (f"  {'FAKE0aB1' * 9}\n  cD2eF3gH\n  words", "  [redacted]\n  [redacted]\n  words"),
-        ("token=FAKEsecretFAKE\nplain words below", "token=[redacted]\nplain words below"),
-        ("Claude usage limit reached · resets 8pm", "Claude usage limit reached · resets 8pm"),
-    ],
-)
-def test_what_is_blanked(text: str, expected: str) -> None:
-    assert scrub(text, ["/home/bob", "", "/"]) == expected
-
-
-@pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: f"{p.parent.name}/{p.stem}")
-def test_a_recording_is_read_the_same_without_its_secrets(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    before, after = classify(text, "", Quota()), classify(scrub(text, ["/home/op"]), "", Quota())
-    assert (before.kind, before.rule, before.reset_text) == (after.kind, after.rule, after.reset_text)
-
 
 # --- the real program ------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from failover_oneshot.ctl.demo.sandbox import MACHINE, identity
-from failover_oneshot.fake_agent.client import block, reset_words
+from failover_oneshot.fake_agent.client import reset_words
 from tests.support.agent_pane import AgentPane
 from tests.support.polling import poll
 from tests.support.tmux_server import Server
@@ -180,21 +180,3 @@ def test_a_narrow_pane_is_wrapped_and_redrawn(pane: AgentPane) -> None:
     pane.server.tmux("resize-window", "-t", "=ccl-auto-1:", "-x", "40", "-y", "30")
     pane.shows("  ⎿  You've hit your 5-hour limit ·\n     resets ")
     assert "─" * 40 + "\n" in pane.screen()
-
-
-@pytest.mark.parametrize(
-    ("until", "words"),
-    [
-        (NOON.replace(hour=20), "8pm (UTC)"),
-        (NOON.replace(minute=20), "12:20pm (UTC)"),
-        (NOON.replace(day=25, hour=0, minute=5), "12:05am (UTC)"),
-        (NOON.replace(day=26, hour=10, minute=17), "Nov 26, 10:17am (UTC)"),
-    ],
-)
-def test_reset_words(until: datetime, words: str) -> None:
-    assert reset_words(until, NOON) == words
-
-
-def test_block_wraps_under_its_text() -> None:
-    assert block("● ", "one two\nthree", 7) == ["● one", "  two", "  three"]
-    assert block("❯ ", "", 7) == ["❯ "]

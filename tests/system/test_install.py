@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -10,12 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from failover_oneshot.ctl.systemd import programs, units
-from failover_oneshot.ctl.systemd.units import SERVICE, TIMER, Place, render
-from tests.support.paths import DEPLOY
+from failover_oneshot.ctl.systemd.units import SERVICE, TIMER
 from tests.support.polling import poll
 from tests.support.user_manager import UserManager
 
@@ -184,57 +179,3 @@ def test_where_there_is_no_manager_it_says_what_to_do(tmp_path: Path) -> None:
 
 def lines(text: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
-
-
-def test_what_depends_on_the_machine_is_filled_in() -> None:
-    place = Place(
-        home="/home/me",
-        command=["/home/me/.local/bin/failover-check", "--config", "/srv/a b%c/$x.yaml"],
-        folders=["/opt/tmux/bin"],
-        tmux_tmpdir="/run/user/1000",
-        interval=90.5,
-    )
-    service = render(SERVICE, programs.template(SERVICE), place)
-    assert '\nExecStart=%h/.local/bin/failover-check --config "/srv/a b%%c/$$x.yaml"\n' in service
-    assert "\nEnvironment=PATH=/opt/tmux/bin:%h/.local/bin:/usr/local/bin:/usr/bin:/bin\n" in service
-    assert "\nEnvironment=TMUX_TMPDIR=/run/user/1000\n" in service
-    assert "\nOnUnitInactiveSec=90500ms\n" in render(TIMER, programs.template(TIMER), place)
-
-
-def test_with_the_defaults_the_shipped_units_are_installed() -> None:
-    """But for the line that says by whom."""
-    place = Place(home="/home/me", command=["/home/me/.local/bin/failover-check"])
-    for name in (SERVICE, TIMER):
-        shipped = (DEPLOY / name).read_text()
-        assert render(name, shipped, place).endswith(f"\n{shipped}")
-        assert units.is_ours(render(name, shipped, place), shipped)
-
-
-def test_the_packaged_units_are_the_shipped_ones() -> None:
-    for name in (SERVICE, TIMER):
-        assert programs.template(name) == (DEPLOY / name).read_text()
-
-
-def test_a_shipped_unit_that_lacks_a_line_is_refused() -> None:
-    with pytest.raises(ValueError, match="ExecStart"):
-        render(SERVICE, "[Service]\n", Place(home="/", command=["/bin/true"]))
-
-
-@pytest.mark.parametrize(
-    ("span", "expected"),
-    [("30s", 30), ("1min 30s", 90), ("500ms", 0.5), ("1h 2min 3s", 3723), ("infinity", None), ("", None), ("1x", None)],
-)
-def test_time_spans_of_systemctl(span: str, expected: float | None) -> None:
-    assert units.seconds(span) == expected
-
-
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
-def test_any_path_stays_one_word_of_one_line(path: str) -> None:
-    """A path can not begin a new line of the unit, nor a specifier or a variable."""
-    place = Place(home="/home/me", command=["/bin/check", "--config", path])
-    service = render(SERVICE, programs.template(SERVICE), place)
-    [line] = [line for line in service.split("\n") if line.startswith("ExecStart=")]
-    words = shlex.split(line.removeprefix("ExecStart=").replace("%%", "%").replace("$$", "$"), comments=False)
-    assert words == ["/bin/check", "--config", path]
-    assert len(service.split("\n")) == len(programs.template(SERVICE).split("\n")) + 3

@@ -1,106 +1,16 @@
 """The pool is kept at its size: the plan as a table, and the real program on a real tmux server."""
 
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from failover_oneshot.config.model import Autonomous, Config, Pool
-from failover_oneshot.model import Pane, Role, Session
-from failover_oneshot.pool.lifecycle import planned
-from failover_oneshot.pool.panes import agent_name
-from failover_oneshot.state.model import SessionMemory, State
-from tests.support.builders import NOW, at
 from tests.support.polling import poll
 from tests.support.sandbox import Sandbox, pids
 from tests.support.tmux_server import Server
 
 NEIGHBOURS = ("ccl-0", "ccl-auto-1", "ccl-auto-10", "ccl-auto-110", "ccl-auto-14", "ops")
-
-
-def config(**changes: Any) -> Config:
-    fields: dict[str, Any] = {"start_index": 11, "min": 2, "max": 3, "command": "agent {name}", **changes}
-    return Config(pool=Pool(autonomous=Autonomous(**fields)))
-
-
-def sessions(*numbers: int) -> list[Session]:
-    return [
-        Session(name=f"ccl-auto-{n}", role=Role.POOL, index=n, session_id=f"${n}", server_pid=1,
-                panes=(Pane(pane_id=f"%{n}", pid=1000 + n),))
-        for n in numbers
-    ]  # fmt: skip
-
-
-def state(**starts: list[float]) -> State:
-    """A state in which sessions were started so many seconds ago."""
-    return State(
-        sessions={
-            f"ccl-auto-{name.removeprefix('n')}": SessionMemory(starts=tuple(at(seconds=-ago) for ago in times))
-            for name, times in starts.items()
-        }
-    )
-
-
-def outcome(memory: State, there: list[int], dead: list[int], **changes: Any) -> tuple[list[str], int]:
-    """What is done, as `action index`, and how many sessions are left alone."""
-    reasons = {f"ccl-auto-{n}": "its pane was dead" for n in dead}
-    plan = planned(config(**changes), memory, sessions(*there), reasons, "main", NOW)
-    return [f"{r.action} {r.session.removeprefix('ccl-auto-')}" for r in plan.restarts], len(plan.notes)
-
-
-@pytest.mark.parametrize(
-    ("there", "dead", "done"),
-    [
-        ([], [], ["create 11", "create 12"]),
-        ([12], [], ["create 11"]),
-        ([11, 12], [], []),
-        ([11, 12, 13], [13], ["respawn 13"]),
-        ([12, 13], [12], ["respawn 12"]),
-        ([13], [13], ["respawn 13", "create 11"]),
-    ],
-)
-def test_what_is_dead_is_revived_and_what_is_missing_is_made(
-    there: list[int], dead: list[int], done: list[str]
-) -> None:
-    assert outcome(state(), there, dead) == (done, 0)
-
-
-def test_one_that_dies_at_every_start_is_left_alone_and_another_takes_its_place() -> None:
-    thrice = state(n11=[90, 60, 30])
-    assert outcome(thrice, [12], []) == (["create 13"], 1)
-    assert outcome(thrice, [11, 12], [11]) == (["create 13"], 1)
-    assert outcome(thrice, [11, 12], [11], max=2) == ([], 1)
-
-
-def test_it_is_tried_again_after_ten_minutes_and_when_it_had_lived_on() -> None:
-    assert outcome(state(n11=[601, 60, 30]), [12], []) == (["create 11"], 0)
-    lived = planned(config(), state(n11=[90, 60, 30]), sessions(11, 12), {}, "main", NOW)
-    assert lived.state.sessions["ccl-auto-11"].starts == ()
-    young = planned(config(), state(n11=[90, 60, 4]), sessions(11, 12), {}, "main", NOW)
-    assert len(young.state.sessions["ccl-auto-11"].starts) == 3, "seen alive only just after its start"
-
-
-def test_every_start_is_remembered() -> None:
-    plan = planned(config(), state(n11=[60]), sessions(12), {"ccl-auto-12": "dead"}, "main", NOW)
-    assert plan.state.sessions["ccl-auto-11"].starts == (NOW - timedelta(seconds=60), NOW)
-    assert plan.state.sessions["ccl-auto-12"].starts == (NOW,)
-
-
-@pytest.mark.parametrize(
-    ("fields", "started", "name"),
-    [
-        ({"agent_process": "claude", "command": "run.sh"}, "", "claude"),
-        ({"command": "claude --continue"}, "", "claude"),
-        ({"command": "A=1 exec /usr/bin/claude -c"}, "", "claude"),
-        ({}, "exec claude", "claude"),
-        ({}, "", ""),
-        ({"command": "bash -c claude"}, "", ""),
-    ],
-)
-def test_the_agents_name(fields: dict[str, Any], started: str, name: str) -> None:
-    assert agent_name(Autonomous(**fields), Pane(pane_id="%1", pid=1, start_command=started)) == name
 
 
 # -- for real ----------------------------------------------------------------------------------------------------------

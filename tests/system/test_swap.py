@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import resource
 import subprocess
 from pathlib import Path
@@ -10,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from failover_oneshot.config.loader import load
 from failover_oneshot.ctl.demo.sandbox import credentials
 from failover_oneshot.state.model import Step
 from failover_oneshot.swap.journal import RULES
-from tests.support.paths import ROOT
 from tests.support.sandbox import POOL, Sandbox, pids
 
 
@@ -116,23 +113,6 @@ def test_half_a_swap_to_an_account_that_is_in_the_config_no_more_is_undone(block
     aside = (blocked.state_file.parent / "unclaimed").glob("*.credentials.json")
     assert ["fake-backup-refresh-1" in path.read_text() for path in aside] == [True]
     assert blocked.state()["swap_in_progress"] is None
-
-
-def test_the_page_of_the_rules_has_every_step_with_its_rule() -> None:
-    page = " ".join((ROOT / "docs/swap.md").read_text(encoding="utf-8").split())
-    for step, rule in RULES.items():
-        assert f"| `{step}` |" in page
-        assert rule in page
-
-
-def test_the_examples_recipes_are_a_configuration(tmp_path: Path) -> None:
-    """A recipe for each way to restart, as it stands in the comment."""
-    recipes = re.findall(r"^#   (\{after_swap: .*\})$", (ROOT / "etc/failover.yaml").read_text(), re.MULTILINE)
-    modes = []
-    for recipe in recipes:
-        (tmp_path / "failover.yaml").write_text(f"pool: {{autonomous: {recipe}}}")
-        modes.append(str(load(tmp_path / "failover.yaml", {"HOME": str(tmp_path)}).pool.autonomous.after_swap))
-    assert modes == ["recreate", "respawn", "nudge", "recreate"]
 
 
 def test_typing_can_not_change_an_account_that_lies_in_the_environment(blocked: Sandbox) -> None:

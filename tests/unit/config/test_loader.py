@@ -1,17 +1,17 @@
 """The configuration file: found, read, and as a `Config`."""
 
 import os
-import shutil
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from failover_oneshot.config import loader
 from failover_oneshot.config.loader import ConfigError, find, load
 from failover_oneshot.config.model import AfterSwap, Config, Method, pattern_regex
 from failover_oneshot.model import Kind
+from tests.support.paths import ROOT
 
 DAEMON = """\
 quota:
@@ -105,45 +105,6 @@ def test_forms_of_the_same_file(tmp_path: Path, text: str) -> None:
 def test_names_just_outside_the_pool_are_free(tmp_path: Path, name: str) -> None:
     """The range is exactly prefix and index: ccl-auto-11 to ccl-auto-20."""
     assert loaded(tmp_path, f"{DAEMON}    - name: '{name}'\n").dedicated(name)
-
-
-ODD_NAMES = [
-    "a b",
-    "é",
-    "日本",
-    "a'b",
-    'a"b',
-    "=x",
-    "{x}",
-    "-x",
-    "~",
-    "+",
-    "!",
-    " a",
-    "a ",
-    "a*",
-    "[a]",
-    "(a)",
-    "a&b",
-    "`a`",
-]
-
-
-@pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")
-def test_tmux_keeps_and_finds_every_name_that_is_accepted(tmp_path: Path) -> None:
-    """The rule is tmux's own: what it rewrites or misreads is refused (see test_config_errors)."""
-    text = yaml.safe_dump({"pool": {"dedicated": [{"name": name} for name in ODD_NAMES]}})
-    names = [dedicated.name for dedicated in loaded(tmp_path, text).pool.dedicated]
-    assert names == ODD_NAMES
-    tmux = ["tmux", "-f", "/dev/null", "-S", str(tmp_path / "socket")]
-    try:
-        for name in names:
-            subprocess.run([*tmux, "new-session", "-d", "-s", name, "sleep 600"], check=True)
-        for name in names:
-            show = [*tmux, "list-panes", "-s", "-t", f"={name}", "-F", "#{session_name}"]
-            assert subprocess.run(show, check=True, capture_output=True, encoding="utf-8").stdout == f"{name}\n"
-    finally:
-        subprocess.run([*tmux, "kill-server"], check=False)
 
 
 # -- paths -------------------------------------------------------------------------------------------------------------
@@ -311,3 +272,13 @@ def test_the_largest_file_is_read_in_full(tmp_path: Path) -> None:
     text = "state: {history: 7}\n"
     filled = "#" * (loader.MAX_BYTES - len(text) - 1) + "\n" + text
     assert loaded(tmp_path, filled).state.history == 7
+
+
+def test_the_examples_recipes_are_a_configuration(tmp_path: Path) -> None:
+    """A recipe for each way to restart, as it stands in the comment."""
+    recipes = re.findall(r"^#   (\{after_swap: .*\})$", (ROOT / "etc/failover.yaml").read_text(), re.MULTILINE)
+    modes = []
+    for recipe in recipes:
+        (tmp_path / "failover.yaml").write_text(f"pool: {{autonomous: {recipe}}}")
+        modes.append(str(load(tmp_path / "failover.yaml", {"HOME": str(tmp_path)}).pool.autonomous.after_swap))
+    assert modes == ["recreate", "respawn", "nudge", "recreate"]

@@ -1,15 +1,11 @@
 """The spool's folders and the client's records, on real files."""
 
-import json
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from failover_oneshot.agents.base import PromptState
-from failover_oneshot.agents.claude import prompts
 from failover_oneshot.model import TaskTally
 from failover_oneshot.tasks import spool
 from failover_oneshot.tasks.spool import DONE, FAILED, QUEUE, RUNNING, SUFFIX, Gone, Spool
@@ -107,72 +103,3 @@ def test_a_very_long_name_is_cut(box: Spool) -> None:
     put(box, QUEUE, name)
     assert box.move(name, QUEUE, RUNNING, Record()) == "ü" * 100
     assert len(listing(box)) == 2
-
-
-# -- what the client's records say ------------------------------------------------------------------------------------
-
-
-def line(kind: str, text: str | list[Any], **fields: Any) -> str:
-    stop = fields.pop("stop", None)
-    message = {"role": kind, "content": text, **({"stop_reason": stop} if stop else {})}
-    return json.dumps({"type": kind, "message": message, **fields}) + "\n"
-
-
-TASK = line("user", "do\n it")
-TOOL = line("assistant", [{"type": "tool_use", "name": "Bash"}], stop="tool_use")
-RESULT = line("user", [{"type": "tool_result", "content": "x"}], toolUseResult={})
-SAID = line("assistant", [{"type": "text", "text": "I look"}])
-END = line("assistant", [{"type": "text", "text": "done"}], stop="end_turn")
-HIT = line("assistant", [{"type": "text", "text": "limit"}], isApiErrorMessage=True, error="rate_limit")
-BROKE = line("assistant", [{"type": "text", "text": "529"}], isApiErrorMessage=True, error="server_error")
-GO_ON = line("user", "continue")
-OTHER = line("user", "something else")
-
-
-@pytest.mark.parametrize(
-    ("records", "word"),
-    [
-        ("", PromptState.ABSENT),
-        (OTHER + END, PromptState.ABSENT),
-        (TASK, PromptState.OPEN),
-        (TASK + TOOL, PromptState.OPEN),
-        (TASK + TOOL + RESULT, PromptState.OPEN),
-        (TASK + SAID, PromptState.DOUBT),
-        (TASK + SAID + TOOL, PromptState.OPEN),
-        (TASK + TOOL + RESULT + END, PromptState.ENDED),
-        (TASK + END + OTHER + BROKE, PromptState.ENDED),
-        (TASK + HIT, PromptState.LIMIT),
-        (TASK + HIT + GO_ON, PromptState.OPEN),
-        (TASK + HIT + GO_ON + END, PromptState.ENDED),
-        (TASK + BROKE, PromptState.ERROR),
-        (OTHER + END + TASK, PromptState.OPEN),
-        ("{half" + "\n" + '{"type": 1}\n[]\n' + TASK + '{"type": "assistant", "message": 5}\n' + "{", PromptState.OPEN),
-        (line("user", "do it", isSidechain=True), PromptState.ABSENT),
-        (line("user", [{"type": "text", "text": "do it"}]) + END, PromptState.ENDED),
-    ],
-)
-def test_what_the_records_say_of_a_prompt(tmp_path: Path, records: str, word: PromptState) -> None:
-    path = tmp_path / "c.jsonl"
-    earlier = TASK + END  # the same words before: another task
-    path.write_text(earlier + records)
-    assert prompts.word(str(path), len(earlier), "do it") is word
-
-
-def test_records_that_are_gone_say_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "c.jsonl"
-    assert prompts.word(str(path), 0, "do it") is PromptState.ABSENT, "it has not begun"
-    assert prompts.word(str(path), 5, "do it") is PromptState.NONE
-    path.write_text("x")
-    assert prompts.word(str(path), 5, "do it") is PromptState.NONE
-    path.unlink()
-    path.mkdir()
-    assert prompts.word(str(path), 0, "do it") is PromptState.NONE
-
-
-def test_a_conversation_that_grew_long_is_read_at_both_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prompts, "_PART", 4096)
-    path = tmp_path / "c.jsonl"
-    path.write_text(TASK + (TOOL + RESULT) * 200 + END)
-    assert prompts.word(str(path), 0, "do it") is PromptState.ENDED
-    path.write_text(TASK + (TOOL + RESULT) * 200)
-    assert prompts.word(str(path), 0, "do it") is PromptState.OPEN

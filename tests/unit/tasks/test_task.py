@@ -25,7 +25,6 @@ from failover_oneshot.tasks.task import (
     tally,
     was_restarted,
 )
-from failover_oneshot.tasks.text import decode, printable
 from tests.support.builders import NOW, at
 
 PLACE = Place(server_pid=1, pane_id="%1", pane_pid=2, client_pid=3, conversation="c", transcript="/t", offset=9)
@@ -215,35 +214,3 @@ def test_a_restart_by_a_swap_is_found_in_the_history() -> None:
     assert was_restarted([undated, entry(-1)], record())
     for history in ([], [entry(-9)], [entry(-1, "failed")], [entry(-1, done="nudge done")], [undated]):
         assert not was_restarted(history, record())
-
-
-# -- the text ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        (b"plain", "plain"),
-        (b"\xef\xbb\xbfwith a mark", "with a mark"),
-        (b"a\r\nb\rc\n", "a\nb\nc\n"),
-        (b"\ttab\n\n", "\ttab\n\n"),
-        (b"\x1b[201~\x03\x04x\x7f\xc2\x9by", "[201~xy"),
-    ],
-)
-def test_a_text_as_it_is_pasted(data: bytes, text: str) -> None:
-    assert decode(data) == text
-
-
-@given(st.binary(max_size=200))
-def test_no_key_is_pressed_by_a_text(data: bytes) -> None:
-    try:
-        text = decode(data)
-    except ValueError:
-        return
-    assert all(c.isprintable() or c in "\t\n" or ord(c) >= 0xA0 for c in text)
-    assert decode(text.encode()) == text
-
-
-def test_a_name_as_it_may_be_printed() -> None:
-    assert printable("fix ü.md") == "fix ü.md"
-    assert printable("a\x1b[31m\nb\udcff") == "a\\x1b[31m\\nb\\xff"

@@ -1,116 +1,60 @@
-"""The unit files themselves: what systemd says of them, and the lines that must never be there."""
+"""The user units as they are installed, with the paths of the machine."""
 
-import os
-import re
-import shutil
-import subprocess
-from pathlib import Path
+import shlex
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from failover_oneshot.ctl.systemd import programs, units
+from failover_oneshot.ctl.systemd.units import SERVICE, TIMER, Place, render
 from tests.support.paths import DEPLOY
 
-SERVICE, TIMER, SYSTEM, HARDENED = (
-    DEPLOY / f"failover{end}" for end in (".service", ".timer", "-system.conf", "-hardened.conf")
+
+def test_what_depends_on_the_machine_is_filled_in() -> None:
+    place = Place(
+        home="/home/me",
+        command=["/home/me/.local/bin/failover-check", "--config", "/srv/a b%c/$x.yaml"],
+        folders=["/opt/tmux/bin"],
+        tmux_tmpdir="/run/user/1000",
+        interval=90.5,
+    )
+    service = render(SERVICE, programs.template(SERVICE), place)
+    assert '\nExecStart=%h/.local/bin/failover-check --config "/srv/a b%%c/$$x.yaml"\n' in service
+    assert "\nEnvironment=PATH=/opt/tmux/bin:%h/.local/bin:/usr/local/bin:/usr/bin:/bin\n" in service
+    assert "\nEnvironment=TMUX_TMPDIR=/run/user/1000\n" in service
+    assert "\nOnUnitInactiveSec=90500ms\n" in render(TIMER, programs.template(TIMER), place)
+
+
+def test_with_the_defaults_the_shipped_units_are_installed() -> None:
+    """But for the line that says by whom."""
+    place = Place(home="/home/me", command=["/home/me/.local/bin/failover-check"])
+    for name in (SERVICE, TIMER):
+        shipped = (DEPLOY / name).read_text()
+        assert render(name, shipped, place).endswith(f"\n{shipped}")
+        assert units.is_ours(render(name, shipped, place), shipped)
+
+
+def test_a_shipped_unit_that_lacks_a_line_is_refused() -> None:
+    with pytest.raises(ValueError, match="ExecStart"):
+        render(SERVICE, "[Service]\n", Place(home="/", command=["/bin/true"]))
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [("30s", 30), ("1min 30s", 90), ("500ms", 0.5), ("1h 2min 3s", 3723), ("infinity", None), ("", None), ("1x", None)],
 )
+def test_time_spans_of_systemctl(span: str, expected: float | None) -> None:
+    assert units.seconds(span) == expected
 
 
-def settings(path: Path) -> list[tuple[str, str]]:
-    """The assignments in their order."""
-    return [(m[1], m[2]) for m in re.finditer(r"^(\w+)=(.*)$", path.read_text(), re.MULTILINE)]
-
-
-def verify(home: Path, *argv: str, units: Path) -> str:
-    """Everything that `systemd-analyze verify` has to say, which is nothing for a clean unit."""
-    if not shutil.which("systemd-analyze"):
-        pytest.skip("systemd-analyze is not installed")
-    check = home / ".local/bin/failover-check"
-    check.parent.mkdir(parents=True)
-    check.touch(mode=0o755)
-    env = {"PATH": os.environ["PATH"], "HOME": str(home), "XDG_RUNTIME_DIR": str(home), "SYSTEMD_UNIT_PATH": str(units)}
-    done = subprocess.run(["systemd-analyze", "verify", *argv], check=False, capture_output=True, text=True, env=env)
-    if "Failed to initialize manager" in done.stderr:
-        pytest.skip(done.stderr.strip())
-    return done.stdout + done.stderr
-
-
-@pytest.fixture
-def units(tmp_path: Path) -> Path:
-    folder = tmp_path / "units"
-    (folder / "failover.service.d").mkdir(parents=True)
-    for unit in (SERVICE, TIMER):
-        shutil.copy(unit, folder)
-    # The machine's own units are left out, for what is wrong with them is not ours; these are what every unit asks for.
-    for name in ("basic", "sysinit", "timers", "shutdown"):
-        (folder / f"{name}.target").write_text(f"[Unit]\nDescription={name}\n")
-    return folder
-
-
-def test_the_user_units_are_clean(tmp_path: Path, units: Path) -> None:
-    assert verify(tmp_path, "--user", SERVICE.name, TIMER.name, units=units) == ""
-
-
-def test_the_system_units_are_clean(tmp_path: Path, units: Path) -> None:
-    """With the drop-in, its user's home replaced by one that exists."""
-    text = SYSTEM.read_text().replace("/home/operator", str(tmp_path))
-    (units / "failover.service.d/system.conf").write_text(text)
-    assert verify(tmp_path, "--system", SERVICE.name, TIMER.name, units=units) == ""
-
-
-def test_the_hardened_user_unit_is_clean_and_as_closed_as_it_says(tmp_path: Path, units: Path) -> None:
-    shutil.copy(HARDENED, units / "failover.service.d/hardened.conf")
-    assert verify(tmp_path, "--user", SERVICE.name, TIMER.name, units=units) == ""
-    for name, parts in (("9.7", [SERVICE]), ("6.0", [SERVICE, HARDENED])):
-        unit = tmp_path / name / SERVICE.name
-        unit.parent.mkdir()
-        unit.write_text("\n".join(part.read_text() for part in parts))
-        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
-        argv = ["systemd-analyze", "--user", "security", "--offline=true", "--no-pager", str(unit)]
-        done = subprocess.run(argv, check=False, capture_output=True, text=True, env=env)
-        figure = re.search(r"Overall exposure level for failover.service: ([\d.]+)", done.stdout)
-        if figure is None:
-            pytest.skip(f"systemd-analyze can not judge a unit here: {done.stderr.strip()}")
-        assert float(figure[1]) <= float(name) + 0.2, "other versions of systemd count a little differently"
-        assert f"{name} with" in HARDENED.read_text().replace("\n# ", " ")
-
-
-@pytest.mark.parametrize("manager", ["--user", "--system"])
-def test_a_wrong_line_would_be_seen(tmp_path: Path, units: Path, manager: str) -> None:
-    """The checks above can fail, and drop-ins are read."""
-    (units / "failover.service.d/system.conf").write_text("[Service]\nKillMode=no-such-mode\n")
-    assert "no-such-mode" in verify(tmp_path, manager, SERVICE.name, units=units)
-
-
-def test_the_service_hides_and_kills_nothing() -> None:
-    """Each of these once took the tmux socket, the credentials or every session away."""
-    service = dict(settings(SERVICE))
-    assert service["KillMode"] == "process"
-    assert service["Type"] == "oneshot"
-    assert service["UMask"] == "0077"
-    assert service["SuccessExitStatus"] == "TEMPFAIL"
-    assert service["StateDirectory"] == "failover"
-    assert "TimeoutStartSec" in service
-    assert not service.keys() & {"PrivateTmp", "ProtectHome", "ProtectSystem", "NoNewPrivileges", "PrivateUsers"}
-
-
-def test_the_timer_counts_from_the_end_of_the_check() -> None:
-    """OnBootSec= with OnUnitActiveSec= can stop for good after a restart of the timer."""
-    assert settings(TIMER)[1:] == [
-        ("OnActiveSec", "15s"),
-        ("OnUnitInactiveSec", "30s"),
-        ("AccuracySec", "1s"),
-        ("WantedBy", "timers.target"),
-    ]
-
-
-@pytest.mark.parametrize("path", [SERVICE, TIMER, SYSTEM, HARDENED], ids=lambda p: p.name)
-def test_each_line_has_its_reason_above(path: Path) -> None:
-    """Assignments without a blank line between share a comment; [Unit] and [Install] explain themselves."""
-    section, reason = "", False
-    for line in path.read_text().splitlines():
-        if line.startswith("["):
-            section, reason = line, False
-        elif not line or line.startswith("#"):
-            reason = line.startswith("#")
-        elif section in ("[Service]", "[Timer]"):
-            assert reason, f"{line}: why?"
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
+def test_any_path_stays_one_word_of_one_line(path: str) -> None:
+    """A path can not begin a new line of the unit, nor a specifier or a variable."""
+    place = Place(home="/home/me", command=["/bin/check", "--config", path])
+    service = render(SERVICE, programs.template(SERVICE), place)
+    [line] = [line for line in service.split("\n") if line.startswith("ExecStart=")]
+    words = shlex.split(line.removeprefix("ExecStart=").replace("%%", "%").replace("$$", "$"), comments=False)
+    assert words == ["/bin/check", "--config", path]
+    assert len(service.split("\n")) == len(programs.template(SERVICE).split("\n")) + 3

@@ -1,12 +1,23 @@
-"""The operating guide names every outcome and every warning that the checks can log."""
+"""The operating guide names every outcome and every warning that the checks can log; commands that are named exist."""
 
 import ast
 import re
 
 import pytest
 
+from failover_oneshot.ctl.main import COMMANDS
 from failover_oneshot.model import Outcome
 from tests.support.paths import ROOT
+
+
+def test_every_command_that_is_named_exists() -> None:
+    """In the documentation, in what mends an error, in examples."""
+    files = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", *(ROOT / "failover_oneshot").rglob("*.py")]
+    command = re.compile(r"(?:^|`|\"|'|\$ |; |&& |: )failoverctl ([a-z]+)\b", re.MULTILINE)
+    named = {(path.name, word) for path in files for word in command.findall(path.read_text(encoding="utf-8"))}
+    assert {(file, word) for file, word in named if word not in COMMANDS} == set()
+    assert {"doctor", "resume", "accounts"} <= {word for _, word in named}
+
 
 GUIDE = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
 

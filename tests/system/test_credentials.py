@@ -1,4 +1,4 @@
-"""Hooks, failback, sessions with a login of their own, and the env method's secrets: on a real tmux server."""
+"""Whose credentials are live: failback, logins made by hand, sessions with their own, and the env method's secrets."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -12,48 +12,6 @@ from tests.support.sandbox import POOL, Sandbox, hit_screen, pids
 from tests.support.tmux_server import Server
 
 IDLE = (PANES / "ok" / "ok-80x24.txt").read_text(encoding="utf-8")
-
-
-def hook(sandbox: Sandbox, name: str, body: str) -> Path:
-    """A hook that does that; it also keeps each report that it was given."""
-    told = sandbox.home / f"{name}.jsonl"
-    script = sandbox.home / name
-    script.write_text(f"#!/bin/sh\ncat >> {told}\n{body}\n")
-    script.chmod(0o755)
-    sandbox.config.setdefault("hooks", {})[name] = [str(script)]
-    return told
-
-
-def test_hooks_are_told_once_and_never_stop_a_swap(blocked: Sandbox) -> None:
-    told = hook(blocked, "on_swap", "echo 'FAKE: token=sk-ant-FAKE-secret-000000' >&2; exit 3")
-    done = blocked.run()
-    assert done.returncode == 0
-    assert "hook on_swap failed (exit 3)" in done.stderr
-    assert "sk-ant" not in done.stderr
-    assert [json.loads(line)["outcome"] for line in told.read_text().splitlines()] == ["swapped"]
-    blocked.check()
-    assert len(told.read_text().splitlines()) == 1
-
-
-def test_a_hook_that_hangs_is_killed(blocked: Sandbox) -> None:
-    hook(blocked, "on_swap", "sleep 600")
-    blocked.config["hooks"]["timeout"] = "100ms"
-    done = blocked.run()
-    assert (done.returncode, "did not end within hooks.timeout" in done.stderr) == (0, True)
-
-
-def test_waiting_is_told_when_it_begins(blocked: Sandbox) -> None:
-    told = hook(blocked, "on_waiting", "")
-    late = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
-    blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": late}})
-    assert [blocked.check()["outcome"] for _ in range(3)] == ["waiting"] * 3
-    assert len(told.read_text().splitlines()) == 1
-
-
-def test_a_dry_run_calls_no_hook(blocked: Sandbox) -> None:
-    told = hook(blocked, "on_swap", "")
-    blocked.check("--dry-run")
-    assert not told.exists()
 
 
 @pytest.mark.parametrize("failback", [True, False])

@@ -1,4 +1,4 @@
-"""`failoverctl`: the demo, the accounts and the history, as an operator runs them."""
+"""`failoverctl accounts`, as an operator runs it."""
 
 import json
 import re
@@ -9,18 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from failover_oneshot.ctl.demo.sandbox import MARK, credentials
-from failover_oneshot.ctl.lib import times
-from tests.support.builders import NOW, at
-from tests.support.operator import STATES, ctl, every_state, facts, huge, put_state, stamp
+from tests.support.operator import STATES, ctl, every_state, facts, put_state
 from tests.support.sandbox import Sandbox
-
-
-def test_the_demo_keeps_its_promises(sandbox: Sandbox) -> None:
-    done = ctl(sandbox, "demo")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "promises hold" in done.stdout
-    assert "✗" not in done.stdout
-
 
 # --- accounts --------------------------------------------------------------------------------------------------------
 
@@ -109,35 +99,6 @@ def test_no_accounts_at_all(sandbox: Sandbox) -> None:
 # --- history ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_swap_and_a_wait_are_in_the_history_once(blocked: Sandbox) -> None:
-    assert "nothing was swapped yet" in ctl(blocked, "history").stdout
-    blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": stamp(hours=1)}})
-    blocked.check()
-    blocked.check()
-    blocked.set_state(accounts={})
-    blocked.check()
-    entries = facts(blocked, "history")["entries"]
-    assert [(e["outcome"], e["from"], e["to"]) for e in entries] == [
-        ("waiting", "main", None), ("swapped", "main", "backup"),
-    ]  # fmt: skip
-    text = " ".join(ctl(blocked, "history").stdout.split())
-    assert "swapped main → backup" in text
-    assert "You've hit your 5-hour limit" in text, "its evidence"
-    assert "recreate done: ccl-auto-11, ccl-auto-12, ccl-auto-13" in text
-
-
-def test_how_far_back(sandbox: Sandbox) -> None:
-    put_state(sandbox, json.dumps(huge()))
-    lines = ctl(sandbox, "history").stdout.splitlines()
-    assert lines[0] == "… 9980 older ones: -n 0 prints all"
-    assert sum("swapped" in line and "ago" in line for line in lines) == 20
-    assert len(facts(sandbox, "history", "--since", "1000m")["entries"]) in {9, 10}
-    assert facts(sandbox, "history")["total"] == 10_000
-    assert len(facts(sandbox, "history", "-n", "7")["entries"]) == 7
-    assert ctl(sandbox, "history", "--since", "today").returncode == 0
-    assert ctl(sandbox, "history", "--since", "soon").returncode == 2
-
-
 @every_state
 @pytest.mark.parametrize("command", ["history", "accounts"])
 def test_states_that_are_none(sandbox: Sandbox, kind: str, command: str) -> None:
@@ -147,49 +108,3 @@ def test_states_that_are_none(sandbox: Sandbox, kind: str, command: str) -> None
     assert done.returncode == code
     assert len(done.stderr.splitlines()) == (code == 74)
     assert not list(sandbox.state_file.parent.glob("*corrupt*"))
-
-
-def test_entries_that_somebody_else_wrote(sandbox: Sandbox) -> None:
-    strange = [
-        {},
-        {"at": 7, "outcome": []},
-        {"at": "2026-01-01", "outcome": "danced", "sessions": 3, "rejected": "x"},
-        {"at": "0001-01-01T00:00:00+14:00"},
-        {"at": stamp(), "reason": "\x1b[31mred", "to": {"a": 1}},
-    ]
-    put_state(sandbox, json.dumps({"version": 1, "history": strange}))
-    done = ctl(sandbox, "history")
-    assert (done.returncode, "danced" in done.stdout, "\x1b" in done.stdout) == (0, True, False)
-    assert ctl(sandbox, "history", "--since", "1h").returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("90s", at(seconds=-90)), ("2h", at(hours=-2)), ("3d", at(days=-3)), ("1w", at(days=-7)),
-        ("2026-11-24T09:00Z", at(hours=-1)), ("2026-11-24T09:00:00+02:00", at(hours=-3)),
-    ],
-)  # fmt: skip
-def test_points_in_time(text: str, expected: datetime) -> None:
-    assert times.instant(text, NOW) == expected
-
-
-@pytest.mark.parametrize("text", ["", "soon", "-1h", "2026-13-01", "0001-01-01T00:00+14:00", "0"])
-def test_points_in_time_that_are_none(text: str) -> None:
-    with pytest.raises(ValueError, match="is no time"):
-        times.instant(text, NOW)
-
-
-def test_instants_for_people() -> None:
-    assert (times.ago(at(minutes=-3), NOW), times.ago(NOW, NOW)) == ("3m ago", "just now")
-    assert times.ago(at(hours=1), NOW) == "in the future, at 11:00Z"
-    assert (times.clock(at(hours=2), NOW), times.clock(at(days=2), NOW)) == ("12:00Z", "Nov 26 10:00Z")
-    assert times.clock(at(days=60), NOW) == "2027-01-23 10:00Z"
-
-
-def test_the_hits_that_a_swap_answered_are_told_once_for_each_wording(sandbox: Sandbox) -> None:
-    hits = [{"session": f"ccl-auto-{n}", "snippet": "You've hit your limit"} for n in range(11, 14)]
-    entry = {"at": stamp(), "outcome": "swapped", "from": "main", "to": "backup", "hits": [*hits, 7, {"snippet": "x"}]}
-    put_state(sandbox, json.dumps({"version": 1, "history": [entry]}))
-    text = ctl(sandbox, "history").stdout
-    assert "“You've hit your limit” on ccl-auto-11, ccl-auto-12, ccl-auto-13" in text

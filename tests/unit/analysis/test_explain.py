@@ -1,0 +1,25 @@
+"""What a check would make of a reading."""
+
+import pytest
+
+from failover_oneshot.agents.claude.classify import classify
+from failover_oneshot.analysis.explain import consequence, in_words
+from tests.support.builders import NOW, make_config
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("You've hit your session limit · resets 11am (UTC)", "the check ends as swapped"),
+        ("You've hit your session limit · resets 9:30am (UTC)", "reset has passed (09:30 UTC)"),
+        ("You've hit your session limit · resets 10:01am (UTC)", "nearer than quota.patience"),
+        ("You've hit your limit", "the first check suspects a hit, and the next one in a row ends as swapped"),
+        ("OAuth token revoked · Please run /login", "not in quota.swap_on"),
+        ("API Error: 529 Overloaded", "no check swaps for it"),
+        ("all is well", "not blocked (ok)"),
+    ],
+)
+@pytest.mark.parametrize("accounts", [(), ("main", "backup")])
+def test_what_would_happen(text: str, words: str, accounts: tuple[str, ...]) -> None:
+    config = make_config(accounts)
+    assert words in in_words(consequence(config, classify(text, "", config.quota), NOW, "UTC"))

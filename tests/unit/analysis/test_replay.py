@@ -1,0 +1,83 @@
+"""Recorded checks, replayed: they decide as the checks did."""
+
+from typing import Any
+
+import msgspec
+
+from failover_oneshot.agents.claude.classify import classify
+from failover_oneshot.analysis.replay import Checked, Record, check
+from failover_oneshot.config.model import Config
+from failover_oneshot.ctl.commands.replay import _watched
+from failover_oneshot.model import Pane, Role, Session
+from failover_oneshot.state.model import LastSwap, State
+from tests.support.builders import at, make_config
+
+CLEAR = "❯ go\n\n● Done.\n\n✻ Baked for 3s · done 10:00 AM\n"
+VAGUE = "❯ go\n\n  ⎿  You've hit your limit\n"
+RESET = "❯ go\n\n  ⎿  You've hit your session limit · resets 12:00pm (UTC)\n"
+
+
+def record(seconds: float, *texts: str, **changes: Any) -> Record:
+    sessions = tuple(
+        Session(
+            name=f"ccl-auto-{11 + n}",
+            role=Role.POOL,
+            index=11 + n,
+            session_id=f"${n}",
+            panes=(Pane(pane_id=f"%{n}", pid=n + 1, text=text),),
+        )
+        for n, text in enumerate(texts)
+    )
+    known = {"version": 1, "zone": "UTC", "server_running": True, "state": State(active_account="main"), **changes}
+    return Record(at=at(seconds=seconds), sessions=sessions, **known)
+
+
+def replayed(config: Config, *records: Record) -> list[Checked]:
+    state = records[0].state
+    done = []
+    for one in records:
+        done.append(check(config, state, one, _watched(config), classify))
+        state = done[-1].state
+    return done
+
+
+def outcomes(config: Config, *records: Record) -> list[str]:
+    return [str(checked.decision.outcome) for checked in replayed(config, *records)]
+
+
+def test_each_check_is_decided_on_what_the_one_before_left_behind() -> None:
+    row = [record(30 * n, VAGUE, VAGUE, CLEAR) for n in range(4)]
+    assert outcomes(make_config(), *row) == ["suspected", "swapped", "cooldown", "cooldown"]
+    assert outcomes(make_config(quota={"pool_threshold": 3}), *row) == ["ok"] * 4
+    last = replayed(make_config(), *row)[-1].state
+    assert (last.active_account, last.swap_in_progress, len(last.history)) == ("backup", None, 1)
+    assert last.sessions["ccl-auto-11"].hit is not None
+    assert last.sessions["ccl-auto-11"].hit.acted_on
+
+
+def test_the_same_hit_never_swaps_twice_however_short_the_cooldown() -> None:
+    config = make_config(("main", "backup", "third"), quota={"reactivate_cooldown": 1})
+    row = [record(30 * n, RESET, RESET) for n in range(10)]
+    assert outcomes(config, *row) == ["swapped"] + ["ok"] * 9
+
+
+def test_waiting_and_the_account_that_is_free_again() -> None:
+    config = make_config(("main",))
+    row = [record(0, RESET, RESET), record(30, RESET, RESET), record(7230, RESET, RESET)]
+    assert outcomes(config, *row) == ["waiting", "waiting", "resumed"]
+
+
+def test_a_swap_in_the_future_holds_for_one_cooldown() -> None:
+    state = State(active_account="main", last_swap=LastSwap(at=at(days=1), from_="backup", to="main"))
+    row = [record(0, RESET, RESET, state=state), record(630, RESET, RESET)]
+    assert outcomes(make_config(), *row) == ["cooldown", "swapped"]
+
+
+def test_sessions_that_the_config_does_not_watch_are_left_out() -> None:
+    config = make_config()
+    narrow = msgspec.structs.replace(
+        config,
+        pool=msgspec.structs.replace(config.pool, autonomous=msgspec.structs.replace(config.pool.autonomous, max=1)),
+    )
+    assert outcomes(narrow, record(0, RESET, RESET)) == ["ok"]
+    assert outcomes(make_config(), record(0, RESET, RESET)) == ["swapped"]

@@ -1,0 +1,70 @@
+"""The configuration that is proposed for the sessions that are here."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from failover_oneshot.config import schema
+from failover_oneshot.ctl.lib import proposal
+from failover_oneshot.ctl.lib.proposal import AmbiguousError, Facts, Running, propose, render
+
+
+def running(*names: str, agent: bool = True, start_known: bool = True) -> list[Running]:
+    return [Running(name=name, agent=agent, start_known=start_known) for name in names]
+
+
+def test_the_pool_is_the_group_that_works_by_itself() -> None:
+    """Ten manual sessions beside ten of the pool: those that somebody sits at are no part of it."""
+    manual = running(*(f"ccl-{i}" for i in range(10)))
+    found = propose([*manual, *running(*(f"ccl-auto-{i}" for i in range(11, 21)), "ops")])
+    assert (found.prefix, found.indices, found.dedicated) == ("ccl-auto-", tuple(range(11, 21)), ("ops",))
+    assert found.notes == ("not watched: ccl-N (10 sessions)",)
+
+
+def test_in_doubt_it_asks() -> None:
+    with pytest.raises(AmbiguousError, match=r"'dev-' \(2 sessions\), 'rev-' \(1 sessions\)"):
+        propose(running("dev-1", "dev-2", "rev-1"))
+    assert propose(running("dev-1", "dev-2", "rev-1"), "rev-").indices == (1,)
+
+
+def test_sessions_without_an_agent_are_no_pool() -> None:
+    found = propose(running("build-1", "build-2", "logs", agent=False))
+    assert (found.prefix, found.indices, found.dedicated) == (None, (), ())
+
+
+def test_what_a_swap_would_restart_though_no_agent_is_seen_is_said() -> None:
+    found = propose([*running("ccl-auto-1", "ccl-auto-3"), *running("ccl-auto-2", agent=False)])
+    assert (found.indices, "no agent is seen in ccl-auto-2:" in found.notes[0]) == ((1, 2, 3), True)
+
+
+def test_an_index_with_a_zero_in_front_is_no_index() -> None:
+    """`ccl-auto-011` is not what the range means by 11."""
+    assert propose(running("ccl-auto-011", "ccl-auto-12")).indices == (12,)
+
+
+@pytest.mark.parametrize(
+    ("command", "known"),
+    [("claude --model opus", True), ("exec claude", True), ("", False), ("zsh", False), ("exec /bin/bash", False)],
+)
+def test_a_shell_is_no_way_to_start_an_agent(command: str, known: bool) -> None:
+    assert proposal.restartable(command) is known
+
+
+name = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(name, max_size=6), name, name)
+def test_whatever_is_named_how_the_text_is_taken(names: list[str], account: str, path: str) -> None:
+    """It is YAML that says what was meant; only what a name may not hold is refused, by name."""
+    try:
+        found = propose(running(*names))
+    except AmbiguousError:
+        return
+    text = render(Facts(proposal=found, accounts=((account, path, path),), tmux={"binary": path}), schema.sentences())
+    import yaml
+
+    value = yaml.safe_load(text)
+    assert value["accounts"] == [{"name": account, "store": path}]
+    assert value["pool"]["autonomous"]["prefix"] == ("ccl-auto-" if found.prefix is None else found.prefix)
+    assert [d["name"] for d in value["pool"]["dedicated"]] == list(found.dedicated)

@@ -1,0 +1,10 @@
+"""The units that the package brings."""
+
+from failover_oneshot.ctl.systemd import programs
+from failover_oneshot.ctl.systemd.units import SERVICE, TIMER
+from tests.support.paths import DEPLOY
+
+
+def test_the_packaged_units_are_the_shipped_ones() -> None:
+    for name in (SERVICE, TIMER):
+        assert programs.template(name) == (DEPLOY / name).read_text()
