@@ -1,4 +1,4 @@
-"""The operating guide names every outcome and every warning that the checks can log; commands that are named exist."""
+"""The operating guide names every outcome and every warning that a check can log, and every command that exists."""
 
 import ast
 import re

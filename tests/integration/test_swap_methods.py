@@ -10,11 +10,6 @@ from failover_oneshot.config.model import Method
 from tests.support.account_methods import SANDBOXES, MethodSandbox, count_changes, dying_at, failing_at, forked
 
 
-@pytest.fixture(params=list(Method))
-def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> MethodSandbox:
-    return SANDBOXES[request.param](tmp_path)
-
-
 @pytest.mark.parametrize("refreshed", [False, True])
 def test_killed_at_each_change_and_finished_by_the_next_run(method: Method, refreshed: bool, tmp_path: Path) -> None:
     """With `refreshed` a client's token refresh falls between the kill and the next run."""

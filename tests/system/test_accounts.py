@@ -12,8 +12,6 @@ from failover_oneshot.ctl.demo.sandbox import MARK, credentials
 from tests.support.operator import STATES, ctl, every_state, facts, put_state
 from tests.support.sandbox import Sandbox
 
-# --- accounts --------------------------------------------------------------------------------------------------------
-
 
 def test_accounts_are_listed_and_checked(sandbox: Sandbox) -> None:
     rows = facts(sandbox, "accounts")["accounts"]
@@ -94,9 +92,6 @@ def test_no_accounts_at_all(sandbox: Sandbox) -> None:
     sandbox.config["accounts"] = []
     done = ctl(sandbox, "accounts")
     assert (done.returncode, str(sandbox.config_file) in done.stdout) == (0, True)
-
-
-# --- history ---------------------------------------------------------------------------------------------------------
 
 
 @every_state

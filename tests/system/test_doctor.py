@@ -16,8 +16,6 @@ from tests.support.paths import PANES
 from tests.support.polling import poll
 from tests.support.sandbox import Sandbox
 
-# -- the command ---------------------------------------------------------------------------------------------------
-
 
 def doctor(sandbox: Sandbox, *argv: str, code: int | None = None, **environ: str) -> list[dict[str, str]]:
     """Its lines, without those about the machine's own clock and user manager."""

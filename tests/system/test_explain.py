@@ -1,4 +1,4 @@
-"""`failoverctl explain`: what it says about the recorded panes agrees with what a check says about them."""
+"""`failoverctl explain`: a file, stdin and a session, explained by the real program."""
 
 import json
 import os
@@ -14,8 +14,6 @@ from failover_oneshot.model import Kind
 from tests.support.operator import STATES, ctl, every_state, facts, huge, in_pane, put_state, screen
 from tests.support.records import CWD, SESSION, announce, answer, hit, prompt, write
 from tests.support.sandbox import HIT, Sandbox, hit_screen
-
-# --- the real program ------------------------------------------------------------------------------------------------
 
 
 def test_a_file_stdin_and_a_session_say_the_same(blocked: Sandbox, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`failoverctl init`: what it proposes, and that a check takes it."""
+"""`failoverctl init`: what it writes, and that a check takes it."""
 
 import os
 import shutil
@@ -16,8 +16,6 @@ from failover_oneshot.ctl.demo.sandbox import MARK, Sandbox
 from failover_oneshot.ctl.demo.server import execute
 from tests.support.polling import poll
 from tests.support.tmux_server import Server
-
-# -- the command ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`failoverctl install` and `uninstall` under a real user manager, and the units that they write."""
+"""`failoverctl install` and `uninstall` under a real user manager."""
 
 import json
 import os
@@ -172,9 +172,6 @@ def test_where_there_is_no_manager_it_says_what_to_do(tmp_path: Path) -> None:
     assert (done.returncode, "no systemd user manager answers here" in done.stderr) == (69, True)
     assert "cron" in done.stderr
     assert not (tmp_path / ".config/systemd").exists()
-
-
-# -- the text of the units -----------------------------------------------------------------------------------------
 
 
 def lines(text: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The pool is kept at its size: the plan as a table, and the real program on a real tmux server."""
+"""The pool is kept at its size: the real program on a real tmux server."""
 
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,6 @@ from tests.support.sandbox import Sandbox, pids
 from tests.support.tmux_server import Server
 
 NEIGHBOURS = ("ccl-0", "ccl-auto-1", "ccl-auto-10", "ccl-auto-110", "ccl-auto-14", "ops")
-
-
-# -- for real ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,28 +1,9 @@
-"""What the programs say of themselves: help, man pages, shell completion; and what failover-check must not import."""
+"""What failover-check must not import."""
 
-import os
 import subprocess
 import sys
 
-import pytest
-
-from failover_oneshot.ctl.main import COMMANDS
 from tests.support.sandbox import Sandbox
-
-CTL = (sys.executable, "-m", "failover_oneshot.ctl")
-
-
-def said(*argv: str, **environ: str) -> str:
-    env = {"PATH": os.environ["PATH"], "HOME": "/nowhere", **environ}
-    return subprocess.run(argv, env=env, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-@pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help_is_80_columns_wide(command: str) -> None:
-    """On a terminal of any width."""
-    for columns in ({}, {"COLUMNS": "80"}):
-        text = said(*CTL, *([command] if command else []), "--help", **columns)
-        assert max(map(len, text.splitlines())) <= 80, text
 
 
 def test_the_timers_check_imports_nothing_that_only_failoverctl_needs(sandbox: Sandbox) -> None:

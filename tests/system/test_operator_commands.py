@@ -1,4 +1,4 @@
-"""`failoverctl` swap, pause, resume, reset: the operator's hands, by the checks' own path."""
+"""`failoverctl` swap, pause, resume, reset: by the checks' own path."""
 
 import json
 import shutil
@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 
-from failover_oneshot.ctl import main
 from failover_oneshot.state.store import Store
 from tests.support.operator import CTL, STATES, ctl, environ, every_state, facts, huge, put_state, stamp
 from tests.support.polling import poll
 from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, pids
-
-# --- the real program ------------------------------------------------------------------------------------------------
 
 
 def test_a_swap_by_hand_is_a_checks_swap(blocked: Sandbox) -> None:
@@ -205,15 +202,6 @@ def test_a_state_that_can_not_be_read(sandbox: Sandbox) -> None:
         done = ctl(sandbox, *command)
         assert (done.returncode, len(done.stderr.splitlines()), done.stdout) == (74, 1, ""), done.stderr
     assert {path.name for path in sandbox.state_file.parent.iterdir()} <= {"state.json", "state.json.lock"}
-
-
-@pytest.mark.parametrize("command", sorted(main.COMMANDS))
-def test_help_fits_80_columns(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        main.main([command, "--help"])
-    text = capsys.readouterr().out
-    assert left.value.code == 0
-    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_a_wrong_config_is_every_problem_and_78(sandbox: Sandbox) -> None:

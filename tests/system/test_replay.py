@@ -1,43 +1,21 @@
-"""Recordings: kept without secrets and within bounds; replayed, they decide as the checks did."""
+"""Recordings of real checks: kept without secrets; replayed, they decide as the checks did."""
 
 import gzip
 import json
 import stat
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from failover_oneshot.analysis import recorder
-from failover_oneshot.analysis.replay import Record
-from failover_oneshot.model import Outcome, Pane, Role, Session
+from failover_oneshot.model import Outcome
 from failover_oneshot.state.model import State
-from tests.support.builders import NOW, at
+from tests.support.builders import NOW
 from tests.support.operator import ctl, facts, stamp
+from tests.support.recorded_checks import CLEAR, RESET, record
 from tests.support.sandbox import HIT, Sandbox
-
-CLEAR = "❯ go\n\n● Done.\n\n✻ Baked for 3s · done 10:00 AM\n"
-RESET = "❯ go\n\n  ⎿  You've hit your session limit · resets 12:00pm (UTC)\n"
-
-
-def record(seconds: float, *texts: str, **changes: Any) -> Record:
-    sessions = tuple(
-        Session(
-            name=f"ccl-auto-{11 + n}",
-            role=Role.POOL,
-            index=11 + n,
-            session_id=f"${n}",
-            panes=(Pane(pane_id=f"%{n}", pid=n + 1, text=text),),
-        )
-        for n, text in enumerate(texts)
-    )
-    known = {"version": 1, "zone": "UTC", "server_running": True, "state": State(active_account="main"), **changes}
-    return Record(at=at(seconds=seconds), sessions=sessions, **known)
-
-
-# --- the real program ------------------------------------------------------------------------------------------------
 
 
 def test_what_a_check_saw_is_kept_and_replayed_as_it_was_decided(blocked: Sandbox, tmp_path: Path) -> None:

@@ -1,11 +1,10 @@
-"""The report: what the state tells of the past, and that nothing in it can break out of the page."""
+"""`failoverctl report`: a real swap and a real wait, on the page and as JSON."""
 
 import json
 import stat
 import subprocess
 import sys
 from datetime import datetime, timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -13,33 +12,7 @@ import pytest
 from failover_oneshot.state.model import stamp
 from tests.support.builders import NOW
 from tests.support.sandbox import Sandbox
-
-# -- the page ------------------------------------------------------------------------------------------------------
-
-
-class Skeleton(HTMLParser):
-    """The elements with the names of their attributes, and apart from them the text."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__()
-        self.elements: list[object] = []
-        self.text = ""
-        self.feed(data.decode())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, [name for name, _ in attrs]))
-
-    def handle_endtag(self, tag: str) -> None:
-        self.elements.append(tag)
-
-    def handle_comment(self, data: str) -> None:
-        self.elements.append(f"comment {len(data)}")
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-# -- the command ---------------------------------------------------------------------------------------------------
+from tests.support.skeleton import Skeleton
 
 
 def report(sandbox: Sandbox, *argv: str, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""The simulated month: deterministic, its sums hold, and leaving checks out changes nothing."""
+"""`failoverctl simulate`: the command's comparison, and what it refuses."""
 
 import pytest
 

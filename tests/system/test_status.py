@@ -1,4 +1,4 @@
-"""`failoverctl status`: the value that it prints, and the sight of it in a real terminal."""
+"""`failoverctl status`: the real program, and the sight of it in a real terminal."""
 
 import json
 import re
@@ -12,8 +12,6 @@ from tests.support.operator import CTL, STATES, ctl, every_state, facts, huge, i
 from tests.support.polling import poll
 from tests.support.sandbox import Sandbox, hit_screen
 from tests.support.user_manager import UserManager, program
-
-# --- the real program ------------------------------------------------------------------------------------------------
 
 
 def test_it_says_what_the_next_check_will_do_and_touches_nothing(blocked: Sandbox) -> None:

@@ -1,4 +1,4 @@
-"""What every swap method promises, checked over the registry: repeated, killed at each change, failed, refused."""
+"""What every swap method promises, checked over the registry: there and back, repeated, refused."""
 
 from pathlib import Path
 

@@ -1,35 +1,14 @@
 """Recorded checks, replayed: they decide as the checks did."""
 
-from typing import Any
-
 import msgspec
 
 from failover_oneshot.agents.claude.classify import classify
 from failover_oneshot.analysis.replay import Checked, Record, check
 from failover_oneshot.config.model import Config
 from failover_oneshot.ctl.commands.replay import _watched
-from failover_oneshot.model import Pane, Role, Session
 from failover_oneshot.state.model import LastSwap, State
 from tests.support.builders import at, make_config
-
-CLEAR = "❯ go\n\n● Done.\n\n✻ Baked for 3s · done 10:00 AM\n"
-VAGUE = "❯ go\n\n  ⎿  You've hit your limit\n"
-RESET = "❯ go\n\n  ⎿  You've hit your session limit · resets 12:00pm (UTC)\n"
-
-
-def record(seconds: float, *texts: str, **changes: Any) -> Record:
-    sessions = tuple(
-        Session(
-            name=f"ccl-auto-{11 + n}",
-            role=Role.POOL,
-            index=11 + n,
-            session_id=f"${n}",
-            panes=(Pane(pane_id=f"%{n}", pid=n + 1, text=text),),
-        )
-        for n, text in enumerate(texts)
-    )
-    known = {"version": 1, "zone": "UTC", "server_running": True, "state": State(active_account="main"), **changes}
-    return Record(at=at(seconds=seconds), sessions=sessions, **known)
+from tests.support.recorded_checks import CLEAR, RESET, VAGUE, record
 
 
 def replayed(config: Config, *records: Record) -> list[Checked]:

@@ -1,54 +1,16 @@
 """The report's page: nothing in the state can break out of it."""
 
 import re
-from html.parser import HTMLParser
-from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from failover_oneshot.ctl.report.page import MOST_ROWS, page
-from failover_oneshot.ctl.report.timeline import Timeline, timeline
+from failover_oneshot.ctl.report.timeline import timeline
 from failover_oneshot.state.model import AccountMemory, State, stamp
 from tests.support.builders import NOW, at
-
-ACCOUNTS = ("main", "backup")
-
-
-def swapped(minutes: float, from_: str = "main", to: str = "backup", **more: Any) -> dict[str, Any]:
-    """An entry of history, so many minutes after NOW."""
-    return {"at": stamp(at(minutes=minutes)), "outcome": "swapped", "from": from_, "to": to, "reason": "r", **more}
-
-
-def hits(**sessions: float) -> dict[str, str]:
-    """What an entry says of its hits: each session, and so many minutes after NOW."""
-    return {session: stamp(at(minutes=minutes)) for session, minutes in sessions.items()}
-
-
-def told(*history: dict[str, Any], hours: float = 24, **state: Any) -> Timeline:
-    return timeline(State(history=history, **state), ACCOUNTS, at(hours=-hours), NOW)
-
-
-class Skeleton(HTMLParser):
-    """The elements with the names of their attributes, and apart from them the text."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__()
-        self.elements: list[object] = []
-        self.text = ""
-        self.feed(data.decode())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, [name for name, _ in attrs]))
-
-    def handle_endtag(self, tag: str) -> None:
-        self.elements.append(tag)
-
-    def handle_comment(self, data: str) -> None:
-        self.elements.append(f"comment {len(data)}")
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+from tests.support.histories import hits, swapped, told
+from tests.support.skeleton import Skeleton
 
 
 def hostile(text: str) -> bytes:

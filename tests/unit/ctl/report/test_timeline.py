@@ -9,26 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from failover_oneshot.ctl.report.page import page
-from failover_oneshot.ctl.report.timeline import Timeline, ticks, timeline
+from failover_oneshot.ctl.report.timeline import Timeline, ticks
 from failover_oneshot.model import Outcome
 from failover_oneshot.state.model import AccountMemory, HitMemory, SessionMemory, State, Waiting, stamp
 from tests.support.builders import NOW, at
-
-ACCOUNTS = ("main", "backup")
-
-
-def swapped(minutes: float, from_: str = "main", to: str = "backup", **more: Any) -> dict[str, Any]:
-    """An entry of history, so many minutes after NOW."""
-    return {"at": stamp(at(minutes=minutes)), "outcome": "swapped", "from": from_, "to": to, "reason": "r", **more}
-
-
-def hits(**sessions: float) -> dict[str, str]:
-    """What an entry says of its hits: each session, and so many minutes after NOW."""
-    return {session: stamp(at(minutes=minutes)) for session, minutes in sessions.items()}
-
-
-def told(*history: dict[str, Any], hours: float = 24, **state: Any) -> Timeline:
-    return timeline(State(history=history, **state), ACCOUNTS, at(hours=-hours), NOW)
+from tests.support.histories import hits, swapped, told
 
 
 def minutes(moment: datetime) -> int:

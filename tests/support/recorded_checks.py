@@ -1,0 +1,27 @@
+"""What `failover-check --record` keeps of a check, as a test writes it: pool sessions that show these texts."""
+
+from typing import Any
+
+from failover_oneshot.analysis.replay import Record
+from failover_oneshot.model import Pane, Role, Session
+from failover_oneshot.state.model import State
+from tests.support.builders import at
+
+CLEAR = "❯ go\n\n● Done.\n\n✻ Baked for 3s · done 10:00 AM\n"
+VAGUE = "❯ go\n\n  ⎿  You've hit your limit\n"
+RESET = "❯ go\n\n  ⎿  You've hit your session limit · resets 12:00pm (UTC)\n"
+
+
+def record(seconds: float, *texts: str, **changes: Any) -> Record:
+    sessions = tuple(
+        Session(
+            name=f"ccl-auto-{11 + n}",
+            role=Role.POOL,
+            index=11 + n,
+            session_id=f"${n}",
+            panes=(Pane(pane_id=f"%{n}", pid=n + 1, text=text),),
+        )
+        for n, text in enumerate(texts)
+    )
+    known = {"version": 1, "zone": "UTC", "server_running": True, "state": State(active_account="main"), **changes}
+    return Record(at=at(seconds=seconds), sessions=sessions, **known)
