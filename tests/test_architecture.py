@@ -185,3 +185,44 @@ def test_no_folder_holds_too_many_modules() -> None:
 def test_no_module_is_too_long(path: Path) -> None:
     """Beyond this a reader loses the thread: there is a joint somewhere."""
     assert len(path.read_text().splitlines()) <= LONGEST
+
+
+# -- the tests ---------------------------------------------------------------------------------------------------------
+
+TESTS = {path.relative_to(ROOT): ast.parse(path.read_text()) for path in sorted((ROOT / "tests").rglob("*.py"))}
+UNIT = Path("tests/unit")
+PARTS = {name.split(".")[0] for name in TREES} - {"", "__main__"}
+# These come with a tmux server or a user manager.
+RUNNING = {"server", "shared_server", "sandbox", "user_manager", "manager"}
+
+
+@pytest.mark.parametrize("part", sorted(PARTS))
+def test_each_part_of_the_package_has_its_place_in_the_unit_tests(part: str) -> None:
+    modules = [path for path in TESTS if path.name.startswith("test_") and path.is_relative_to(UNIT / part)]
+    assert modules or UNIT / f"test_{part}.py" in TESTS
+
+
+def test_no_unit_test_stands_under_a_part_that_is_not_there() -> None:
+    places = {path.relative_to(UNIT).parts[0] for path in TESTS if path.is_relative_to(UNIT)} - {"__init__.py"}
+    assert {place.removeprefix("test_").removesuffix(".py") for place in places} <= PARTS
+
+
+def test_few_test_modules_stand_outside_of_the_folders() -> None:
+    assert len([path for path in TESTS if path.parent == Path("tests") and path.name.startswith("test_")]) <= 5
+
+
+def test_no_test_module_is_imported() -> None:
+    """What two of them need stands in `tests/support`."""
+    for path, tree in TESTS.items():
+        for name in imports(tree):
+            assert not any(part.startswith("test_") for part in name.split(".")), f"{path} imports {name}"
+
+
+def test_no_unit_test_needs_a_server() -> None:
+    """Neither a tmux server nor a user manager: such a test belongs in `tests/system`."""
+    for path, tree in TESTS.items():
+        if path.is_relative_to(UNIT):
+            functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+            asked = {argument.arg for function in functions for argument in function.args.args}
+            assert asked & RUNNING <= {function.name for function in functions}, path
+            assert not {"tests.support.tmux_server", "tests.support.user_manager"} & {*imports(tree)}, path

@@ -5,10 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +18,6 @@ from failover_oneshot.config.model import Account
 from failover_oneshot.ctl.demo.sandbox import refresh_token
 from tests.support.account_methods import ClaudeSandbox, identity, instead, load, login, write
 from tests.support.paths import ROOT
-from tests.support.polling import poll
-from tests.support.tmux_server import MEMORY
-
-SWAPS = 200  # to and fro under a client that refreshes its token all the time
 
 
 @pytest.fixture
@@ -362,68 +355,3 @@ print("done")
         pytest.skip("no mount namespace can be made here")
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     assert done.stdout == "done\n", done.stderr
-
-
-@pytest.fixture
-def quick_sandbox() -> Iterator[ClaudeSandbox]:
-    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
-        yield ClaudeSandbox(Path(folder))
-
-
-def test_a_client_that_refreshes_all_the_time(quick_sandbox: ClaudeSandbox) -> None:
-    """Each token may be used once: a lost refresh or a mixture of accounts ends the client with an error."""
-    sandbox = quick_sandbox
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            client(sandbox)
-            status = 0
-        finally:
-            os._exit(status)
-    try:
-        for number in range(SWAPS):
-            poll(partial(enough, sandbox, number))
-            order = (sandbox.main, sandbox.backup) if number % 2 == 0 else (sandbox.backup, sandbox.main)
-            sandbox.run(*order)
-    finally:
-        (sandbox.home / "stop").touch()
-        ended = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert ended == 0
-    sandbox.assert_live("main")
-    ledger = load(sandbox.home / "ledger")
-    sandbox.method().save_back(sandbox.main, {})
-    for name in ("main", "backup"):
-        assert sandbox.generation(sandbox.stored(name) / ".credentials.json") == (name, ledger[name])
-    assert not sandbox.unclaimed.exists()
-    (sandbox.home / "stop").chmod(0o600)
-    sandbox.assert_tidy()
-
-
-def enough(sandbox: ClaudeSandbox, refreshes: int) -> bool:
-    return (sandbox.home / "ledger").exists() and load(sandbox.home / "ledger")["count"] > refreshes
-
-
-def client(sandbox: ClaudeSandbox) -> None:
-    """Refreshes under its own locks, every 10 ms, and keeps the server's ledger of the newest tokens."""
-    ledger = {"main": 2, "backup": 1, "count": 0}
-    locks = [sandbox.folder / ".oauth_refresh.lock", sandbox.home / ".claude.lock", sandbox.home / ".claude.json.lock"]
-    while not (sandbox.home / "stop").exists():
-        for lock in locks:
-            while True:
-                try:
-                    lock.mkdir()
-                    break
-                except FileExistsError:
-                    time.sleep(0.001)
-        name, generation = sandbox.generation(sandbox.folder / ".credentials.json")
-        assert load(sandbox.settings)["oauthAccount"] == identity(name), "mixed accounts"
-        assert ledger[name] == generation, "a refresh was lost"
-        sandbox.refresh()
-        ledger[name] += 1
-        ledger["count"] += 1
-        write(sandbox.home / "ledger.new", ledger)
-        (sandbox.home / "ledger.new").replace(sandbox.home / "ledger")
-        for lock in reversed(locks):
-            lock.rmdir()
-        time.sleep(0.01)
