@@ -358,7 +358,7 @@ def test_start_command_runs_the_same_program_again(server: Server, words: list[s
 
 
 @given(NASTY)
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 def test_start_command_gives_back_any_shell_command(shared_server: Server, command: str) -> None:
     """One argument is the shell's text and comes back to the letter (it need not even be valid shell)."""
     shared_server.start("hold")
@@ -371,7 +371,7 @@ def test_start_command_gives_back_any_shell_command(shared_server: Server, comma
 
 
 @given(NASTY)
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 def test_quote_is_one_word_to_tmux(shared_server: Server, text: str) -> None:
     answer = shared_server.control().run(formats.script(["set-environment", "-g", "ROUND_TRIP", text]))
     assert answer.ok, answer.error

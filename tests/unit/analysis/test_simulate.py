@@ -24,7 +24,7 @@ def test_the_same_seed_is_the_same_month_and_another_is_another() -> None:
     assert month(one).wanted != month(Load(days=5, seed=2)).wanted
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.builds(
         Load,

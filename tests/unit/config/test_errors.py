@@ -397,7 +397,6 @@ def test_the_numbers_in_an_environment_are_not_repeated(tmp_path: Path) -> None:
 
 quick = settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],  # the folder may be shared
 )
 
@@ -447,9 +446,7 @@ def check_any(folder: Path, text: str) -> None:
         assert not re.search(r"Expected|Object|breaks the rule", line), line
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@quick
 @given(text=mutated())
 def test_a_mutated_example_is_a_config_or_a_config_error(tmp_path: Path, text: str) -> None:
     check_any(tmp_path, text)
@@ -474,9 +471,7 @@ JSON = st.recursive(
 )
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@quick
 @given(data=JSON)
 def test_any_values_are_a_config_or_a_config_error(tmp_path: Path, data: object) -> None:
     check_any(tmp_path, yaml.safe_dump(data, allow_unicode=True))

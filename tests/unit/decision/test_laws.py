@@ -69,7 +69,7 @@ def as_findings(sight: list[tuple[str, str, int, int]], state: State, now: datet
 
 
 @given(steps)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_life_breaks_the_laws(life: list[tuple[int, Any, set[str], bool]]) -> None:
     state, now = State(active_account="main"), NOW
     last: datetime | None = None
@@ -111,7 +111,7 @@ def check_plan(config: Config, found: tuple[Finding, ...], account: str) -> None
 
 
 @given(steps)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_same_life_is_decided_the_same(life: list[tuple[int, Any, set[str], bool]]) -> None:
     """`decide` is a function of its arguments alone."""
     for _, sight, broken, _ in life:

@@ -276,7 +276,7 @@ STATES = st.dictionaries(KEYS, VALUES, max_size=6).map(lambda value: json.dumps(
 
 
 @given(st.binary(max_size=200) | STATES)
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_bytes_are_a_state_or_set_aside_or_newer(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "state.json"
     path.write_bytes(content)

@@ -1,7 +1,7 @@
 """The configuration that is proposed for the sessions that are here."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from failover_oneshot.config import schema
@@ -53,7 +53,6 @@ def test_a_shell_is_no_way_to_start_an_agent(command: str, known: bool) -> None:
 name = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(name, max_size=6), name, name)
 def test_whatever_is_named_how_the_text_is_taken(names: list[str], account: str, path: str) -> None:
     """It is YAML that says what was meant; only what a name may not hold is refused, by name."""

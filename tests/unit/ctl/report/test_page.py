@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from failover_oneshot.ctl.report.page import MOST_ROWS, page
@@ -32,7 +32,6 @@ TRICKS = (
 SNIPPETS = st.text(max_size=40) | st.lists(st.sampled_from(TRICKS), max_size=8).map("".join)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SNIPPETS)
 def test_no_text_breaks_out_of_the_markup(text: str) -> None:
     """The elements and attributes are the same as for a harmless text."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from failover_oneshot.ctl.report.page import page
@@ -114,7 +114,6 @@ entry = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(entry, max_size=8))
 def test_any_history_has_a_timeline(history: list[dict[str, Any]]) -> None:
     """Whatever stands there: spans lie in the window, in order, without overlaps, and a page can be made."""

@@ -3,7 +3,7 @@
 import shlex
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from failover_oneshot.ctl.systemd import programs, units
@@ -48,7 +48,6 @@ def test_time_spans_of_systemctl(span: str, expected: float | None) -> None:
     assert units.seconds(span) == expected
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
 def test_any_path_stays_one_word_of_one_line(path: str) -> None:
     """A path can not begin a new line of the unit, nor a specifier or a variable."""
