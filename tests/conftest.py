@@ -1,13 +1,27 @@
 """Fixtures that many tests share."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.tmux_server import Server, private_server
+from tests.support.tmux_server import MEMORY, Server, private_server
 from tests.support.user_manager import UnavailableError, UserManager
+
+ROOM = 1 << 30  # bytes: far more than a run leaves behind
+
+
+def is_roomy(folder: str) -> bool:
+    """Whether the tests' files fit there, and programs among them may be run."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize >= ROOM and not disk.f_flag & os.ST_NOEXEC
+
+
+# Each check makes a dozen fsyncs; on a disk the tests would wait for them more than for anything else.
+if MEMORY and "TMPDIR" not in os.environ and is_roomy(MEMORY):
+    tempfile.tempdir = MEMORY
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
