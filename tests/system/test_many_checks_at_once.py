@@ -1,39 +1,67 @@
 """Many checks at the same instant: exactly one swaps."""
 
 import json
-import os
 import subprocess
+import sys
+from pathlib import Path
 
 from tests.support.sandbox import POOL, Sandbox, pids
 
 CROWD = 200
+# As many processes, each with the check loaded, that begin in the same instant: when the end of their pipe is closed.
+PROGRAM = """
+import json, os, sys
+from failover_oneshot import check, cli
+from failover_oneshot.config import loader
+
+folder, crowd, *argv = sys.argv[1:]
+children = []
+for number in range(int(crowd)):
+    child = os.fork()
+    if not child:
+        code = 255
+        try:
+            for descriptor, name in ((1, "out"), (2, "err")):
+                os.dup2(os.open(f"{folder}/{number}.{name}", os.O_WRONLY | os.O_CREAT), descriptor)
+            os.read(0, 1)
+            code = cli.main(argv)
+        finally:
+            os._exit(code)
+    children.append(child)
+print("ready", flush=True)
+print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]))
+"""
 
 
-def test_two_hundred_at_once_make_one_swap(blocked: Sandbox) -> None:
+def all_at_once(sandbox: Sandbox, folder: Path) -> list[tuple[int, str, str]]:
+    """The exit code, the output and the errors of each check."""
+    folder.mkdir()
+    argv = [sys.executable, "-c", PROGRAM, str(folder), str(CROWD), *sandbox.argv("--json")[3:]]
+    with subprocess.Popen(
+        argv, env=sandbox.environ(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdin
+        assert program.stdout
+        assert program.stdout.readline() == "ready\n"
+        program.stdin.close()
+        codes = json.loads(program.stdout.read())
+    return [
+        (code, (folder / f"{number}.out").read_text(), (folder / f"{number}.err").read_text())
+        for number, code in enumerate(codes)
+    ]
+
+
+def test_two_hundred_at_once_make_one_swap(blocked: Sandbox, tmp_path: Path) -> None:
     """Each waits for the lock, then finds the cooldown, or gives up with 75: never a second swap."""
     blocked.save_config()
     before = pids(blocked)
-    gate, starter = os.pipe()  # so that they all begin in the same instant, when its end is closed
-    crowd = [
-        subprocess.Popen(
-            ["/bin/sh", "-c", 'read -r _ <&0; exec "$@"', "sh", *blocked.argv("--json")],
-            env=blocked.environ(),
-            stdin=gate,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(CROWD)
-    ]
-    os.close(gate)
-    os.close(starter)
     outcomes: dict[str, int] = {}
-    for process in crowd:
-        out, err = process.communicate(timeout=300)
-        assert process.returncode in {0, 75}, err
+    for code, out, err in all_at_once(blocked, tmp_path / "crowd"):
+        assert code in {0, 75}, err
         assert "Traceback" not in err
         outcome = json.loads(out)["outcome"] if out else "try again"
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    assert sum(outcomes.values()) == CROWD
     assert outcomes["swapped"] == 1
     assert set(outcomes) <= {"swapped", "cooldown", "try again"}
     assert [e["outcome"] for e in blocked.state()["history"]] == ["swapped"]
