@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from failover_oneshot.decision.rules import Action, Decision
 from failover_oneshot.model import Outcome, Restart
 from failover_oneshot.report import Move
-from failover_oneshot.state.model import AccountMemory, SessionMemory, State, Step, Trouble, Waiting, remember
+from failover_oneshot.state.model import AccountMemory, SessionMemory, State, Step, Trouble, Waiting
+from failover_oneshot.state.transitions import remember
 from failover_oneshot.swap.journal import (
     RULES,
     begin,

@@ -9,16 +9,8 @@ import pytest
 from failover_oneshot.ctl.lib.status import Status, compose
 from failover_oneshot.decision.rules import Action, Decision
 from failover_oneshot.model import Kind, Outcome
-from failover_oneshot.state.model import (
-    AccountMemory,
-    HitMemory,
-    LastSwap,
-    Pause,
-    SessionMemory,
-    State,
-    Trouble,
-    remember,
-)
+from failover_oneshot.state.model import AccountMemory, HitMemory, LastSwap, Pause, SessionMemory, State, Trouble
+from failover_oneshot.state.transitions import remember
 from tests.support.builders import NOW, at, finding, healthy, make_config
 
 SWAP = Decision(action=Action.SWAP, outcome=Outcome.SWAPPED, reason="because", candidates=("backup",), blocked_pool=1)
