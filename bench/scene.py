@@ -43,7 +43,6 @@ class Sandbox(sandbox.Sandbox):
         self.size = 0
         self.measured = {"PATH": str(Path(shutil.which("tmux") or "/usr/bin/tmux").parent), "HOME": str(self.home)}
         self.state_file.parent.mkdir(mode=0o700)
-        self.config["tmux"]["timeout"] = "60s"
         self.config["state"] = {"path": str(self.state_file)}
         now = datetime.now(UTC)
         hit = f"  ⎿  You've hit your 5-hour limit · resets {reset_words(now + timedelta(hours=5), now)}"

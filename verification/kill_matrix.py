@@ -51,7 +51,6 @@ class Trial:
         self.starts, self.switches, self.agent = folder / "starts", folder / "switches", folder / "agent"
         self.starts.mkdir()
         self.agent.mkdir()
-        sandbox.config["tmux"]["timeout"] = "60s"  # many trials at a time: slowness is not what is tried here
         sandbox.config["swap"]["method"] = "claude" if self.method == "resumed" else self.method
         sandbox.config["pool"]["autonomous"]["after_swap"] = self.mode
         self.client = sandbox.claude  # where the stand-in reads its login

@@ -47,13 +47,18 @@ def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "bin"
 
 
+def environ(bin_folder: Path, server: Server) -> dict[str, str]:
+    """An empty home, in which the installation's programs are found and the checkout is not."""
+    env = {**server.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
+    del env["PYTHONPATH"]
+    return env
+
+
 def run(bin_folder: Path, server: Server, *argv: str, code: int = 0) -> str:
     """A program of the installation, by its name alone, in an empty home."""
-    env = {**server.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
-    env.pop("PYTHONPATH", None)
     done = subprocess.run(
-        [str(bin_folder / argv[0]), *argv[1:]], env=env, cwd=server.home, capture_output=True, text=True, timeout=120,
-        check=False,
+        [str(bin_folder / argv[0]), *argv[1:]], env=environ(bin_folder, server), cwd=server.home,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -65,7 +70,7 @@ def test_the_wheel_is_whole(bin_folder: Path, server: Server) -> None:
     python = bin_folder / "python"
     where = subprocess.run(
         [python, "-c", "import failover_oneshot as f; print(f.__file__)"], cwd=server.home,
-        env=server.environ, capture_output=True, text=True, check=True,
+        env=environ(bin_folder, server), capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert str(bin_folder.parent) in where
     data = Path(where.strip()).parent / "data"

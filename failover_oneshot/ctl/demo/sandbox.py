@@ -84,7 +84,7 @@ class Sandbox:
             "accounts": [{"name": name, "store": str(self.stored(name))} for name in self.accounts],
             "swap": {"claude_dir": str(self.claude), "claude_json": str(self.settings)},
             "pool": {"autonomous": {"prefix": "ccl-auto-", "start_index": 11, "max": 3}},
-            "tmux": {"socket_path": str(server.socket)},
+            "tmux": {"socket_path": str(server.socket), "timeout": "1m"},  # a busy machine is not what is tried here
         }
 
     # -- files ---------------------------------------------------------------------------------------------------------
