@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from failover_oneshot.ctl.demo.sandbox import credentials, identity
+
 ROOT = Path(__file__).parent.parent
 HERE = ROOT / ".bench"
 PEER = "claude-swap"
@@ -73,10 +75,8 @@ def environ(home: Path) -> Mapping[str, str]:
 
 
 def _log_in(home: Path, account: str) -> None:
-    login = {"accessToken": f"FAKE-{account}", "refreshToken": f"FAKE-r-{account}", "expiresAt": 4102444800000}
-    identity = {"accountUuid": f"00000000-0000-0000-0000-00000000000{account}", "emailAddress": f"{account}@x.invalid"}
     folder = home / ".claude"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / ".credentials.json").write_text(json.dumps({"claudeAiOauth": {**login, "subscriptionType": "max"}}))
+    (folder / ".credentials.json").write_text(json.dumps(credentials(account)))
     (folder / ".credentials.json").chmod(0o600)
-    (home / ".claude.json").write_text(json.dumps({"oauthAccount": identity}))
+    (home / ".claude.json").write_text(json.dumps({"oauthAccount": identity(account)}))
