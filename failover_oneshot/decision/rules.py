@@ -160,7 +160,7 @@ def _judge(
 
 def swaps_last_hour(state: State, now: datetime) -> list[datetime]:
     """When the swaps of the last hour were completed, oldest first: what `swap.max_per_hour` bounds."""
-    from failover_oneshot.state.history import swaps_since  # nothing to do with a pool in which nobody is blocked
+    from failover_oneshot.state.history import swaps_since  # not needed while nobody is blocked
 
     return swaps_since(state, now - HOUR, now)
 
