@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, hit_screen, pids
+from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, hit_screen
 from tests.support.tmux_server import private_server
 
 
@@ -35,13 +35,13 @@ def main(program: str) -> None:
         sandbox.set_state(active_account="main")
         for name in (*POOL, *NEIGHBOURS):
             server.show(name, hit_screen())
-        before = pids(sandbox)
+        before = sandbox.server.pids()
         for _ in range(2):
             done = sandbox.run()
             print(f"$ failover-check   # exit {done.returncode}\n{done.stderr}{done.stdout}")
         token, email = sandbox.live()
         assert (token, email) == ("fake-backup-1", "backup@example.invalid")
-        assert {name for name in before if before[name] != pids(sandbox)[name]} == set(POOL)
+        assert {name for name in before if before[name] != sandbox.server.pids()[name]} == set(POOL)
         print(json.dumps(sandbox.state()["history"], indent=2))
         cswap("switch", "main")
         assert sandbox.live()[0] == "fake-main-2", "claude-swap kept what the client had refreshed"
@@ -50,12 +50,12 @@ def main(program: str) -> None:
         sandbox.config["swap"]["command"] = [program, "switch", "{to}-of-nobody"]
         sandbox.save_config()
         sandbox.set_state(last_swap=None, history=[], accounts={}, sessions={}, active_account="main")
-        before = pids(sandbox)
+        before = sandbox.server.pids()
         done = sandbox.run()
         print(f"$ failover-check   # exit {done.returncode}\n{done.stderr}{done.stdout}")
         assert done.returncode == 1
         assert sandbox.live()[0] == "fake-main-2"
-        assert pids(sandbox) == before
+        assert sandbox.server.pids() == before
 
 
 if __name__ == "__main__":

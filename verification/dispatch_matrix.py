@@ -32,7 +32,7 @@ def trial(*, records: bool) -> Iterator[AgentPool]:
         pool.up()
         pool.drop("one", TEXTS["one"])
         pool.check()
-        poll(lambda: pool.prompts() == [TEXTS["one"]])
+        poll(lambda: pool.agents.prompts() == [TEXTS["one"]])
         for name in ("two", "three"):
             pool.drop(name, TEXTS[name])
         yield pool
@@ -48,7 +48,7 @@ def killed(pool: AgentPool, point: int | str, points: Path) -> int:
 def verify(pool: AgentPool) -> None:
     """Ordinary checks until nothing is left to do: each task was taken once, and is done."""
     poll(lambda: pool.check() and not pool.tasks("queue") and not pool.tasks("running"), seconds=60)
-    assert Counter(pool.prompts()) == Counter(TEXTS.values())
+    assert Counter(pool.agents.prompts()) == Counter(TEXTS.values())
     assert {name: path.read_text() for path in pool.spool.glob("done/*") if (name := path.name) in TEXTS} == TEXTS
     assert pool.tasks("failed") == []
     assert pool.server.tmux("list-buffers") == ""

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 from failover_oneshot.ctl.demo.sandbox import credentials, identity
 from tests.support.polling import poll
-from tests.support.sandbox import Sandbox, pids
+from tests.support.sandbox import Sandbox
 from tests.support.tmux_server import private_server
 
 POOL = ("ccl-auto-11", "ccl-auto-12")
@@ -142,7 +142,7 @@ def main(program: str, mode: str) -> None:
             print(server.screen(POOL[0]), Api.seen)
             raise
         print(f"before the check:\n{server.screen(POOL[0]).rstrip()}\n")
-        before = pids(sandbox)
+        before = sandbox.server.pids()
         asked = len(Api.seen)
         done = sandbox.run()
         print(f"$ failover-check   # exit {done.returncode}\n{done.stderr}{done.stdout}")
@@ -158,7 +158,7 @@ def main(program: str, mode: str) -> None:
         assert {r["account"] for r in later} == {"backup"}
         for name in POOL:
             assert any(f"the task of {name}" in r["user"] for r in later), "its own conversation went on"
-        after = pids(sandbox)
+        after = sandbox.server.pids()
         assert after[NEIGHBOUR] == before[NEIGHBOUR]
         assert sandbox.live()[1] == "backup@example.invalid"
         kept = json.loads((sandbox.stored("main") / ".credentials.json").read_bytes())

@@ -80,7 +80,7 @@ class Soak:
     def open_tasks(self) -> str:
         """The records of what is not done, and what their sessions show."""
         shown = [path.name + " " + path.read_text() for path in self.pool.spool.glob("[!d]*/*.task.json")]
-        screens = [self.pool.screen(name) for name in sorted(self.pool.server.names())]
+        screens = [self.pool.server.screen(name) for name in sorted(self.pool.server.names())]
         return "\n".join([*shown, *screens])
 
     def _drop(self) -> None:
@@ -94,7 +94,7 @@ class Soak:
         if self.swapped < self.swaps and len(self.pool.tasks("done")) >= due:
             self.swapped += 1
             later = datetime.now(UTC) + timedelta(hours=2)
-            self.pool.exhaust(**dict.fromkeys(ACCOUNTS[: self.swapped], later))
+            self.pool.agents.exhaust(**dict.fromkeys(ACCOUNTS[: self.swapped], later))
 
     def _check(self, *, kill: bool = True) -> None:
         begun = time.monotonic()

@@ -3,14 +3,12 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from failover_oneshot.ctl.commands import completion
-
-CTL = (sys.executable, "-m", "failover_oneshot.ctl")
+from failover_oneshot.ctl.demo.sandbox import CTL
 
 
 def said(*argv: str, **environ: str) -> str:

@@ -1,14 +1,14 @@
 """`failoverctl task`: what a shell user does with the spool."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from failover_oneshot.ctl.demo.sandbox import CTL
+from failover_oneshot.ctl.demo.server import environment
 from tests.support.paths import ROOT
 
 
@@ -22,8 +22,8 @@ class Shell:
 
     def run(self, *argv: str, text: str | bytes = "", code: int = 0) -> subprocess.CompletedProcess[bytes]:
         done = subprocess.run(
-            [sys.executable, "-m", "failover_oneshot.ctl", "task", argv[0], "--config", str(self.config), *argv[1:]],
-            env={"HOME": str(self.folder), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8"},
+            [*CTL, "task", argv[0], "--config", str(self.config), *argv[1:]],
+            env=environment(self.folder),
             input=text if isinstance(text, bytes) else text.encode(), capture_output=True, check=False,
         )  # fmt: skip
         assert done.returncode == code, (done.stdout, done.stderr)
@@ -118,7 +118,7 @@ def test_what_can_not_be_done_is_one_sentence(shell: Shell, argv: list[str], tex
 
 
 def test_the_config_may_be_named_before_the_word_too(shell: Shell) -> None:
-    argv = [sys.executable, "-m", "failover_oneshot.ctl", "task", "--config", str(shell.config), "--json", "list"]
+    argv = [*CTL, "task", "--config", str(shell.config), "--json", "list"]
     done = subprocess.run([*argv, "--state", "/nowhere"], cwd=ROOT, capture_output=True, check=True)
     assert json.loads(done.stdout) == {"version": 1, "tasks": []}
 
@@ -131,7 +131,7 @@ def test_without_a_spool_in_the_config_it_says_where_to_name_one(shell: Shell) -
 def test_two_that_cancel_the_same_task(shell: Shell) -> None:
     """One of them does; the other is told; the task is there once."""
     name = shell.add("do")
-    argv = [sys.executable, "-m", "failover_oneshot.ctl", "task", "cancel", "--config", str(shell.config), name]
+    argv = [*CTL, "task", "cancel", "--config", str(shell.config), name]
     both = [subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) for _ in range(2)]
     assert sorted(process.wait(60) for process in both)[0] == 0
     for process in both:

@@ -1,7 +1,6 @@
 """One fake agent in a real pane, logged in as main: what the tests of the agent itself and of typing to it share."""
 
 from datetime import datetime
-from typing import Any
 
 from tests.support.polling import poll
 from tests.support.sandbox import Sandbox
@@ -32,6 +31,3 @@ class AgentPane(Sandbox):
 
     def shows(self, text: str) -> None:
         poll(lambda: text in self.screen())
-
-    def messages(self) -> list[dict[str, Any]]:
-        return self.agents.messages()

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,6 @@ class AgentPool(Sandbox):
         self.config["pool"]["autonomous"].update(min=size, max=size, command=self.command, workdir=str(self.home))
         self.config["dispatch"] = {"spool": str(self.spool)}
 
-    def exhaust(self, **until: datetime) -> None:
-        self.agents.exhaust(**until)
-
     def up(self) -> dict[str, Any]:
         """The first check, and the sessions that it makes at their prompts; its report."""
         report = self.check()
@@ -36,10 +32,7 @@ class AgentPool(Sandbox):
         return report
 
     def ready(self, *names: str) -> None:
-        poll(lambda: all("auto mode" in self.screen(name) for name in names), seconds=60)
-
-    def screen(self, name: str) -> str:
-        return self.server.screen(name)
+        poll(lambda: all("auto mode" in self.server.screen(name) for name in names), seconds=60)
 
     def drop(self, name: str, text: str | bytes) -> Path:
         """A task, dropped into the queue by hand."""
@@ -59,12 +52,6 @@ class AgentPool(Sandbox):
     def record(self, state: str, name: str) -> dict[str, Any]:
         value: dict[str, Any] = json.loads((self.spool / state / f"{name}.task.json").read_bytes())
         return value
-
-    def messages(self) -> list[dict[str, Any]]:
-        return self.agents.messages()
-
-    def prompts(self) -> list[str]:
-        return self.agents.prompts()
 
     def until_done(self, *names: str) -> None:
         """Checks until these tasks are done."""

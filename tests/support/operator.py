@@ -2,17 +2,15 @@
 
 import json
 import shlex
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from failover_oneshot.ctl.demo.sandbox import CTL
+from failover_oneshot.ctl.demo.server import Run
 from tests.support.polling import poll
 from tests.support.sandbox import Sandbox
-
-CTL = [sys.executable, "-m", "failover_oneshot.ctl"]
 
 
 def stamp(**delta: float) -> str:
@@ -27,7 +25,7 @@ def environ(sandbox: Sandbox, **changes: str) -> dict[str, str]:
     return sandbox.environ(**{"FAILOVER_CONFIG": str(sandbox.config_file), **changes})
 
 
-def ctl(sandbox: Sandbox, *arguments: str, stdin: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
+def ctl(sandbox: Sandbox, *arguments: str, stdin: str = "", **changes: str) -> Run:
     """One command, its output captured; it never ends with a traceback."""
     done = sandbox.execute([*CTL, *arguments], stdin, **environ(sandbox, **changes))
     assert "Traceback" not in done.stderr

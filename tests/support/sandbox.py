@@ -53,7 +53,3 @@ class Sandbox(sandbox.Sandbox):
         assert "Traceback" not in done.stderr
         report: dict[str, Any] = json.loads(done.stdout)
         return report
-
-
-def pids(sandbox: Sandbox) -> dict[str, int]:
-    return sandbox.server.pids()

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from failover_oneshot.ctl.demo.sandbox import CTL
+from failover_oneshot.ctl.demo.server import Run
 from tests.support.paths import PANES, ROOT
 from tests.support.polling import poll
 from tests.support.sandbox import POOL, Sandbox, hit_screen
@@ -243,10 +245,9 @@ def test_a_urls_file_of_no_use_is_one_warning(
     assert has_no_secret(blocked, done.stdout, done.stderr)
 
 
-def ctl(sandbox: Sandbox, *flags: str) -> subprocess.CompletedProcess[str]:
+def ctl(sandbox: Sandbox, *flags: str) -> Run:
     sandbox.save_config()
-    argv = [sys.executable, "-m", "failover_oneshot.ctl", "notify", "--config", str(sandbox.config_file), *flags]
-    return subprocess.run(argv, env=sandbox.environ(), capture_output=True, text=True, timeout=120, check=False)
+    return sandbox.execute([*CTL, "notify", "--config", str(sandbox.config_file), *flags])
 
 
 def test_a_test_message_says_who_got_it(sandbox: Sandbox, hook: Webhook) -> None:
@@ -423,8 +424,8 @@ def test_what_is_not_configured_is_not_imported(sandbox: Sandbox, configured: bo
         "import sys; from failover_oneshot.cli import main; code = main(sys.argv[1:]);"
         "print(*sys.modules, file=sys.stderr); sys.exit(code)"
     )
-    argv = [sys.executable, "-c", program, *sandbox.argv("-q")[3:]]
-    done = subprocess.run(argv, env=sandbox.environ(), capture_output=True, text=True, check=True)
+    done = sandbox.execute([sys.executable, "-c", program, *sandbox.flags("-q")])
+    assert done.returncode == 0, done.stderr
     loaded = set(done.stderr.splitlines()[-1].split())
     ours = {"after_check", "metrics", "outbox", "apprise", "apprise_sender", "healthchecks"}
     assert {name for name in ours if f"failover_oneshot.monitoring.{name}" in loaded} == imported

@@ -2,20 +2,19 @@
 
 import json
 import stat
-import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from failover_oneshot.ctl.demo.sandbox import MACHINE, MARK, credentials, identity
-from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, hit_screen, pids
+from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, hit_screen
 
 
 def test_exactly_the_pool_is_put_on_the_backup_account(blocked: Sandbox) -> None:
-    before = pids(blocked)
+    before = blocked.server.pids()
     report = blocked.check()
-    after = pids(blocked)
+    after = blocked.server.pids()
 
     assert report["outcome"] == "swapped"
     assert report["swap"] == {"from": "main", "to": "backup"}
@@ -95,20 +94,20 @@ def test_one_blocked_session_of_the_pool_is_too_few_and_one_dedicated_is_enough(
     sandbox.server.show("ccl-auto-11", hit_screen())
     assert sandbox.check()["outcome"] == "ok"
     sandbox.server.show("ops", hit_screen())
-    before = pids(sandbox)["ops"]
+    before = sandbox.server.pids()["ops"]
     report = sandbox.check()
     assert (report["outcome"], report["blocked_dedicated"]) == ("swapped", 1)
-    assert pids(sandbox)["ops"] == before, "dedicated sessions are left alone unless after_swap says otherwise"
+    assert sandbox.server.pids()["ops"] == before, "dedicated sessions are left alone unless after_swap says otherwise"
 
 
 def test_all_accounts_exhausted_is_waiting_and_the_first_that_frees_is_used(blocked: Sandbox) -> None:
     soon = f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
     blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": soon}})
-    before = pids(blocked)
+    before = blocked.server.pids()
     report = blocked.check()
     assert (report["outcome"], report["next_possible_at"]) == ("waiting", soon)
     assert blocked.state()["waiting"]["account"] == "backup"
-    assert pids(blocked) == before
+    assert blocked.server.pids() == before
     assert blocked.live()[1] == "main@example.invalid"
     past = f"{datetime.now(UTC) - timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
     blocked.set_state(accounts={**blocked.state()["accounts"], "backup": {"exhausted_until": past}})
@@ -125,10 +124,10 @@ def test_the_active_account_that_frees_first_gets_its_sessions_restarted(blocked
         session["hit"]["resets_at"] = past
     state["accounts"]["main"]["exhausted_until"] = past
     blocked.set_state(**state)
-    before = pids(blocked)
+    before = blocked.server.pids()
     report = blocked.check()
     assert (report["outcome"], report["swap"]) == ("resumed", None)
-    assert {name for name in before if before[name] != pids(blocked)[name]} == set(POOL)
+    assert {name for name in before if before[name] != blocked.server.pids()[name]} == set(POOL)
     assert blocked.check()["outcome"] == "ok", "it is not resumed again"
 
 
@@ -138,11 +137,11 @@ def test_the_daemons_configuration_observes_and_decides(blocked: Sandbox) -> Non
         "pool:\n  autonomous: {prefix: ccl-auto-, start_index: 11, min: 0, max: 10}\n  dedicated: [{name: ops}]\n"
         f"tmux: {{socket_path: {blocked.server.socket}}}\n"
     )
-    before = pids(blocked)
+    before = blocked.server.pids()
     report = blocked.check()
     assert (report["outcome"], report["blocked_pool"], report["actions"]) == ("waiting", 3, [])
     assert "no accounts are configured" in report["reason"]
-    assert pids(blocked) == before
+    assert blocked.server.pids() == before
 
 
 def breakage(sandbox: Sandbox, what: str) -> None:
@@ -165,11 +164,11 @@ def breakage(sandbox: Sandbox, what: str) -> None:
 @pytest.mark.parametrize("what", ["missing", "empty", "not JSON", "blank tokens", "another's identity"])
 def test_a_broken_store_is_named_and_nothing_is_touched(blocked: Sandbox, what: str) -> None:
     breakage(blocked, what)
-    before = pids(blocked), blocked.live()
+    before = blocked.server.pids(), blocked.live()
     report = blocked.check()
     assert report["outcome"] == "waiting"
     assert "backup can not be used" in report["reason"]
-    assert (pids(blocked), blocked.live()) == before
+    assert (blocked.server.pids(), blocked.live()) == before
 
 
 @pytest.mark.parametrize(
@@ -179,12 +178,12 @@ def test_a_broken_store_is_named_and_nothing_is_touched(blocked: Sandbox, what: 
 def test_a_broken_state_swaps_nothing(blocked: Sandbox, content: bytes, code: int, outcome: str | None) -> None:
     blocked.state_file.parent.mkdir()
     blocked.state_file.write_bytes(content)
-    before = pids(blocked), blocked.live()
+    before = blocked.server.pids(), blocked.live()
     done = blocked.run("--json")
     assert done.returncode == code
     assert (json.loads(done.stdout)["outcome"] if done.stdout else None) == outcome
     assert len(done.stderr.splitlines()) == 1
-    assert (pids(blocked), blocked.live()) == before
+    assert (blocked.server.pids(), blocked.live()) == before
     if code == 65:
         assert blocked.check()["outcome"] == "swapped"
 
@@ -193,13 +192,13 @@ def test_a_state_folder_that_others_can_write_is_refused_in_one_line(blocked: Sa
     blocked.check("--dry-run")
     blocked.state_file.parent.mkdir()
     blocked.state_file.parent.chmod(0o777)
-    before = pids(blocked), blocked.live()
+    before = blocked.server.pids(), blocked.live()
     for flags in ((), ("--dry-run",)):
         done = blocked.run(*flags)
         assert (done.returncode, done.stdout) == (74, "")
         assert f"chmod go-w '{blocked.state_file.parent}'" in done.stderr
         assert len(done.stderr.splitlines()) == 1
-    assert (pids(blocked), blocked.live()) == before
+    assert (blocked.server.pids(), blocked.live()) == before
     assert list(blocked.state_file.parent.iterdir()) == []
 
 
@@ -219,7 +218,7 @@ def test_usage_version_and_missing_configuration(sandbox: Sandbox) -> None:
     sandbox.config_file = sandbox.config_file.with_name("none.yaml")
     sandbox.config_file.unlink(missing_ok=True)
 
-    done = subprocess.run(sandbox.argv(), env=sandbox.environ(), capture_output=True, text=True, check=False)
+    done = sandbox.execute(sandbox.argv())
     assert done.returncode == 78
     assert len(done.stderr.splitlines()) == 1
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.paths import PANES
 from tests.support.polling import poll
-from tests.support.sandbox import POOL, Sandbox, hit_screen, pids
+from tests.support.sandbox import POOL, Sandbox, hit_screen
 from tests.support.tmux_server import Server
 
 IDLE = (PANES / "ok" / "ok-80x24.txt").read_text(encoding="utf-8")
@@ -21,11 +21,11 @@ def test_failback_when_the_preferred_account_is_free_and_nobody_works(sandbox: S
     sandbox.set_state(active_account="backup")
     for name in POOL:
         sandbox.server.show(name, IDLE)
-    before = pids(sandbox)
+    before = sandbox.server.pids()
     report = sandbox.check()
     assert report["outcome"] == ("swapped" if failback else "ok")
     assert sandbox.live()[1] == f"{'main' if failback else 'backup'}@example.invalid"
-    assert pids(sandbox) == before, "an idle client takes the new login with its next message"
+    assert sandbox.server.pids() == before, "an idle client takes the new login with its next message"
     assert sandbox.state()["accounts"].get("backup", {}).get("exhausted_until") is None
 
 

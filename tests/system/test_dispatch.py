@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from failover_oneshot.ctl.demo.sandbox import CTL
 from tests.support.agent_pool import AgentPool
 from tests.support.tmux_server import Server
 
@@ -27,7 +26,7 @@ def test_a_task_goes_to_a_free_session_and_is_done(pool: AgentPool) -> None:
     assert pool.where("fix") == ["running"]
     assert report["tasks"] == {"waiting": 0, "running": 1, "failed": 0}
     pool.until_done("fix")
-    assert pool.prompts() == ["please fix the parser"]
+    assert pool.agents.prompts() == ["please fix the parser"]
     record = pool.record("done", "fix")
     assert (record["session"], record["attempts"]) == ("ccl-auto-11", 1)
     assert pool.where("fix") == ["done"]
@@ -55,7 +54,7 @@ def test_hostile_texts_arrive_byte_for_byte(server: Server, tmp_path: Path) -> N
     for name, text in HOSTILE.items():
         pool.drop(name, text)
     pool.until_done(*HOSTILE)
-    assert sorted(pool.prompts()) == sorted(HOSTILE.values())
+    assert sorted(pool.agents.prompts()) == sorted(HOSTILE.values())
     assert not list(server.home.glob("x")), "nothing was run"
     assert server.tmux("list-buffers") == ""
     assert not (pool.spool / ".paste").exists()
@@ -66,7 +65,7 @@ def test_control_characters_are_taken_out(pool: AgentPool) -> None:
     pool.up()
     pool.drop("bad", "one\x1b[201~\x03two\r\nthree\rfour\x7f\x9b31m\tfive\x00".replace("\x00", ""))
     pool.until_done("bad")
-    assert pool.prompts() == ["one[201~two\nthree\nfour31m\tfive"]
+    assert pool.agents.prompts() == ["one[201~two\nthree\nfour31m\tfive"]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +105,7 @@ def test_what_is_no_task_goes_to_failed_as_it_is(pool: AgentPool, kind: str, why
     assert why in told[0]
     assert pool.where(kind) == ["failed"]
     assert why in pool.record("failed", kind)["why"]
-    assert pool.prompts() == []
+    assert pool.agents.prompts() == []
     assert not pool.run().stderr, "it is said once"
 
 
@@ -126,7 +125,7 @@ def test_a_spool_that_can_not_be_trusted_hands_nothing_out(pool: AgentPool, kind
     done = pool.run()
     assert done.returncode == 0
     assert [line for line in done.stderr.splitlines() if "no tasks are handed out" in line]
-    assert pool.prompts() == []
+    assert pool.agents.prompts() == []
     assert (real if kind != "open" else pool.spool).joinpath("queue", "fix").read_text() == "fix it"
 
 
@@ -139,7 +138,7 @@ def test_names_that_are_no_tasks_and_names_that_are_odd(pool: AgentPool) -> None
     assert json.loads(done.stdout)["tasks"] == {"waiting": 4 - 4, "running": 1, "failed": 0}
     assert "\x1b" not in done.stdout + done.stderr
     pool.until_done(odd)
-    assert pool.prompts() == [f"text of {odd!r}"]
+    assert pool.agents.prompts() == [f"text of {odd!r}"]
 
 
 def test_the_oldest_first_and_one_for_each_session(pool: AgentPool) -> None:
@@ -209,9 +208,6 @@ def test_the_counts_are_in_the_summary_the_state_and_the_status(pool: AgentPool)
     last = pool.state()["last_check"]
     assert last["pool"] == {"free": 0, "busy": 2, "blocked": 0, "dead": 0, "held": 0}
     assert last["tasks"] == {"waiting": 1, "running": 2, "failed": 0}
-    argv = [sys.executable, "-m", "failover_oneshot.ctl", "status", "--config", str(pool.config_file)]
-    status = subprocess.run(
-        [*argv, "--state", str(pool.state_file)], env=pool.environ(), capture_output=True, text=True, check=False
-    )
+    status = pool.execute([*CTL, "status", *pool.flags()])
     assert "2 busy, at the last check" in status.stdout
     assert "1 waiting, 2 running" in status.stdout

@@ -26,15 +26,15 @@ def started(
 
 def exhausted(pool: AgentPool) -> None:
     """Both tasks are taken, and run into the limit."""
-    pool.exhaust(main=datetime.now(UTC) + timedelta(hours=2))
+    pool.agents.exhaust(main=datetime.now(UTC) + timedelta(hours=2))
     for name in ("one", "two"):
         pool.drop(name, f"text of {name}")
     assert len(pool.check()["actions"]) == 2
-    poll(lambda: [m["result"] for m in pool.messages()] == ["hit", "hit"])
+    poll(lambda: [m["result"] for m in pool.agents.messages()] == ["hit", "hit"])
 
 
 def replies(pool: AgentPool) -> list[tuple[str, str]]:
-    return sorted((m["prompt"], m["account"]) for m in pool.messages() if m["result"] == "reply")
+    return sorted((m["prompt"], m["account"]) for m in pool.agents.messages() if m["result"] == "reply")
 
 
 @pytest.mark.parametrize("records", [True, False])
@@ -114,7 +114,7 @@ def test_a_task_that_was_done_before_its_agent_died_is_done(server: Server, tmp_
     pool = started(server, tmp_path)
     pool.drop("one", "text")
     pool.check()
-    poll(lambda: pool.prompts() == ["text"])
+    poll(lambda: pool.agents.prompts() == ["text"])
     kill_agent(pool, "ccl-auto-11")
     pool.check()
     assert pool.tasks("done") == ["one"]
@@ -152,7 +152,7 @@ def test_a_session_that_is_not_free_gets_nothing(server: Server, tmp_path: Path,
     pool.up()
     if why == "draft":
         server.tmux("send-keys", "-t", "=ccl-auto-11:", "-l", "my own words")
-        poll(lambda: "my own words" in pool.screen("ccl-auto-11"))
+        poll(lambda: "my own words" in pool.server.screen("ccl-auto-11"))
     elif why == "shell":
         server.tmux("split-window", "-t", "=ccl-auto-11:", "exec sh -i")
         server.tmux("kill-pane", "-t", "=ccl-auto-11:.0")
@@ -164,7 +164,7 @@ def test_a_session_that_is_not_free_gets_nothing(server: Server, tmp_path: Path,
     report = pool.check()
     assert (report["actions"], pool.tasks("queue")) == ([], ["one"])
     assert report["pool"]["free"] == 0
-    assert pool.prompts() == []
+    assert pool.agents.prompts() == []
 
 
 def test_a_text_that_does_not_arrive_stays_queued_and_the_session_is_marked(server: Server, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_text_that_does_not_arrive_stays_queued_and_the_session_is_marked(serv
     rule = "─" * 80
     shown.write_text(f"● Done.\n\n{rule}\n❯ \n{rule}\n  ⏵⏵ auto mode on")
     server.start("ccl-auto-11", f"stty raw opost -echo; printf '\\033[?2004h'; cat {shown}; exec cat > {got}")
-    poll(lambda: "auto mode" in pool.screen("ccl-auto-11") and got.exists())
+    poll(lambda: "auto mode" in pool.server.screen("ccl-auto-11") and got.exists())
     pool.drop("one", "text\nof two lines")
     report = pool.check()
     assert [(a["action"], a["status"]) for a in report["actions"]] == [("hand_out", "failed")]
@@ -193,7 +193,7 @@ while read -r line; do echo "$line" >> {got}; printf '\\n● I work on it.\\n\\n
 """)
     pool.config["pool"]["autonomous"]["command"] = f"sh {agent}"
     pool.check()
-    poll(lambda: "❯" in pool.screen("ccl-auto-11"))
+    poll(lambda: "❯" in pool.server.screen("ccl-auto-11"))
     pool.drop("one", "do 'it' $(now)")
     pool.until_done("one")
     assert got.read_text() == "do 'it' $(now)\n"

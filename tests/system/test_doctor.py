@@ -6,12 +6,11 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from failover_oneshot.ctl.demo.sandbox import MARK
+from failover_oneshot.ctl.demo.sandbox import CTL, MARK
 from tests.support.paths import PANES
 from tests.support.polling import poll
 from tests.support.sandbox import Sandbox
@@ -21,11 +20,7 @@ def doctor(sandbox: Sandbox, *argv: str, code: int | None = None, **environ: str
     """Its lines, without those about the machine's own clock and user manager."""
     if not sandbox.config_file.exists():
         sandbox.save_config()
-    flags = ["--config", str(sandbox.config_file), "--state", str(sandbox.state_file), "--json", *argv]
-    done = subprocess.run(
-        [sys.executable, "-m", "failover_oneshot.ctl", "doctor", *flags],
-        env=sandbox.environ(**environ), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = sandbox.execute([*CTL, "doctor", *sandbox.flags("--json", *argv)], **environ)
     assert "Traceback" not in done.stderr
     assert MARK not in done.stdout.lower()
     facts = json.loads(done.stdout)
@@ -137,10 +132,7 @@ def test_a_wrong_or_missing_configuration(sandbox: Sandbox, tmp_path: Path) -> N
     assert [line["level"] for line in lines if line["topic"] == "config"] == ["error", "error"]
     assert {"tmux", "clock"} <= {line["topic"] for line in lines}
     sandbox.config_file.unlink()
-    done = subprocess.run(
-        [sys.executable, "-m", "failover_oneshot.ctl", "doctor", "--config", str(sandbox.config_file)],
-        env=sandbox.environ(), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = sandbox.execute([*CTL, "doctor", *sandbox.flags()])
     assert done.returncode == 2
     assert "→ failoverctl init" in done.stdout or "-> failoverctl init" in done.stdout
     assert all(len(line) <= 80 or str(tmp_path) in line for line in done.stdout.splitlines())

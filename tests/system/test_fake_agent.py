@@ -30,7 +30,7 @@ def test_a_typed_message_is_answered(pane: AgentPane) -> None:
     pane.start()
     pane.server.tmux("send-keys", "-t", "=ccl-auto-1:", "-l", "please refactor the parser")
     pane.shows("❯ please refactor the parser")
-    assert pane.messages() == [], "a draft is not a message"
+    assert pane.agents.messages() == [], "a draft is not a message"
     pane.server.tmux("send-keys", "-t", "=ccl-auto-1:", "Enter")
     pane.shows("✻ Worked for 0s · done ")
     lines = [line.rstrip() for line in pane.screen().splitlines()]
@@ -38,7 +38,7 @@ def test_a_typed_message_is_answered(pane: AgentPane) -> None:
     assert lines[-5:] == ["◐ medium · /effort".rjust(80), "─" * 80, "❯", "─" * 80, lines[-1]]
     assert lines[-1].startswith("  ⏵⏵ auto mode on")
     assert pane.server.tmux("display-message", "-p", "-t", "=ccl-auto-1:", "#{pane_title}") == "✳ Claude Code"
-    [message] = pane.messages()
+    [message] = pane.agents.messages()
     assert message["prompt"] == "please refactor the parser"
     assert (message["account"], message["source"], message["result"]) == ("main", "typed", "reply")
 
@@ -83,7 +83,7 @@ def test_the_next_message_goes_out_on_the_credentials_of_that_moment(pane: Agent
     poll(lambda: "Continuing automatically" not in pane.screen())
     pane.server.type(pane.name, "continue")
     pane.shows("answered on backup")
-    assert [(m["account"], m["result"]) for m in pane.messages()] == [("main", "hit"), ("backup", "reply")]
+    assert [(m["account"], m["result"]) for m in pane.agents.messages()] == [("main", "hit"), ("backup", "reply")]
 
 
 def test_it_goes_on_by_itself_when_the_limit_resets(pane: AgentPane) -> None:
@@ -92,7 +92,7 @@ def test_it_goes_on_by_itself_when_the_limit_resets(pane: AgentPane) -> None:
     pane.start("one")
     pane.shows("Usage limit reset · continuing automatically")
     pane.shows("answered on main")
-    assert [(m["prompt"], m["source"]) for m in pane.messages()] == [("one", "argument"), ("one", "automatic")]
+    assert [(m["prompt"], m["source"]) for m in pane.agents.messages()] == [("one", "argument"), ("one", "automatic")]
 
 
 def test_a_reset_may_be_unknown_and_a_login_may_be_gone(pane: AgentPane) -> None:
@@ -104,7 +104,7 @@ def test_a_reset_may_be_unknown_and_a_login_may_be_gone(pane: AgentPane) -> None
     pane.live_credentials.unlink()
     pane.server.type(pane.name, "two")
     pane.shows("OAuth token revoked · Please run /login")
-    assert [m["result"] for m in pane.messages()] == ["hit", "auth"]
+    assert [m["result"] for m in pane.agents.messages()] == ["hit", "auth"]
 
 
 def test_a_paste_arrives_byte_for_byte_and_once(pane: AgentPane) -> None:
@@ -114,10 +114,10 @@ def test_a_paste_arrives_byte_for_byte_and_once(pane: AgentPane) -> None:
     pane.server.run("load-buffer", "-b", "t", "-", stdin=text)
     pane.server.tmux("paste-buffer", "-p", "-b", "t", "-t", "=ccl-auto-1:")
     pane.shows("❯ [Pasted text #1 +2 lines]")
-    assert pane.messages() == []
+    assert pane.agents.messages() == []
     pane.server.tmux("send-keys", "-t", "=ccl-auto-1:", "Enter")
-    poll(pane.messages)
-    assert [m["prompt"] for m in pane.messages()] == [text]
+    poll(pane.agents.messages)
+    assert [m["prompt"] for m in pane.agents.messages()] == [text]
 
 
 def test_a_working_client_is_busy(pane: AgentPane) -> None:
@@ -127,7 +127,7 @@ def test_a_working_client_is_busy(pane: AgentPane) -> None:
     poll(lambda: pane.server.tmux("display-message", "-p", "-t", "=ccl-auto-1:", "#{pane_title}") == "◐ Claude Code")
     pane.server.tmux("send-keys", "-t", "=ccl-auto-1:", "Escape")
     pane.shows("Interrupted")
-    assert pane.messages() == []
+    assert pane.agents.messages() == []
 
 
 def test_continue_and_resume_draw_the_old_conversation(pane: AgentPane) -> None:
@@ -163,13 +163,13 @@ def test_a_refresh_rotates_the_tokens_and_waits_for_the_lock(pane: AgentPane) ->
     pane.start("--refresh", "one")
     poll((pane.claude / ".oauth_refresh.lock").exists)
     assert "fake-main-2" in pane.live_credentials.read_text()
-    assert pane.messages() == []
+    assert pane.agents.messages() == []
     lock.rmdir()
-    poll(pane.messages)
+    poll(pane.agents.messages)
     live = json.loads(pane.live_credentials.read_text())
     assert (live["claudeAiOauth"]["accessToken"], live["mcpOAuth"]) == ("fake-main-3", MACHINE["mcpOAuth"])
     assert pane.live_credentials.stat().st_mode & 0o777 == 0o600
-    assert pane.messages()[0]["account"] == "main"
+    assert pane.agents.messages()[0]["account"] == "main"
 
 
 def test_a_narrow_pane_is_wrapped_and_redrawn(pane: AgentPane) -> None:

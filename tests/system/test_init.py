@@ -4,7 +4,6 @@ import os
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from failover_oneshot.config import loader
-from failover_oneshot.ctl.demo.sandbox import MARK, Sandbox
+from failover_oneshot.ctl.demo.sandbox import CHECK, CTL, MARK, Sandbox
 from failover_oneshot.ctl.demo.server import execute
 from tests.support.polling import poll
 from tests.support.tmux_server import Server
@@ -26,7 +25,7 @@ def agent(tmp_path: Path) -> str:
 
 
 def init(server: Server, *argv: str, code: int = 0, **environ: str) -> str:
-    command = [sys.executable, "-m", "failover_oneshot.ctl", "init", "--socket-path", str(server.socket), *argv]
+    command = [*CTL, "init", "--socket-path", str(server.socket), *argv]
     done = execute(command, {**server.environ, **environ}, server.home)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -64,7 +63,7 @@ def test_a_running_pool_becomes_a_configuration(server: Server, agent: str) -> N
     assert [(a.name, a.store) for a in made.accounts] == [
         (n, str(server.home / ".claude-accounts" / n)) for n in ("main", "backup")
     ]
-    check = [sys.executable, "-m", "failover_oneshot", "--dry-run"]
+    check = [*CHECK, "--dry-run"]
     done = execute(check, server.environ, server.home)
     assert done.stdout.startswith("dry run: ok: 0 of 3 pool sessions blocked"), done.stdout + done.stderr
 
@@ -91,7 +90,7 @@ def test_a_file_that_exists_is_never_written_over(server: Server, agent: str) ->
 
 def test_of_several_at_once_one_writes(server: Server) -> None:
     """And no temporary stays."""
-    command = [sys.executable, "-m", "failover_oneshot.ctl", "init", "--socket-path", str(server.socket)]
+    command = [*CTL, "init", "--socket-path", str(server.socket)]
     runs = [subprocess.Popen(command, env=server.environ, stdout=subprocess.PIPE, text=True) for _ in range(6)]
     said = [run.communicate(timeout=60)[0] for run in runs]
     assert sorted(run.returncode for run in runs) == [0, 1, 1, 1, 1, 1]
@@ -134,7 +133,7 @@ def own_tmpdir() -> Iterator[Path]:
 
 def test_a_socket_that_the_timer_would_not_find_is_written_down(server: Server, own_tmpdir: Path) -> None:
     """The shell's TMUX_TMPDIR and TMUX are unknown to the user manager."""
-    command = [sys.executable, "-m", "failover_oneshot.ctl", "init", "--stdout"]
+    command = [*CTL, "init", "--stdout"]
     for variable, value, socket in (
         ("TMUX_TMPDIR", str(own_tmpdir), f"{own_tmpdir}/tmux-{os.getuid()}/default"),
         ("TMUX", f"{own_tmpdir}/s,123,0", f"{own_tmpdir}/s"),

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from failover_oneshot.ctl.demo.sandbox import CTL
 from failover_oneshot.ctl.systemd.units import SERVICE, TIMER
 from tests.support.polling import poll
 from tests.support.user_manager import UserManager
 
-CTL = (sys.executable, "-m", "failover_oneshot.ctl")
 CONFIG = "accounts: []\n"
 
 

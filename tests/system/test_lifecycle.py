@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.polling import poll
-from tests.support.sandbox import Sandbox, pids
+from tests.support.sandbox import Sandbox
 from tests.support.tmux_server import Server
 
 NEIGHBOURS = ("ccl-0", "ccl-auto-1", "ccl-auto-10", "ccl-auto-110", "ccl-auto-14", "ops")
@@ -35,13 +35,13 @@ def test_dead_panes_are_respawned_and_neighbours_are_not(sandbox: Sandbox) -> No
     for name in (*NEIGHBOURS, "ccl-auto-11"):
         server.start(name, "exit 3")
         poll(partial(is_dead, server, name))
-    before = pids(sandbox)
+    before = sandbox.server.pids()
     dry = sandbox.check("--dry-run")
-    assert pids(sandbox) == before
+    assert sandbox.server.pids() == before
     report = sandbox.check()
     assert actions(report) == actions(dry) == [("respawn", "ccl-auto-11")]
     assert report["pool"]["dead"] == 1
-    after = pids(sandbox)
+    after = sandbox.server.pids()
     assert {name for name in after if before[name] != after[name]} == {"ccl-auto-11"}
     assert actions(sandbox.check()) == []
 

@@ -1,7 +1,6 @@
 """What a timer's check loads: each module costs every one of 2,880 checks a day."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -36,8 +35,7 @@ def loaded(sandbox: Sandbox) -> set[str]:
         "import sys; bare = set(sys.modules); from failover_oneshot.cli import main;"
         "code = main(sys.argv[1:]); print(code, *sorted(set(sys.modules) - bare))"
     )
-    argv = [sys.executable, "-c", program, *sandbox.argv("-q")[3:]]
-    done = subprocess.run(argv, env=sandbox.environ(), capture_output=True, text=True, check=True)
+    done = sandbox.execute([sys.executable, "-c", program, *sandbox.flags("-q")])
     code, *modules = done.stdout.split()
     assert code == "0", done.stderr
     return set(modules)

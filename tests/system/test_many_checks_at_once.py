@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.sandbox import POOL, Sandbox, pids
+from tests.support.sandbox import POOL, Sandbox
 
 CROWD = 200
 # As many processes, each with the check loaded, that begin in the same instant: when the end of their pipe is closed.
@@ -36,7 +36,7 @@ print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child i
 def all_at_once(sandbox: Sandbox, folder: Path) -> list[tuple[int, str, str]]:
     """The exit code, the output and the errors of each check."""
     folder.mkdir()
-    argv = [sys.executable, "-c", PROGRAM, str(folder), str(CROWD), *sandbox.argv("--json")[3:]]
+    argv = [sys.executable, "-c", PROGRAM, str(folder), str(CROWD), *sandbox.flags("--json")]
     with subprocess.Popen(
         argv, env=sandbox.environ(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as program:
@@ -54,7 +54,7 @@ def all_at_once(sandbox: Sandbox, folder: Path) -> list[tuple[int, str, str]]:
 def test_two_hundred_at_once_make_one_swap(blocked: Sandbox, tmp_path: Path) -> None:
     """Each waits for the lock, then finds the cooldown, or gives up with 75: never a second swap."""
     blocked.save_config()
-    before = pids(blocked)
+    before = blocked.server.pids()
     outcomes: dict[str, int] = {}
     for code, out, err in all_at_once(blocked, tmp_path / "crowd"):
         assert code in {0, 75}, err
@@ -65,7 +65,7 @@ def test_two_hundred_at_once_make_one_swap(blocked: Sandbox, tmp_path: Path) -> 
     assert outcomes["swapped"] == 1
     assert set(outcomes) <= {"swapped", "cooldown", "try again"}
     assert [e["outcome"] for e in blocked.state()["history"]] == ["swapped"]
-    assert {name for name in before if before[name] != pids(blocked)[name]} == set(POOL)
+    assert {name for name in before if before[name] != blocked.server.pids()[name]} == set(POOL)
     assert blocked.live()[1] == "backup@example.invalid"
     assert [p for p in blocked.home.parent.rglob("*.lock") if p.is_dir()] == [], "no lock of the client's is left"
     blocked.config["state"] = {"lock_timeout": "10ms"}

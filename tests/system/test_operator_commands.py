@@ -8,25 +8,26 @@ from typing import Any
 
 import pytest
 
+from failover_oneshot.ctl.demo.sandbox import CTL
 from failover_oneshot.state.store import Store
-from tests.support.operator import CTL, STATES, ctl, environ, every_state, facts, huge, put_state, stamp
+from tests.support.operator import STATES, ctl, environ, every_state, facts, huge, put_state, stamp
 from tests.support.polling import poll
-from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, pids
+from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox
 
 
 def test_a_swap_by_hand_is_a_checks_swap(blocked: Sandbox) -> None:
     """The same files, sessions, state and report; also while paused and in a cooldown, which it ends not."""
     environ(blocked)
     blocked.set_state(paused={"since": stamp(hours=-1)}, last_failure={"at": stamp(seconds=-5), "reason": "r"})
-    before = pids(blocked)
+    before = blocked.server.pids()
     dry = facts(blocked, "swap", "--dry-run")
     assert (dry["dry_run"], dry["swap"]) == (True, {"from": "main", "to": "backup"})
-    assert pids(blocked) == before
+    assert blocked.server.pids() == before
     report = facts(blocked, "swap", "--to", "backup")
     assert report["swap"] == dry["swap"]
     assert [a["session"] for a in report["actions"]] == [a["session"] for a in dry["actions"]] == list(POOL)
-    assert {name for name in before if before[name] != pids(blocked)[name]} == set(POOL)
-    assert set(pids(blocked)) == {*POOL, *NEIGHBOURS}
+    assert {name for name in before if before[name] != blocked.server.pids()[name]} == set(POOL)
+    assert set(blocked.server.pids()) == {*POOL, *NEIGHBOURS}
     assert blocked.live() == ("fake-backup-1", "backup@example.invalid")
     state = blocked.state()
     assert (state["active_account"], state["swap_in_progress"], state["history"][-1]["outcome"]) == (
@@ -77,7 +78,7 @@ def test_a_swap_by_hand_that_is_killed_is_finished_by_the_next_check(blocked: Sa
     )
     plain = blocked.config["tmux"]
     blocked.config["tmux"] = {**plain, "binary": binary, "timeout": "1m"}
-    before = pids(blocked)
+    before = blocked.server.pids()
     running = subprocess.Popen(
         [*CTL, "swap"], env=environ(blocked), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -85,12 +86,12 @@ def test_a_swap_by_hand_that_is_killed_is_finished_by_the_next_check(blocked: Sa
     running.kill()
     running.wait()
     assert blocked.state()["swap_in_progress"]["step"] == "restart"
-    between = pids(blocked)
+    between = blocked.server.pids()
     blocked.config["tmux"] = plain
     blocked.save_config()
     report = blocked.check()
     assert (report["outcome"], report["swap"]) == ("swapped", {"from": "main", "to": "backup"})
-    after = pids(blocked)
+    after = blocked.server.pids()
     for name in POOL:
         assert before[name] != after[name]
         assert between[name] in {before[name], after[name]}, "restarted once"

@@ -2,25 +2,21 @@
 
 import json
 import stat
-import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from failover_oneshot.ctl.demo.sandbox import CTL
+from failover_oneshot.ctl.demo.server import Run
 from failover_oneshot.state.model import stamp
 from tests.support.builders import NOW
 from tests.support.sandbox import Sandbox
 from tests.support.skeleton import Skeleton
 
 
-def report(sandbox: Sandbox, *argv: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    flags = ["--config", str(sandbox.config_file), "--state", str(sandbox.state_file)]
-    done = subprocess.run(
-        [sys.executable, "-m", "failover_oneshot.ctl", "report", *flags, *argv],
-        env=sandbox.environ(), cwd=sandbox.home, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+def report(sandbox: Sandbox, *argv: str, code: int = 0) -> Run:
+    done = sandbox.execute([*CTL, "report", *sandbox.flags(*argv)])
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.operator import CTL, STATES, ctl, every_state, facts, huge, in_pane, put_state, screen, stamp
+from failover_oneshot.ctl.demo.sandbox import CTL
+from tests.support.operator import STATES, ctl, every_state, facts, huge, in_pane, put_state, screen, stamp
 from tests.support.polling import poll
 from tests.support.sandbox import Sandbox, hit_screen
 from tests.support.user_manager import UserManager, program

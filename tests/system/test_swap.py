@@ -12,7 +12,7 @@ import pytest
 from failover_oneshot.ctl.demo.sandbox import credentials
 from failover_oneshot.state.model import Step
 from failover_oneshot.swap.journal import RULES
-from tests.support.sandbox import POOL, Sandbox, pids
+from tests.support.sandbox import POOL, Sandbox
 
 
 def command(sandbox: Sandbox, body: str) -> Path:
@@ -46,12 +46,12 @@ def test_a_target_that_fails_is_named_and_the_next_candidate_is_taken(blocked: S
 
 def test_when_no_candidate_works_everything_is_as_it_was_and_the_cooldown_counts_from_it(blocked: Sandbox) -> None:
     calls = command(blocked, "exit 3")
-    before = pids(blocked)
+    before = blocked.server.pids()
     report = blocked.check(code=1)
     assert report["outcome"] == "failed"
     assert "backup: swap.command failed (exit 3); spare: swap.command failed (exit 3)" in report["reason"]
     assert (blocked.state()["active_account"], blocked.state()["swap_in_progress"]) == ("main", None)
-    assert pids(blocked) == before
+    assert blocked.server.pids() == before
     assert blocked.check()["outcome"] == "cooldown"
     assert len(calls.read_text().splitlines()) == 2
 
@@ -60,12 +60,12 @@ def test_a_login_that_can_not_be_brought_to_safety_is_no_candidates_fault(blocke
     """The store of the account that is left can not take it: nothing is swapped, nobody else is called unusable."""
     (blocked.stored("main") / ".credentials.json").unlink()
     (blocked.stored("main") / ".credentials.json").mkdir()
-    before = pids(blocked), blocked.live()
+    before = blocked.server.pids(), blocked.live()
     report = blocked.check(code=1)
     assert report["outcome"] == "failed"
     assert "cannot save the live login" in report["reason"]
     assert "unusable" not in blocked.state()["accounts"].get("backup", {})
-    assert (pids(blocked), blocked.live()) == before
+    assert (blocked.server.pids(), blocked.live()) == before
 
 
 def test_a_symbolic_link_is_followed_and_stays(blocked: Sandbox) -> None:
@@ -120,11 +120,11 @@ def test_typing_can_not_change_an_account_that_lies_in_the_environment(blocked: 
     blocked.config["accounts"] = [{"name": name, "env": {"FAKE_ACCOUNT": name}} for name in ("main", "backup")]
     blocked.config["pool"]["autonomous"]["after_swap"] = "nudge"
     blocked.set_state(active_account="main")
-    before = pids(blocked)
+    before = blocked.server.pids()
     done = blocked.run("--json")
     assert json.loads(done.stdout)["outcome"] == "swapped"
     assert "a nudge can't change its account: method env needs a restart" in done.stderr
-    assert pids(blocked) == before
+    assert blocked.server.pids() == before
     assert {blocked.state()["sessions"][name]["account"] for name in POOL} == {"main"}
 
 

@@ -22,6 +22,7 @@ from failover_oneshot.ctl.demo.server import DemoError, Run, Server, Unavailable
 
 ACCOUNTS = ("main", "backup")
 CHECK = (sys.executable, "-m", "failover_oneshot")
+CTL = (sys.executable, "-m", "failover_oneshot.ctl")
 MARK = "fake-"  # in every secret of a sandbox, and in nothing else
 FOREVER = 4_000_000_000_000  # milliseconds since 1970: when no token of ours expires yet
 MACHINE = {"mcpOAuth": {"server": {"accessToken": "fake-of-the-machine"}}}  # what a swap must leave alone

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from failover_oneshot.ctl.demo import sandbox
 from failover_oneshot.fake_agent.world import Records, account_of, exhausted, rotate
 
 
-def credentials(folder: Path, account: str = "main", number: int = 1) -> Path:
+def credentials(folder: Path, account: str = "main", generation: int = 1) -> Path:
     path = folder / ".credentials.json"
-    tokens = {"accessToken": f"fake-{account}-{number}", "refreshToken": f"fake-{account}-refresh-{number}"}
-    path.write_text(json.dumps({"claudeAiOauth": tokens}))
+    path.write_text(json.dumps(sandbox.credentials(account, generation)))
     return path
 
 
