@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def poll(what: Callable[[], T], seconds: float = 15.0) -> T:
+def poll(what: Callable[[], T], seconds: float = 60.0) -> T:
     """Return its first true value; fail with the last one when the deadline has passed."""
     deadline = time.monotonic() + seconds
     while not (value := what()):

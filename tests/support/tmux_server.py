@@ -27,10 +27,10 @@ class Server(server.Server):
         self.environ["LC_ALL"] = "C"
         self._screens = 0
 
-    def config(self, *, binary: str = BINARY, timeout: float = 10.0) -> model.Tmux:
+    def config(self, *, binary: str = BINARY, timeout: float = 60.0) -> model.Tmux:
         return model.Tmux(binary=binary, socket_path=str(self.socket), timeout=model.Duration(timeout))
 
-    def control(self, *, binary: str = BINARY, timeout: float = 10.0) -> Control:
+    def control(self, *, binary: str = BINARY, timeout: float = 60.0) -> Control:
         return Control(self.config(binary=binary, timeout=timeout), self.environ)
 
     def messages(self) -> str:

@@ -43,7 +43,7 @@ def notify(sandbox: Sandbox, *hooks: Webhook, **settings: Any) -> None:
     """Told through apprise; each URL holds a secret."""
     sandbox.config["notify"] = {
         "urls": [f"json://user:{SECRET}@{hook.address}/{SECRET}" for hook in hooks],
-        "timeout": "20s",
+        "timeout": "1m",
         **settings,
     }
 
@@ -61,11 +61,12 @@ def make_due(sandbox: Sandbox) -> None:
     sandbox.set_state(outbox=[{**notice, "next_at": ago(seconds=1)} for notice in sandbox.state()["outbox"]])
 
 
-def refused() -> str:
-    """A loopback address at which nobody listens."""
+@pytest.fixture
+def refused() -> Iterator[str]:
+    """A loopback address at which nobody listens, nor anybody else begins to."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{taken.getsockname()[1]}"
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
 
 
 def has_no_secret(sandbox: Sandbox, *outputs: str) -> bool:
@@ -136,10 +137,10 @@ def test_only_the_wanted_events_are_told(blocked: Sandbox, hook: Webhook) -> Non
 
 
 def test_a_refused_target_is_tried_again_and_the_others_are_not(
-    blocked: Sandbox, hook: Webhook, second: Webhook
+    blocked: Sandbox, hook: Webhook, second: Webhook, refused: str
 ) -> None:
     notify(blocked, hook)
-    blocked.config["notify"]["urls"].insert(0, f"json://{refused()}/{SECRET}")
+    blocked.config["notify"]["urls"].insert(0, f"json://{refused}/{SECRET}")
     done = blocked.run()
     assert "not told of swapped: notify.urls[0]: no connection" in done.stderr
     assert (done.returncode, done.stderr.count("WARNING"), len(hook.got)) == (0, 1, 1)
@@ -164,7 +165,7 @@ def test_a_server_that_answers_with_an_error(blocked: Sandbox, hook: Webhook) ->
 def test_a_server_that_hangs_costs_the_timeout_and_nobody_else_the_notice(
     blocked: Sandbox, hook: Webhook, second: Webhook
 ) -> None:
-    notify(blocked, hook, second, timeout="8s")
+    notify(blocked, hook, second, timeout="15s")
     blocked.config["notify"]["urls"][0] += "?rto=60&cto=60"  # apprise itself would wait longer
     hook.go_on.clear()
     done = blocked.run()
@@ -250,9 +251,9 @@ def ctl(sandbox: Sandbox, *flags: str) -> Run:
     return sandbox.execute([*CTL, "notify", "--config", str(sandbox.config_file), *flags])
 
 
-def test_a_test_message_says_who_got_it(sandbox: Sandbox, hook: Webhook) -> None:
+def test_a_test_message_says_who_got_it(sandbox: Sandbox, hook: Webhook, refused: str) -> None:
     notify(sandbox, hook)
-    sandbox.config["notify"]["urls"].append(f"json://{refused()}/{SECRET}")
+    sandbox.config["notify"]["urls"].append(f"json://{refused}/{SECRET}")
     done = ctl(sandbox)
     assert (done.returncode, done.stdout) == (1, "notify.urls[0]: told\nnotify.urls[1]: NOT told\n")
     assert "notify.urls[1]: no connection" in done.stderr
@@ -313,14 +314,14 @@ def test_a_run_that_is_to_be_tried_again_is_neither(blocked: Sandbox, hook: Webh
         ("no such host", "ping.url was not pinged"),
     ],
 )
-def test_a_ping_that_fails_is_a_warning(sandbox: Sandbox, hook: Webhook, how: str, said: str) -> None:
-    pinged(sandbox, hook, timeout="500ms")
+def test_a_ping_that_fails_is_a_warning(sandbox: Sandbox, hook: Webhook, how: str, said: str, refused: str) -> None:
+    pinged(sandbox, hook, timeout="1m" if how in {"404", "refused"} else "500ms")
     if how == "hangs":
         hook.go_on.clear()
     elif how == "404":
         hook.status = 404
     else:
-        host = refused() if how == "refused" else "nowhere.invalid"
+        host = refused if how == "refused" else "nowhere.invalid"
         sandbox.config["ping"]["url"] = f"http://{host}/{SECRET}"
     done = sandbox.run("-v")
     assert (done.returncode, done.stderr.count("WARNING")) == (0, 1)

@@ -88,11 +88,12 @@ def test_the_next_message_goes_out_on_the_credentials_of_that_moment(pane: Agent
 
 def test_it_goes_on_by_itself_when_the_limit_resets(pane: AgentPane) -> None:
     """A waiting client sends the same message again at the reset."""
-    pane.exhaust(datetime.now(UTC) + timedelta(seconds=2))
-    pane.start("one")
+    pane.start()
+    pane.exhaust(datetime.now(UTC) + timedelta(seconds=4))
+    pane.server.type(pane.name, "one")
     pane.shows("Usage limit reset · continuing automatically")
     pane.shows("answered on main")
-    assert [(m["prompt"], m["source"]) for m in pane.agents.messages()] == [("one", "argument"), ("one", "automatic")]
+    assert [(m["prompt"], m["source"]) for m in pane.agents.messages()] == [("one", "typed"), ("one", "automatic")]
 
 
 def test_a_reset_may_be_unknown_and_a_login_may_be_gone(pane: AgentPane) -> None:

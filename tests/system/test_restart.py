@@ -37,10 +37,9 @@ def everything(server: Server) -> dict[str, tuple[str, str, int]]:
 
 
 def printed(server: Server, file: str) -> str:
-    """The content of a file that a session writes, once it has."""
+    """The content of a file that a session writes, once it has: the shell makes it before there is anything in it."""
     path = server.folder / file
-    poll(path.exists)
-    return path.read_text()
+    return poll(lambda: path.read_text() if path.exists() else "")
 
 
 # --- recreate ----------------------------------------------------------------------------------------------------
@@ -246,7 +245,7 @@ def test_respawn_keeps_session_and_pane(server: Server) -> None:
     assert part.status == "done", part.note
     assert (after.session_id, after.pane.pane_id) == (before.session_id, before.pane.pane_id)
     assert after.pane.pid != before.pane.pid
-    assert poll(lambda: printed(server, "out")).strip() == str(folder)
+    assert printed(server, "out").strip() == str(folder)
 
 
 def test_respawn_of_a_pane_that_is_gone_fails(server: Server) -> None:

@@ -21,7 +21,7 @@ RULE = "─" * 80
 BOX = f"● Done.\n\n{RULE}\n❯ \n{RULE}\n  ⏵⏵ auto mode on"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(typist, "PATIENCE", 1.0)
 
@@ -74,6 +74,7 @@ def test_a_draft_is_never_typed_into(server: Server, agent: AgentPane) -> None:
     assert TEXT not in agent.screen()
 
 
+@pytest.mark.usefixtures("short_patience")
 @pytest.mark.parametrize(
     ("screen", "why", "keys"),
     [

@@ -39,14 +39,14 @@ def test_a_fresh_lock_of_a_client_is_respected_and_nothing_stays_held(tmp_path: 
     assert [p.name for p in tmp_path.iterdir()] == ["second"]
 
 
-@pytest.mark.parametrize(("age", "broken"), [(5, False), (15, True), (-86400, False)])
+@pytest.mark.parametrize(("age", "broken"), [(500, False), (1500, True), (-86400, False)])
 def test_broken_only_past_its_staleness(age: float, broken: bool, tmp_path: Path) -> None:
     """A time in the future (the clock went back) is not stale."""
     lock = tmp_path / "lock"
     lock.mkdir()
     os.utime(lock, (time.time() - age,) * 2)
     try:
-        with client_locks([(lock, 10)], 0.1):
+        with client_locks([(lock, 1000)], 0.1):
             assert broken
     except MethodError:
         assert not broken
@@ -116,7 +116,7 @@ def test_of_a_killed_run_of_ours_taken_over_at_once(tmp_path: Path) -> None:
     with child(dies):
         pass
     assert all(path.exists() for path, _ in wanted)
-    with client_locks(wanted, 0.1):
+    with client_locks(wanted, 30):
         pass
     assert list(tmp_path.iterdir()) == []
 
