@@ -16,7 +16,7 @@ PURE_PACKAGES = ("detection", "decision")
 PURE_MODULES = {
     *("agents.base", "agents.plain"),
     *(f"agents.claude.{name}" for name in ("classify", "explain", "prompt", "screen", "wordings")),
-    *("model", "errors", "report", "config.model", "swap.journal", "tmux.formats"),
+    *("model", "errors", "report", "config.model", "config.values", "swap.journal", "tmux.formats"),
     *("state.model", "state.transitions", "state.history"),
     *("lib.durations", "lib.redact", "lib.scrub"),
     *("monitoring.metrics", "monitoring.outbox"),

@@ -11,7 +11,8 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from failover_oneshot.agents.base import Explanation, Line, Prompt, PromptState
-from failover_oneshot.config.model import Quota, pattern_regex
+from failover_oneshot.config.model import Quota
+from failover_oneshot.config.values import pattern_regex
 from failover_oneshot.detection.identity import screen_identity
 from failover_oneshot.detection.text import normalise
 from failover_oneshot.model import AgentProcess, Evidence, Kind, Limit, Reading

@@ -1,45 +1,146 @@
-"""Plain values to a `Config`: types by msgspec, then paths, then what types cannot say."""
+"""Plain values to a `Config`, in one pass over its types that finds everything that is wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
-import msgspec
+from msgspec import NODEFAULT, Struct
 
 from failover_oneshot.config import checks
-from failover_oneshot.config.model import Config, Duration
-from failover_oneshot.config.paths import expand_all
-from failover_oneshot.config.yaml_source import KeyPath, Problem
+from failover_oneshot.config.model import Config
+from failover_oneshot.config.paths import expand
+from failover_oneshot.config.values import PATH, PROGRAM, Duration, choices, parts
+from failover_oneshot.config.yaml_source import KeyPath, Problem, Tree
 from failover_oneshot.lib import durations
 
 
-def convert(data: object) -> Config:
-    """Plain values to a `Config`; a blank key means its default. Raises msgspec.ValidationError."""
-    blanks: list[KeyPath] = []
-    config = msgspec.convert(_without_blanks(data, (), blanks), Config, dec_hook=_decode)
-    for *parents, key in blanks:
-        section: object = config
-        for step in parents:
-            section = getattr(section, step) if isinstance(step, str) else section[step]  # type: ignore[index]
-        if key not in getattr(section, "__struct_fields__", ()):
-            raise msgspec.ValidationError(f"`{key}` can not be blank")
-    return config
+def convert(tree: Tree, folder: str, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
+    """The values as a `Config`, its paths expanded against ``folder`` (absolute), and everything that is wrong.
+
+    What is of no use has its default there, or a stand-in, so that the checks can run on all the others.
+    """
+    reading = _Reading(tree, folder, environ)
+    config = reading.value(tree.data, Config, ())
+    found = reading.broken if config is NODEFAULT else [*reading.broken, *checks.problems(config)]
+    return config, reading.problems + [problem for problem in found if not _covered(problem, reading.spoilt)]
 
 
-def complete(config: Config, folder: str, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
-    """The config with its paths expanded against ``folder`` (absolute), and all that is impossible in it."""
-    expanded, problems = expand_all(config, folder, environ)
-    return expanded, [*problems, *checks.problems(expanded)]
+def _covered(problem: Problem, spoilt: set[KeyPath]) -> bool:
+    """Whether it is about a value that is known to be of no use, or rests on one."""
+    return any(path[:n] in spoilt for path in (problem.path, *problem.also) for n in range(len(path) + 1))
 
 
-def _without_blanks(value: object, path: KeyPath, blanks: list[KeyPath]) -> object:
-    if isinstance(value, dict):
-        blanks += [(*path, key) for key, item in value.items() if item is None]
-        return {k: _without_blanks(v, (*path, k), blanks) for k, v in value.items() if v is not None}
-    if isinstance(value, list):
-        return [_without_blanks(item, (*path, i), blanks) for i, item in enumerate(value)]
-    return value
+class _Reading:
+    """``spoilt``: what is of no use, with its ``problems``; ``broken``: the rules that the other values break."""
+
+    def __init__(self, tree: Tree, folder: str, environ: Mapping[str, str]) -> None:
+        self.places = tree.places
+        self.folder = folder
+        self.environ = environ
+        self.problems = list(tree.problems)
+        self.spoilt = {problem.path for problem in tree.problems if problem.spoils}
+        self.broken: list[Problem] = []
+
+    def spoil(self, at: KeyPath, text: str, *, at_key: bool = False) -> None:
+        self.spoilt.add(at)
+        self.problems.append(Problem(at, text, at_key=at_key))
+
+    def value(self, value: Any, hint: Any, at: KeyPath) -> Any:
+        """The value as its type has it; NODEFAULT when it is spoilt."""
+        if at in self.spoilt:
+            return NODEFAULT
+        kind, parameters, marks = parts(hint)
+        if isinstance(value, dict) and issubclass(kind, Struct):
+            return self.section(value, kind, at)
+        if kind is tuple and isinstance(value, list):
+            return tuple(self.item(item, parameters[0], (*at, i)) for i, item in enumerate(value))
+        if kind is dict and isinstance(value, dict):
+            for key in value:
+                self.broken += _broken(key, parts(parameters[0])[2], (*at, key), at_key=True)
+            return {key: self.item(item, parameters[1], (*at, key)) for key, item in value.items()}
+        try:
+            read = self.expanded(_scalar(value, kind, marks), marks, at)
+        except ValueError as error:
+            from failover_oneshot.config import errors
+
+            written, secret = self.places[at].written, at[2:3] == ("env",)
+            text = str(error) or errors.misfit(value, kind, choices(kind, marks), written, secret=secret)
+            self.spoil(at, text)
+            return NODEFAULT
+        self.broken += _broken(read, marks, at)
+        return read
+
+    def item(self, value: Any, hint: Any, at: KeyPath) -> Any:
+        """The same with a stand-in when it is spoilt."""
+        read = self.value(value, hint, at)
+        return _stand_in(hint) if read is NODEFAULT else read
+
+    def section(self, values: dict[str, object], kind: type[Struct], at: KeyPath) -> Struct:
+        """The struct; what is blank or spoilt has its default, or a stand-in if it has none."""
+        required, bare = _required(kind), _stand_in(kind)
+        self.keys(values, kind.__struct_fields__, required, at)
+        read = {}
+        for key, hint in kind.__annotations__.items():
+            given = values.get(key)
+            read[key] = NODEFAULT if given is None and key not in required else self.value(given, hint, (*at, key))
+            if read[key] is NODEFAULT:
+                read[key] = self.default(getattr(bare, key), hint, (*at, key))
+        return kind(**read)
+
+    def keys(self, given: Collection[str], known: tuple[str, ...], required: tuple[str, ...], at: KeyPath) -> None:
+        """Unknown ones are noted, and missing ones."""
+        if unknown := [key for key in given if key not in known and (*at, key) not in self.spoilt]:
+            from failover_oneshot.config import errors
+
+            for key in unknown[: errors.MAX_PROBLEMS + 1]:
+                self.spoil((*at, key), errors.unknown_key(key, known), at_key=True)
+        for key in required:
+            if key not in given:
+                self.spoil((*at, key), "is missing")
+
+    def default(self, default: Any, hint: Any, at: KeyPath) -> Any:
+        if isinstance(default, Struct):
+            return self.section({}, type(default), at)
+        return self.expanded(default, parts(hint)[2], at) if isinstance(default, str) else default
+
+    def expanded(self, value: Any, marks: tuple[Any, ...], at: KeyPath) -> Any:
+        """The value, absolute if it is a path."""
+        if PATH in marks or (PROGRAM in marks and "/" in value):
+            try:
+                return expand(value, self.environ, self.folder)
+            except ValueError as error:
+                self.broken.append(Problem(at, str(error)))
+        return value
 
 
-def _decode(wanted: type, value: object) -> object:
-    if wanted is Duration:
+def _broken(value: Any, marks: tuple[Any, ...], at: KeyPath, *, at_key: bool = False) -> Iterator[Problem]:
+    for rule in marks:
+        if callable(rule):
+            yield from (Problem(at, text, at_key=at_key) for text in rule(value))
+
+
+def _scalar(value: Any, kind: Any, marks: tuple[Any, ...]) -> object:
+    """Raises ValueError, with a sentence unless `errors.misfit` has one."""
+    if kind is Duration:
         return Duration(durations.parse(value))
-    raise NotImplementedError(wanted)
+    if allowed := choices(kind, marks):
+        if value in allowed:
+            return kind(value)
+    elif type(value) is kind:
+        if kind is int and not marks[0].ge <= value <= marks[0].le:
+            low, high = marks[0].ge, marks[0].le
+            raise ValueError(f"must be at least {low}" if value < low else f"must be at most {high}")
+        return value
+    raise ValueError
+
+
+def _required(kind: type[Struct]) -> tuple[str, ...]:
+    """The keys without a default, which stand first."""
+    return kind.__struct_fields__[: len(kind.__struct_fields__) - len(kind.__struct_defaults__)]
+
+
+def _stand_in(hint: Any) -> Any:
+    """Something harmless: a section with its defaults, the first of some choices, a text."""
+    kind, _, marks = parts(hint)
+    if issubclass(kind, Struct):
+        return kind(**{key: _stand_in(kind.__annotations__[key]) for key in _required(kind)})
+    return kind((*choices(kind, marks), "?")[0])

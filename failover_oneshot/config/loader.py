@@ -5,8 +5,6 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from failover_oneshot.config import convert, paths, yaml_source
 from failover_oneshot.config.model import Config
 from failover_oneshot.errors import EXIT_CONFIG, FailoverError
@@ -54,29 +52,23 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     Raises ConfigError with all problems, each `FILE:LINE:COLUMN: key.path: what is wrong`. What is wrong with the file
     as a whole is one line, `FILE: what is wrong`.
     """
-    text = _read(path)
+    content = _read(path)
     try:
-        tree = yaml_source.parse(text)
+        tree = yaml_source.parse(content)
     except yaml_source.UnreadableError as error:
-        raise ConfigError((f"{path}:{error.spot[0]}:{error.spot[1]}: {error.text}",)) from None
+        (line, column), text = error.args
+        raise ConfigError((f"{path}:{line}:{column}: {text}",)) from None
     if tree.data is None and not tree.problems:
         raise ConfigError((f"{path}: holds no settings: was it cut off? (`{{}}` stands for all defaults)",))
-    folder = str(path.absolute().parent)
-    if not tree.problems:
-        try:
-            config = convert.convert(tree.data)
-        except msgspec.ValidationError:
-            pass  # it knows the first problem only; config_errors finds them all
-        else:
-            config, problems = convert.complete(config, folder, environ)
-            if not problems:
-                return config
-    from failover_oneshot.config import errors
+    config, problems = convert.convert(tree, str(path.absolute().parent), environ)
+    if problems:
+        from failover_oneshot.config import errors
 
-    raise ConfigError(errors.explain(str(path), tree, folder, environ))
+        raise ConfigError(errors.lines(str(path), problems, tree.places))
+    return config
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):  # a pipe or a device could block for ever
@@ -89,11 +81,4 @@ def _read(path: Path) -> str:
         raise ConfigError((f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}",)) from None
     if len(content) > MAX_BYTES:
         raise ConfigError((f"{path}: is larger than {MAX_BYTES >> 20} MiB: no config of this program",))
-    try:
-        return content.decode().removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        before = content[: error.start]
-        column = len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1
-        line = before.count(b"\n") + 1
-        what = f"is not UTF-8 text: byte 0x{content[error.start]:02x}"
-        raise ConfigError((f"{path}:{line}:{column}: {what}",)) from None
+    return content

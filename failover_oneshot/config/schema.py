@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
-import msgspec.inspect as kinds
 from msgspec import NODEFAULT, Struct
+from msgspec.structs import fields
 
-from failover_oneshot.config import model
+from failover_oneshot.config import model, values
 from failover_oneshot.lib import durations
 
 DURATION = "go-duration"
-"""The `format` of a duration. Editors pass over it; `config_errors` checks it with `durations.parse`."""
+"""The `format` of a duration. Editors pass over it."""
 
 
 def schema() -> dict[str, Any]:
@@ -35,21 +35,17 @@ def schema() -> dict[str, Any]:
 
 def _struct(struct: type[Struct], docs: dict[tuple[str, str], str]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
-    fields = kinds.type_info(struct).fields  # type: ignore[attr-defined]
-    for field in fields:
-        description = docs.get((struct.__name__, field.name), "")
-        about: dict[str, Any] = {"description": description} if description else {}
+    for field in fields(struct):
+        kind = _kind(field.type, docs)
+        about = {"description": docs[struct.__name__, field.name]}
         default = field.default if field.default_factory is NODEFAULT else field.default_factory()
         if default is not NODEFAULT and not isinstance(default, Struct):
             about["default"] = _plain(default)
-        kind = _kind(field.type, docs)
-        if choices := {"swap_on": model.SWAPPABLE, "events": model.EVENTS}.get(field.name):
-            kind["items"] = {"enum": [_plain(choice) for choice in choices]}
         properties[field.name] = (kind if field.required else _or_blank(kind)) | about
-    required = [field.name for field in fields if field.required]
+    required = [field.name for field in fields(struct) if field.required]
     return {
         "title": struct.__name__,
-        "description": inspect.cleandoc(struct.__doc__ or ""),
+        "description": struct.__doc__,
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
@@ -57,39 +53,31 @@ def _struct(struct: type[Struct], docs: dict[tuple[str, str], str]) -> dict[str,
     }
 
 
-def _kind(kind: kinds.Type, docs: dict[tuple[str, str], str]) -> dict[str, Any]:
-    match kind:
-        case kinds.StructType(cls=struct):
-            return _struct(struct, docs)
-        case kinds.VarTupleType(item_type=item):
-            return {"type": "array", "items": _kind(item, docs)}
-        case kinds.DictType(value_type=value):
-            return {"type": "object", "additionalProperties": _kind(value, docs)}
-        case kinds.UnionType(types=(some, kinds.NoneType())):
-            return _kind(some, docs)
-        case kinds.EnumType(cls=choices):
-            return {"enum": [_plain(choice) for choice in choices]}
-        case kinds.CustomType(cls=model.Duration):
-            # The format stands first: its sentence is the best of those about the same value.
-            return {"format": DURATION, "type": ["string", "integer"], "pattern": durations.PATTERN, "minimum": 0}
-        case kinds.IntType(ge=low, le=high):
-            return {"type": "integer", "minimum": low, "maximum": high}
-        case kinds.BoolType():
-            return {"type": "boolean"}
-        case kinds.StrType():
-            return {"type": "string"}
-    raise TypeError(f"settings.py uses a type that the schema does not know yet: {kind}")
+def _kind(hint: Any, docs: dict[tuple[str, str], str]) -> dict[str, Any]:
+    kind, parameters, marks = values.parts(hint)
+    if issubclass(kind, Struct):
+        return _struct(kind, docs)
+    if kind is tuple:
+        return {"type": "array", "items": _kind(parameters[0], docs)}
+    if kind is dict:
+        return {"type": "object", "additionalProperties": _kind(parameters[1], docs)}
+    if choices := values.choices(kind, marks):
+        return {"enum": _plain(choices)}
+    if kind is values.Duration:
+        return {"format": DURATION, "type": ["string", "integer"], "pattern": durations.PATTERN, "minimum": 0}
+    if kind is int:
+        return {"type": "integer", "minimum": marks[0].ge, "maximum": marks[0].le}
+    return {"type": {bool: "boolean", str: "string"}[kind]}
 
 
 def _or_blank(kind: dict[str, Any]) -> dict[str, Any]:
-    if "enum" in kind:
-        return kind | {"enum": [*kind["enum"], None]}
-    some = kind["type"]
-    return kind | {"type": [*some, "null"] if isinstance(some, list) else [some, "null"]}
+    key, blank = ("enum", None) if "enum" in kind else ("type", "null")
+    some = kind[key]
+    return kind | {key: [*(some if isinstance(some, list) else [some]), blank]}
 
 
 def _plain(default: Any) -> Any:
-    if isinstance(default, model.Duration):
+    if isinstance(default, values.Duration):
         return durations.format(default)
     if isinstance(default, Enum):
         return default.value
@@ -110,16 +98,21 @@ def _key_docs() -> dict[tuple[str, str], str]:
 
 def sentences() -> dict[str, str]:
     """Each key's path (`pool.dedicated.name`) and its sentence."""
-    found: dict[str, str] = {}
+    return {
+        f"{path}.{key}".replace("[]", "").lstrip("."): value["description"]
+        for path, section in _sections("", schema())
+        for key, value in section["properties"].items()
+    }
 
-    def visit(section: dict[str, Any], path: str) -> None:
-        for key, value in section["properties"].items():
-            found[path + key] = value["description"]
-            if "properties" in _inner(value):
-                visit(_inner(value), f"{path}{key}.")
 
-    visit(schema(), "")
-    return found
+def _sections(path: str, section: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each mapping of the file with its path (`pool.dedicated[]`), the outermost first."""
+    yield path, section
+    for key, value in section["properties"].items():
+        inner = value.get("items", value)
+        if "properties" in inner:
+            below = f"{path}.{key}".lstrip(".") + ("[]" if "items" in value else "")
+            yield from _sections(below, inner | {"description": value["description"]})
 
 
 # -- the reference tables ----------------------------------------------------------------------------------------------
@@ -127,32 +120,19 @@ def sentences() -> dict[str, str]:
 
 def markdown() -> str:
     """A table for each section."""
-    return "\n".join(_tables("", schema()))
+    return "\n".join(line for path, section in _sections("", schema()) for line in _table(path, section))
 
 
-def _tables(name: str, section: dict[str, Any]) -> Iterator[str]:
-    keys: dict[str, Any] = section["properties"]
-    rows = [(key, value) for key, value in keys.items() if "properties" not in _inner(value)]
-    if name:
-        yield f"## `{name}`\n\n{section['description']}\n"
+def _table(path: str, section: dict[str, Any]) -> Iterator[str]:
+    if path:
+        description = section["description"]
+        yield f"## `{path}`\n\n{description[:1].upper()}{description[1:]}.\n"
+    rows = [row for row in section["properties"].items() if "properties" not in row[1].get("items", row[1])]
     if rows:
         yield "| key | value | default | meaning |\n| --- | --- | --- | --- |"
         for key, value in rows:
-            yield f"| `{key}` | {_value_words(value)} | {_default_words(key, section)} | {value['description']} |"
+            yield f"| `{key}` | {_value_words(value)} | {_default_words(value)} | {value['description']} |"
         yield ""
-    for key, value in keys.items():
-        if "properties" in _inner(value):
-            inner = _inner(value) | {"description": _sentence(value["description"])}
-            yield from _tables(f"{name}.{key}".lstrip(".") + ("[]" if "items" in value else ""), inner)
-
-
-def _inner(value: dict[str, Any]) -> dict[str, Any]:
-    items: dict[str, Any] = value.get("items", value)
-    return items
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."
 
 
 def _value_words(value: dict[str, Any]) -> str:
@@ -169,10 +149,10 @@ def _value_words(value: dict[str, Any]) -> str:
     return "true or false" if "boolean" in value["type"] else "text"
 
 
-def _default_words(key: str, section: dict[str, Any]) -> str:
-    if key in section.get("required", ()):
+def _default_words(value: dict[str, Any]) -> str:
+    default = value.get("default", NODEFAULT)
+    if default is NODEFAULT:
         return "required"
-    default = section["properties"][key]["default"]
     if default is None:
         return "none"
     return f"`{default if isinstance(default, str) and default else json.dumps(default)}`"

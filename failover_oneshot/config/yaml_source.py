@@ -18,15 +18,16 @@ MAX_DEPTH = 16  # the deepest key of the config is on the fifth level
 MAX_VALUES = 50_000  # with aliases filled in: what stops a "billion laughs"
 
 _TAG = "tag:yaml.org,2002:"
+_SEQUENCE, _MAPPING = _TAG + "seq", _TAG + "map"
 _TEXT_TAGS = {_TAG + kind for kind in ("str", "timestamp", "value", "merge")}
 _UNPRINTABLE = yaml.reader.Reader.NON_PRINTABLE  # ours would be the same, and takes 8 ms to compile
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_FLOAT = r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"  # compiled when there is one: no key takes it
 _TAGGED = "has a tag (`!name`), which means nothing here: put quotes around a text that begins with `!`"
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
-class Problem(Struct, frozen=True, kw_only=True):
+class Problem(Struct, frozen=True):
     """One thing that is wrong. ``text`` never repeats a value that may be a secret."""
 
     path: KeyPath
@@ -54,27 +55,24 @@ class Tree(Struct, frozen=True):
 
 
 class UnreadableError(Exception):
-    """The text is no single YAML document that could be looked at any further."""
-
-    def __init__(self, spot: Spot, text: str) -> None:
-        super().__init__(text)
-        self.spot = spot
-        self.text = text
+    """It is no single YAML document that could be looked at any further. Its arguments: a `Spot` and a sentence."""
 
 
 class _Node(Struct, frozen=True):
-    tag: str
-    value: Any  # str, list[_Node], or list[tuple[_Node, _Node]]
+    tag: str  # `!`: one that means nothing here, or does not fit the value
+    value: Any  # str, or list[_Node]: of a mapping key, value, key, value, …
     spot: Spot
+    alias: bool = False  # it stands here by an alias to another place
 
 
-class _Alias(Struct, frozen=True):
-    target: _Node
-    spot: Spot
-
-
-def parse(text: str) -> Tree:
-    """The one document of a YAML text; ``data`` is None when it holds nothing. Raises UnreadableError."""
+def parse(content: bytes) -> Tree:
+    """The one document of a YAML file; ``data`` is None when it holds nothing. Raises UnreadableError."""
+    try:
+        text = content.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode()
+        what = f"is not UTF-8 text: byte 0x{content[error.start]:02x}"
+        raise UnreadableError(_spot_of(before, len(before)), what) from None
     if found := _UNPRINTABLE.search(text):
         what = f"holds the control character U+{ord(found[0]):04X}: it is not a text file"
         raise UnreadableError(_spot_of(text, found.start()), what)
@@ -87,18 +85,15 @@ def parse(text: str) -> Tree:
         raise UnreadableError((1, 1), "not YAML") from None
     finally:
         loader.dispose()
-    tree = Tree(None, {}, [])
-    return tree if root is None else Tree(_Reader(tree).value(root, (), 0), tree.places, tree.problems)
-
-
-def _target(node: _Node | _Alias) -> _Node:
-    return node.target if isinstance(node, _Alias) else node
+    reader = _Reader()
+    data = None if root is None else reader.value(root, (), 0)
+    return Tree(data, reader.places, reader.problems)
 
 
 # -- events to nodes ---------------------------------------------------------------------------------------------------
 
 
-def _document(loader: Any) -> _Node | _Alias | None:
+def _document(loader: Any) -> _Node | None:
     loader.get_event()
     if loader.check_event(yaml.StreamEndEvent):
         return None
@@ -111,7 +106,7 @@ def _document(loader: Any) -> _Node | _Alias | None:
     return root
 
 
-def _compose(loader: Any, anchors: dict[str, _Node], depth: int) -> _Node | _Alias:
+def _compose(loader: Any, anchors: dict[str, _Node], depth: int) -> _Node:
     event = loader.get_event()
     spot = _spot(event.start_mark)
     if depth > MAX_DEPTH:
@@ -120,23 +115,17 @@ def _compose(loader: Any, anchors: dict[str, _Node], depth: int) -> _Node | _Ali
         if event.anchor not in anchors:
             text = "not YAML: an alias (`*name`) without its anchor; put quotes around a text that begins with `*`"
             raise UnreadableError(spot, text)
-        return _Alias(anchors[event.anchor], spot)
+        return _Node(anchors[event.anchor].tag, anchors[event.anchor].value, spot, alias=True)
     tag = event.tag if event.tag != "!" else None
-    value: Any
     if isinstance(event, yaml.ScalarEvent):
-        tag, value = tag or loader.resolve(yaml.ScalarNode, event.value, event.implicit), event.value
-    elif isinstance(event, yaml.SequenceStartEvent):
-        tag, value = tag or _TAG + "seq", []
-        while not loader.check_event(yaml.SequenceEndEvent):
-            value.append(_compose(loader, anchors, depth + 1))
-        loader.get_event()
+        tag = tag or loader.resolve(yaml.ScalarNode, event.value, event.implicit)
+        node = _Node("!" if tag in {_SEQUENCE, _MAPPING} else tag, event.value, spot)
     else:
-        tag, value = tag or _TAG + "map", []
-        while not loader.check_event(yaml.MappingEndEvent):
-            key = _compose(loader, anchors, depth + 1)
-            value.append((key, _compose(loader, anchors, depth + 1)))
+        kind = _SEQUENCE if isinstance(event, yaml.SequenceStartEvent) else _MAPPING
+        node = _Node(kind if tag in {None, kind} else "!", [], spot)
+        while not loader.check_event(yaml.SequenceEndEvent, yaml.MappingEndEvent):
+            node.value.append(_compose(loader, anchors, depth + 1))
         loader.get_event()
-    node = _Node(tag, value, spot)
     if event.anchor:
         anchors[event.anchor] = node  # only now: an alias to what surrounds it has no end
     return node
@@ -148,18 +137,14 @@ def _compose(loader: Any, anchors: dict[str, _Node], depth: int) -> _Node | _Ali
 class _Reader:
     """Fills in aliases and merge keys anew at each use, so that every value has a place of its own."""
 
-    def __init__(self, tree: Tree) -> None:
-        self.places = tree.places
-        self.problems = tree.problems
+    def __init__(self) -> None:
+        self.places: dict[KeyPath, Place] = {}
+        self.problems: list[Problem] = []
         self.count = 0
 
-    def value(
-        self, node: _Node | _Alias, path: KeyPath, depth: int, key: Spot | None = None, at: Spot | None = None
-    ) -> object:
+    def value(self, node: _Node, path: KeyPath, depth: int, key: Spot | None = None, at: Spot | None = None) -> object:
         """``key``: where its key stands; ``at``: where the alias stands that led here, which is then the place."""
-        if isinstance(node, _Alias):
-            at = at or node.spot
-            node = _target(node)
+        at = at or (node.spot if node.alias else None)
         spot = at or node.spot
         self.count += 1
         if self.count > MAX_VALUES:
@@ -168,70 +153,69 @@ class _Reader:
             raise UnreadableError(spot, "holds too many aliases within aliases to follow")
         written = node.value if isinstance(node.value, str) else None
         self.places[path] = Place(key if key and node.tag == _TAG + "null" else spot, key or spot, written)
-        if written is not None:
-            return self.scalar(node.tag, written, path)
-        if node.tag == _TAG + "seq":
+        if node.tag == _SEQUENCE:
             return [self.value(item, (*path, i), depth + 1, None, at) for i, item in enumerate(node.value)]
-        if node.tag == _TAG + "map":
+        if node.tag == _MAPPING:
             return self.mapping(node.value, path, depth, at)
-        return self.refuse(path, _TAGGED)
+        try:
+            return _scalar(node.tag, written or "")
+        except ValueError as error:
+            self.problems.append(Problem(path, str(error), spot=self.places[path].value))
+            return None
 
-    def mapping(self, pairs: list[tuple[Any, Any]], path: KeyPath, depth: int, at: Spot | None) -> dict[str, object]:
+    def mapping(self, pairs: list[_Node], path: KeyPath, depth: int, at: Spot | None) -> dict[str, object]:
         """Its own keys, over the merged ones (`<<`); of several merged mappings the first one that has a key."""
-        own: dict[str, tuple[_Node | _Alias, Spot]] = {}
+        own: dict[str, tuple[_Node, Spot]] = {}
         merged: dict[str, object] = {}
-        for written, value in pairs:
-            key = _target(written)
-            spot = at or written.spot
+        for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+            spot = at or key.spot
             if key.tag == _TAG + "merge":
                 self.merge(value, path, depth + 1, at or spot, merged)
             elif key.tag not in _TEXT_TAGS or _unusable(key.value):
                 text = "a key must be plain text: put quotes around it if it is one"
-                self.problems.append(Problem(path=path, text=text, spot=spot, spoils=False))
+                self.problems.append(Problem(path, text, spot=spot, spoils=False))
             elif key.value in own:
                 text = f"the key stands here a second time; the first is in line {own[key.value][1][0]}"
-                self.problems.append(Problem(path=(*path, key.value), text=text, spot=spot, spoils=False))
+                self.problems.append(Problem((*path, key.value), text, spot=spot, spoils=False))
             else:
                 own[key.value] = value, spot
         return merged | {k: self.value(v, (*path, k), depth + 1, spot, at) for k, (v, spot) in own.items()}
 
-    def merge(self, node: _Node | _Alias, path: KeyPath, depth: int, at: Spot, into: dict[str, object]) -> None:
-        node = _target(node)
+    def merge(self, node: _Node, path: KeyPath, depth: int, at: Spot, into: dict[str, object]) -> None:
         self.count += 1
         if depth > 2 * MAX_DEPTH or self.count > MAX_VALUES:
             raise UnreadableError(at, "holds too many aliases within aliases to follow")
-        if node.tag == _TAG + "map":
+        if node.tag == _MAPPING:
             for key, value in self.mapping(node.value, path, depth, at).items():
                 into.setdefault(key, value)
-        elif node.tag == _TAG + "seq":
+        elif node.tag == _SEQUENCE:
             for item in node.value:
                 self.merge(item, path, depth + 1, at, into)
         else:
-            self.problems.append(Problem(path=(*path, "<<"), text="takes an alias (`*name`) of a mapping", spot=at))
+            self.problems.append(Problem((*path, "<<"), "takes an alias (`*name`) of a mapping", spot=at))
 
-    def scalar(self, tag: str, written: str, path: KeyPath) -> object:
-        if _unusable(written):
-            return self.refuse(path, "holds a character that no text can hold here (NUL or half a surrogate pair)")
-        if tag in _TEXT_TAGS:
-            return written
-        if tag == _TAG + "null":
-            return None
-        if tag == _TAG + "bool" and written.lower() in _BOOLEANS:
-            return _BOOLEANS[written.lower()]
-        if tag == _TAG + "int":
-            if _INTEGER.fullmatch(written) is None:
-                return self.refuse(path, "is a number to YAML: write plain decimal digits, or quotes around a text")
-            return int(written) if len(written) <= 18 else self.refuse(path, "is a number with too many digits")
-        if tag == _TAG + "float":
-            if _FLOAT.fullmatch(written) and isfinite(number := float(written)):
-                return number
-            return self.refuse(path, "is a number to YAML, and none that can be used; put quotes around a text")
-        return self.refuse(path, _TAGGED)
 
-    def refuse(self, path: KeyPath, text: str) -> object:
-        """None, in place of the value; the problem is noted."""
-        self.problems.append(Problem(path=path, text=text, spot=self.places[path].value))
+def _scalar(tag: str, written: str) -> object:
+    """Raises ValueError with a sentence."""
+    if _unusable(written):
+        raise ValueError("holds a character that no text can hold here (NUL or half a surrogate pair)")
+    if tag in _TEXT_TAGS:
+        return written
+    if tag == _TAG + "null":
         return None
+    if tag == _TAG + "bool" and written.lower() in _BOOLEANS:
+        return _BOOLEANS[written.lower()]
+    if tag == _TAG + "int":
+        if not _INTEGER.fullmatch(written):
+            raise ValueError("is a number to YAML: write plain decimal digits, or quotes around a text")
+        if len(written) > 18:
+            raise ValueError("is a number with too many digits")
+        return int(written)
+    if tag == _TAG + "float":
+        if not re.fullmatch(_FLOAT, written) or not isfinite(number := float(written)):
+            raise ValueError("is a number to YAML, and none that can be used; put quotes around a text")
+        return number
+    raise ValueError(_TAGGED)
 
 
 def _unusable(text: str) -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 
 from failover_oneshot.accounts import registry
 from failover_oneshot.accounts.registry import MethodError
-from failover_oneshot.config.model import Account, Config, Duration, Method, Swap
+from failover_oneshot.config.model import Account, Config, Method, Swap
+from failover_oneshot.config.values import Duration
 from failover_oneshot.ctl.demo import sandbox
 from failover_oneshot.lib import atomicfile
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from failover_oneshot.config import model
+from failover_oneshot.config import model, values
 from failover_oneshot.ctl.demo import server
 from failover_oneshot.model import Session
 from failover_oneshot.tmux.client import Control
@@ -28,7 +28,7 @@ class Server(server.Server):
         self._screens = 0
 
     def config(self, *, binary: str = BINARY, timeout: float = 60.0) -> model.Tmux:
-        return model.Tmux(binary=binary, socket_path=str(self.socket), timeout=model.Duration(timeout))
+        return model.Tmux(binary=binary, socket_path=str(self.socket), timeout=values.Duration(timeout))
 
     def control(self, *, binary: str = BINARY, timeout: float = 60.0) -> Control:
         return Control(self.config(binary=binary, timeout=timeout), self.environ)

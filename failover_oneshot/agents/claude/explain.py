@@ -6,7 +6,8 @@ from failover_oneshot.agents.base import CHROME, MENU, Explanation, Line
 from failover_oneshot.agents.claude.classify import classify, tail
 from failover_oneshot.agents.claude.screen import Block, Mark, Screen, parse
 from failover_oneshot.agents.claude.wordings import asides, match
-from failover_oneshot.config.model import Quota, pattern_regex
+from failover_oneshot.config.model import Quota
+from failover_oneshot.config.values import pattern_regex
 from failover_oneshot.detection.text import normalise
 from failover_oneshot.model import Reading
 

@@ -10,7 +10,8 @@ import pytest
 
 from failover_oneshot.accounts import registry
 from failover_oneshot.accounts.registry import MethodError
-from failover_oneshot.config.model import Account, Config, Duration, Method, Swap
+from failover_oneshot.config.model import Account, Config, Method, Swap
+from failover_oneshot.config.values import Duration
 from tests.support.polling import poll
 
 MAIN, BACKUP = Account(name="main"), Account(name="b '$(id)'")

@@ -9,7 +9,8 @@ import pytest
 
 from failover_oneshot.config import loader
 from failover_oneshot.config.loader import ConfigError, find, load
-from failover_oneshot.config.model import AfterSwap, Config, Method, pattern_regex
+from failover_oneshot.config.model import AfterSwap, Config, Method
+from failover_oneshot.config.values import pattern_regex
 from failover_oneshot.model import Kind
 from tests.support.paths import ROOT
 

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from failover_oneshot.config import convert, loader, schema
-from failover_oneshot.config.model import Account, Autonomous, Config, Dedicated, Pool
+from failover_oneshot.config import loader, schema
+from failover_oneshot.config.model import Account, Autonomous, Config, Dedicated, Pool, Swap
 from tests.support.paths import ROOT
 
 EXAMPLE = ROOT / "etc/failover.yaml"
@@ -103,13 +103,12 @@ def test_the_examples_values_are_the_defaults_but_for_the_production_ones(tmp_pa
             Account(name="backup", store=str(stores / "backup")),
         ),
         pool=Pool(
-            autonomous=Autonomous(prefix="ccl-auto-", start_index=11, min=10, max=10),
-            dedicated=(Dedicated(name="ops"),),
+            autonomous=Autonomous(prefix="ccl-auto-", start_index=11, min=10, max=10, workdir=str(tmp_path)),
+            dedicated=(Dedicated(name="ops", workdir=str(tmp_path)),),
         ),
+        swap=Swap(claude_dir=str(tmp_path / ".claude"), claude_json=str(tmp_path / ".claude.json")),
     )
-    expected, problems = convert.complete(production, "/", home)
-    assert not problems
-    assert loader.load(EXAMPLE, home) == expected
+    assert loader.load(EXAMPLE, home) == production
     marked = [line for line in EXAMPLE.read_text(encoding="utf-8").splitlines() if line.endswith("  # production")]
     assert len(marked) == 7
 
@@ -129,5 +128,5 @@ def test_a_loaded_example_costs_no_slow_import(tmp_path: Path) -> None:
     )
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, encoding="utf-8")
     ours = {"model", "errors", "lib", "lib.durations", "config"}
-    ours |= {f"config.{name}" for name in ("checks", "convert", "loader", "model", "paths", "yaml_source")}
+    ours |= {f"config.{name}" for name in ("checks", "convert", "loader", "model", "paths", "values", "yaml_source")}
     assert set(ran.stdout.split()) <= {"failover_oneshot", *(f"failover_oneshot.{name}" for name in ours)}
