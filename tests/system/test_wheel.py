@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from failover_oneshot.ctl.demo.server import execute
 from tests.support.paths import ROOT
 from tests.support.tmux_server import Server
 
@@ -47,19 +48,11 @@ def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "bin"
 
 
-def environ(bin_folder: Path, server: Server) -> dict[str, str]:
-    """An empty home, in which the installation's programs are found and the checkout is not."""
-    env = {**server.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
-    del env["PYTHONPATH"]
-    return env
-
-
 def run(bin_folder: Path, server: Server, *argv: str, code: int = 0) -> str:
     """A program of the installation, by its name alone, in an empty home."""
-    done = subprocess.run(
-        [str(bin_folder / argv[0]), *argv[1:]], env=environ(bin_folder, server), cwd=server.home,
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    env = {**server.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
+    del env["PYTHONPATH"]
+    done = execute([str(bin_folder / argv[0]), *argv[1:]], env, server.home)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
@@ -67,11 +60,7 @@ def run(bin_folder: Path, server: Server, *argv: str, code: int = 0) -> str:
 
 def test_the_wheel_is_whole(bin_folder: Path, server: Server) -> None:
     """It is the installed package that runs, with the units, the style sheet and the man pages in it."""
-    python = bin_folder / "python"
-    where = subprocess.run(
-        [python, "-c", "import failover_oneshot as f; print(f.__file__)"], cwd=server.home,
-        env=environ(bin_folder, server), capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+    where = run(bin_folder, server, "python", "-c", "import failover_oneshot as f; print(f.__file__)")
     assert str(bin_folder.parent) in where
     data = Path(where.strip()).parent / "data"
     for name in ("failover.service", "failover.timer"):
