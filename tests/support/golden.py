@@ -6,13 +6,14 @@ import fcntl
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -255,11 +256,21 @@ def identity(account: str) -> dict[str, Any]:
     return {"accountUuid": f"00000000-0000-0000-0000-{account:0>12}", "emailAddress": f"{account}@example.invalid"}
 
 
+def new_folder() -> Path:
+    """A folder whose path is as long as that of any other: it decides where lines break."""
+    root = tempfile.gettempdir()
+    root = root if len(root) <= len("/dev/shm") else "/tmp"
+    while True:
+        folder = Path(root, f"fg-{secrets.token_hex()}"[: len("/tmp/fg-xxxxxxxx") - len(f"{root}/")])
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            return folder
+
+
 @contextmanager
 def throwaway_sandbox() -> Iterator[RecordedSandbox]:
-    """One sandbox, taken away afterwards with its server. Not in tmp_path: a socket's path has at most 107 bytes, and
-    the length of a path decides where lines break."""
-    folder = Path(tempfile.mkdtemp(prefix="fg-", dir="/tmp"))
+    """One sandbox, taken away afterwards with its server. Not in tmp_path: a socket's path has at most 107 bytes."""
+    folder = new_folder()
     sandbox = RecordedSandbox(folder)
     try:
         yield sandbox
