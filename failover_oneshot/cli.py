@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 from failover_oneshot import __version__
 from failover_oneshot.errors import EXIT_CODES, EXIT_SOFTWARE, FailoverError
@@ -57,15 +58,39 @@ def guarded(work: Callable[[], int], *, by_hand: bool = False) -> int:
     code = 0
     try:
         code = work()
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output went away: the work itself is done
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output went away in the middle of it
+        _discard(sys.stdout)
     except KeyboardInterrupt:
         log.error("interrupted")
         return 130
     except Exception as error:  # no traceback ever reaches a user
         return reported(error, by_hand=by_hand)
+    for stream in (sys.stdout, sys.stderr):
+        _flush(stream)
     return code
+
+
+def say(text: str) -> None:
+    """Print what finished work has to say; where it cannot be written it is lost, and the work stays done."""
+    try:
+        print(text)  # noqa: T201
+    except OSError:
+        _discard(sys.stdout)
+
+
+def _flush(stream: TextIO | None) -> None:
+    """Write what is buffered, or lose it: Python would do it on its way out, and end with 120 when it cannot."""
+    try:
+        if stream is not None:
+            stream.flush()
+    except OSError:
+        _discard(stream)
+
+
+def _discard(stream: TextIO | None) -> None:
+    """Whatever is written from now on is lost."""
+    if stream is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def reported(error: Exception, *, by_hand: bool = False) -> int:
@@ -108,7 +133,7 @@ def _check(options: argparse.Namespace) -> int:
             return code
         after_check.end(settings, report.exit_code, to_sentence(report))
     if options.json:
-        print(to_json(report))  # noqa: T201
+        say(to_json(report))
     elif not options.quiet:
-        print(to_sentence(report))  # noqa: T201
+        say(to_sentence(report))
     return report.exit_code
