@@ -189,7 +189,7 @@ def test_no_module_is_too_long(path: Path) -> None:
 
 # -- the tests ---------------------------------------------------------------------------------------------------------
 
-TESTS = {path.relative_to(ROOT): ast.parse(path.read_text()) for path in sorted((ROOT / "tests").rglob("*.py"))}
+TESTS = {path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py")}
 UNIT = Path("tests/unit")
 PARTS = {name.split(".")[0] for name in TREES} - {"", "__main__"}
 # These come with a tmux server or a user manager.
@@ -213,15 +213,16 @@ def test_few_test_modules_stand_outside_of_the_folders() -> None:
 
 def test_no_test_module_is_imported() -> None:
     """What two of them need stands in `tests/support`."""
-    for path, tree in TESTS.items():
-        for name in imports(tree):
+    for path in TESTS:
+        for name in imports(ast.parse((ROOT / path).read_text())):
             assert not any(part.startswith("test_") for part in name.split(".")), f"{path} imports {name}"
 
 
 def test_no_unit_test_needs_a_server() -> None:
     """Neither a tmux server nor a user manager: such a test belongs in `tests/system`."""
-    for path, tree in TESTS.items():
+    for path in TESTS:
         if path.is_relative_to(UNIT):
+            tree = ast.parse((ROOT / path).read_text())
             functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
             asked = {argument.arg for function in functions for argument in function.args.args}
             assert asked & RUNNING <= {function.name for function in functions}, path
