@@ -524,19 +524,6 @@ def test_without_libyaml_the_same_is_accepted_and_refused(tmp_path: Path, monkey
     assert problems(tmp_path, EXAMPLE) == []
 
 
-def test_the_reader_knows_the_places_of_keys_and_values() -> None:
-    tree = yaml_source.parse(b"a:\n  b: [x, 1]\n  c:\n")
-    assert tree.data == {"a": {"b": ["x", 1], "c": None}}
-    assert {path: (place.key, place.value) for path, place in tree.places.items()} == {
-        (): ((1, 1), (1, 1)),
-        ("a",): ((1, 1), (2, 3)),
-        ("a", "b"): ((2, 3), (2, 6)),
-        ("a", "b", 0): ((2, 7), (2, 7)),
-        ("a", "b", 1): ((2, 10), (2, 10)),
-        ("a", "c"): ((3, 3), (3, 3)),
-    }
-
-
 def test_the_bound_on_size_is_the_loaders(tmp_path: Path) -> None:
     file = tmp_path / "f.yaml"
     with file.open("wb") as sparse:

@@ -210,25 +210,3 @@ def test_waiting_without_a_reset_time_neither_starts_the_suspicion_anew_nor_push
     decision = judge(hits(11, 12, **NO_RESET), state)
     assert (decision.outcome, decision.exhausted_until) == (Outcome.WAITING, at(minutes=50))
     assert decision.reason.startswith("waiting for 10m now (2 checks)")
-
-
-@pytest.mark.parametrize(
-    ("strategy", "memory", "expected"),
-    [
-        ("ordered", {}, ("a", "c", "d")),
-        ("round_robin", {}, ("c", "d", "a")),
-        (
-            "least_recently_used",
-            {"a": AccountMemory(last_used_at=at(hours=-1)), "c": AccountMemory(last_used_at=at(hours=-2))},
-            ("d", "c", "a"),
-        ),
-        (
-            "soonest_reset",
-            {"a": AccountMemory(exhausted_until=at(hours=-1)), "d": AccountMemory(window_resets_at=at(hours=1))},
-            ("d", "c", "a"),
-        ),
-    ],
-)
-def test_strategies(strategy: str, memory: dict[str, AccountMemory], expected: tuple[str, ...]) -> None:
-    config = make_config(("a", "b", "c", "d"), swap={"strategy": strategy})
-    assert judge(BLOCKED, State(active_account="b", accounts=memory), config).candidates == expected

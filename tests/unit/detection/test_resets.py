@@ -1,8 +1,6 @@
 """Reset times: every printed form, the rules of docs/detection.md, "Reset times", and any text at all."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -11,7 +9,6 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from failover_oneshot.detection import timezones
 from failover_oneshot.detection.resets import Reset, extract, extract_all, resolve, resolve_message
 from failover_oneshot.model import Limit
 from tests.support.paths import DATA
@@ -270,23 +267,6 @@ def test_the_later_clause_of_a_message_blocks() -> None:
     expected = Reset(at("2026-11-26T08:00Z"), exact=True)
     assert resolve_message(message, SEEN, "UTC") == expected
     assert resolve(extract(message) or "", SEEN, "UTC") == expected
-
-
-def test_without_a_zone_database_only_fixed_zones_are_known() -> None:
-    script = (
-        "import sys; sys.modules['tzdata'] = None\n"
-        "from failover_oneshot.detection.timezones import lookup\n"
-        "print(*(lookup(n) for n in ('UTC', 'Etc/UTC', 'Etc/GMT+5', 'UTC+2', 'PST', 'Asia/Calcutta')), sep='|')"
-    )
-    environ = {"PYTHONTZPATH": ""}
-    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "UTC|UTC|UTC-05:00|UTC+02:00|UTC-08:00|None"
-
-
-def test_every_zone_of_the_database_is_found_in_lower_case() -> None:
-    """But for some old names with capitals inside, which no client prints."""
-    for name in ("America/Port_of_Spain", "America/Port-au-Prince", "US/Eastern", "EST5EDT", "Africa/Dar_es_Salaam"):
-        assert timezones.lookup(name) == timezones.lookup(name.lower()) is not None
 
 
 # Properties.
