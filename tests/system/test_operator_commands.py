@@ -1,7 +1,9 @@
 """`failoverctl` swap, pause, resume, reset: by the checks' own path."""
 
 import json
+import os
 import shutil
+import signal
 import stat
 import subprocess
 from typing import Any
@@ -71,10 +73,11 @@ def test_an_unfinished_swap_is_finished_first(blocked: Sandbox) -> None:
 
 def test_a_swap_by_hand_that_is_killed_is_finished_by_the_next_check(blocked: Sandbox) -> None:
     """Killed while it restarts the sessions: each is restarted once, and it is one swap."""
-    calls = blocked.server.folder / "calls"
+    calls, hanging = blocked.server.folder / "calls", blocked.server.folder / "hanging"
     calls.write_text("")
+    hang = f"{{ echo $$ > {hanging}; exec sleep 600; }}"
     binary = blocked.server.write_wrapper(
-        f'echo >> {calls}; [ "$(wc -l < {calls})" -gt 4 ] && exec sleep 600; exec "$tmux" "$@"'
+        f'echo >> {calls}; [ "$(wc -l < {calls})" -gt 4 ] && {hang}; exec "$tmux" "$@"'
     )
     plain = blocked.config["tmux"]
     blocked.config["tmux"] = {**plain, "binary": binary, "timeout": "1m"}
@@ -82,9 +85,10 @@ def test_a_swap_by_hand_that_is_killed_is_finished_by_the_next_check(blocked: Sa
     running = subprocess.Popen(
         [*CTL, "swap"], env=environ(blocked), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    poll(lambda: len(calls.read_text()) > 4)
+    client = poll(lambda: hanging.read_text() if hanging.exists() else "")
     running.kill()
     running.wait()
+    os.kill(int(client), signal.SIGKILL)
     assert blocked.state()["swap_in_progress"]["step"] == "restart"
     between = blocked.server.pids()
     blocked.config["tmux"] = plain
