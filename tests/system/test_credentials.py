@@ -12,6 +12,7 @@ from tests.support.sandbox import POOL, Sandbox, hit_screen
 from tests.support.tmux_server import Server
 
 IDLE = (PANES / "ok" / "ok-80x24.txt").read_text(encoding="utf-8")
+LAST = hit_screen().rsplit(maxsplit=1)[-1]  # once it is shown, all is
 
 
 @pytest.mark.parametrize("failback", [True, False])
@@ -55,7 +56,7 @@ def test_a_session_with_a_login_of_its_own_is_warned_of_once(sandbox: Sandbox) -
             name, f"export ANTHROPIC_API_KEY=FAKE-key; exec sh -c '{sandbox.server.screen_command(hit_screen())}'"
         )
     for name in POOL[:2]:
-        poll(lambda name=name: "limit" in sandbox.server.tmux("capture-pane", "-p", "-t", f"={name}:"))  # type: ignore[misc]
+        sandbox.server.wait_for(name, LAST)
     late = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
     sandbox.set_state(active_account="main", accounts={"backup": {"exhausted_until": late}})
     first, second = sandbox.run(), sandbox.run()
@@ -78,7 +79,7 @@ def test_secrets_of_the_env_method_reach_the_session_and_nothing_else(server: Se
     log = tmp_path / "log"
     for name in POOL[:2]:
         server.start(name, f'echo "$OTHER|$CLAUDE_CODE_OAUTH_TOKEN" >> {log}; {server.screen_command(hit_screen())}')
-        poll(lambda name=name: "limit" in server.tmux("capture-pane", "-p", "-t", f"={name}:"))  # type: ignore[misc]
+        server.wait_for(name, LAST)
     done = sandbox.run("-v", "--json")
     assert json.loads(done.stdout)["outcome"] == "swapped"
     poll(lambda: len(log.read_text().splitlines()) == 4)

@@ -149,11 +149,11 @@ def test_screens_of_the_client_are_understood(healthy: Sandbox, tmp_path: Path) 
     plain = tmp_path / "plain"
     plain.write_text("what is this?\n")
     healthy.server.start("ccl-auto-14", f"exec {client} -n 60 -f {screen}", width=120, height=40)
-    poll(lambda: "❯" in healthy.server.tmux("capture-pane", "-p", "-t", "=ccl-auto-14:"))
+    healthy.server.wait_for("ccl-auto-14", screen.read_text().rsplit(maxsplit=1)[-1])
     assert bad(doctor(healthy)) == []
     assert any("1 screens of running agents, all understood" in line["text"] for line in doctor(healthy))
     healthy.server.start("ccl-auto-15", f"exec {client} -f {plain}")
-    poll(lambda: "what is" in healthy.server.tmux("capture-pane", "-p", "-t", "=ccl-auto-15:"))
+    healthy.server.wait_for("ccl-auto-15", "what is this?")
     [line] = [line for line in doctor(healthy) if line["level"] != "ok"]
     assert line["mend"] == "failoverctl explain ccl-auto-15"
 
