@@ -22,12 +22,12 @@ from failover_oneshot.monitoring import hooks
 from failover_oneshot.observe import log_findings, observe, observe_panes, resume_ids
 from failover_oneshot.report import Report, Upkeep
 from failover_oneshot.state.model import LastCheck, Notice, State, seconds
-from failover_oneshot.state.store import Origin, Store
-from failover_oneshot.swap.journal import Result, intend
-from failover_oneshot.tmux.client import Control, Tmux
+from failover_oneshot.state.store import Origin, StateStore
+from failover_oneshot.swap.journal import ActionResult, intend
+from failover_oneshot.tmux.client import TmuxControl, TmuxReader
 
 if TYPE_CHECKING:
-    from failover_oneshot.accounts.method import Method
+    from failover_oneshot.accounts.method import SwapMethod
     from failover_oneshot.decision.manual import Order
     from failover_oneshot.tasks.dispatch import Dispatched
 
@@ -52,9 +52,9 @@ class _Run(Struct, frozen=True, kw_only=True):
     """What one check works with: fixed from its start to its end."""
 
     config: Config
-    store: Store
+    store: StateStore
     environ: Mapping[str, str]
-    tmux: Tmux  # for a real run a `Control`; in a dry run it only reads
+    tmux: TmuxReader  # for a real run a `TmuxControl`; in a dry run it only reads
     dry_run: bool
     now: datetime  # the one reading of the clock, after the lock is ours
     started: float  # time.monotonic(), for the duration
@@ -85,13 +85,13 @@ def check(
     Raises StoreError, LockTimeoutError, TmuxError and TmuxTimeoutError (see `cli.py` for their exit codes), and
     NothingDoneError for an order that is not to be carried out.
     """
-    store = Store(path, config.state.lock_timeout)
+    store = StateStore(path, config.state.lock_timeout)
     with nullcontext() if dry_run else store.locked():
         run = _Run(
             config=config,
             store=store,
             environ=environ,
-            tmux=(Tmux if dry_run else Control)(config.tmux, environ),
+            tmux=(TmuxReader if dry_run else TmuxControl)(config.tmux, environ),
             dry_run=dry_run,
             now=datetime.now(UTC),
             started=time.monotonic(),
@@ -145,10 +145,10 @@ def _check(run: _Run, order: "Order | None") -> _Ended:
     return _Ended(report=report, saved=saved, notices=notices, decided_on=(found.state, found.observation))
 
 
-def _method(run: _Run, state: State) -> "Callable[[], Method]":
+def _method(run: _Run, state: State) -> "Callable[[], SwapMethod]":
     """The config's swap method, made when it is needed: a healthy pool's check has no use for it."""
 
-    def made() -> "Method":
+    def made() -> "SwapMethod":
         from failover_oneshot.accounts import registry
 
         return registry.method(run.config, run.store.path.parent / "unclaimed", state.lineage)
@@ -170,10 +170,10 @@ def _reset(run: _Run, state: State, why: str) -> _Ended:
     return _Ended(report=report, saved=saved, notices=notices, decided_on=(state, None))
 
 
-def _act(run: _Run, state: State, decision: Decision, method: "Callable[[], Method]") -> tuple[Result, State]:
+def _act(run: _Run, state: State, decision: Decision, method: "Callable[[], SwapMethod]") -> tuple[ActionResult, State]:
     """Carry the decision out; in a dry run, say what that would be."""
     if decision.action not in {Action.SWAP, Action.RESUME, Action.FINISH}:
-        return Result(outcome=decision.outcome, reason=decision.reason), state
+        return ActionResult(outcome=decision.outcome, reason=decision.reason), state
     from failover_oneshot.swap.runner import Swapper  # here: most checks have nothing to do
 
     config = run.config
@@ -205,7 +205,7 @@ def _collect(run: _Run, state: State, found: Assessment) -> "Dispatched | None":
 
 
 def _dispatch(
-    run: _Run, state: State, dispatched: "Dispatched | None", result: Result
+    run: _Run, state: State, dispatched: "Dispatched | None", result: ActionResult
 ) -> tuple["Dispatched | None", State]:
     """Tasks of restarted sessions go back to the queue; in a quiet check waiting ones go to free sessions."""
     if dispatched is None:
@@ -219,7 +219,7 @@ def _dispatch(
 
 
 def _keep_size(
-    run: _Run, result: Result, state: State, observation: Observation | None, method: "Callable[[], Method]"
+    run: _Run, result: ActionResult, state: State, observation: Observation | None, method: "Callable[[], SwapMethod]"
 ) -> tuple[Upkeep, State]:
     """At least `min` sessions of the range, not while paused, waiting, or with a swap owed."""
     config = run.config
@@ -248,7 +248,7 @@ def _keep_size(
 
 
 def _report(
-    run: _Run, state: State, found: Assessment, result: Result, upkeep: Upkeep, dispatched: "Dispatched | None"
+    run: _Run, state: State, found: Assessment, result: ActionResult, upkeep: Upkeep, dispatched: "Dispatched | None"
 ) -> Report:
     decision = found.decision
     return Report(

@@ -14,10 +14,10 @@ from failover_oneshot.agents.base import Agent
 from failover_oneshot.config.model import Config, Method
 from failover_oneshot.model import AgentProcess, Finding, Observation, Session
 from failover_oneshot.state.model import SessionMemory, State
-from failover_oneshot.tmux.client import Tmux
+from failover_oneshot.tmux.client import TmuxReader
 
 if TYPE_CHECKING:
-    from failover_oneshot.accounts.method import Method as AccountMethod
+    from failover_oneshot.accounts.method import SwapMethod
 
 log = logging.getLogger("failover")
 
@@ -25,8 +25,8 @@ log = logging.getLogger("failover")
 def observe(
     config: Config,
     state: State,
-    tmux: Tmux,
-    method: "Callable[[], AccountMethod]",
+    tmux: TmuxReader,
+    method: "Callable[[], SwapMethod]",
     environ: Mapping[str, str],
     now: datetime,
     *,
@@ -47,13 +47,13 @@ def observe(
     return state, replace(seen, unusable=_unusable(config, state, method()))
 
 
-def _unusable(config: Config, state: State, method: "AccountMethod") -> dict[str, str]:
+def _unusable(config: Config, state: State, method: "SwapMethod") -> dict[str, str]:
     """The enabled accounts that cannot be swapped to, and why."""
     others = [a for a in config.accounts if a.enabled and a.name != state.active_account]
     return {account.name: why for account in others if (why := method.check(account))}
 
 
-def observe_panes(config: Config, tmux: Tmux, environ: Mapping[str, str], now: datetime) -> Observation:
+def observe_panes(config: Config, tmux: TmuxReader, environ: Mapping[str, str], now: datetime) -> Observation:
     """The panes and the agents' records alone, no accounts. Raises TmuxError and TmuxTimeoutError."""
     seen = tmux.observe(config.pool, capture=True)
     for note in seen.notes:
@@ -76,7 +76,7 @@ def observe_panes(config: Config, tmux: Tmux, environ: Mapping[str, str], now: d
     )
 
 
-def _adopt(config: Config, state: State, method: "AccountMethod") -> State:
+def _adopt(config: Config, state: State, method: "SwapMethod") -> State:
     """The state with the account that is really live: the operator may have logged in by hand meanwhile."""
     live = method.live_account()
     state = replace(state, lineage=method.lineage())

@@ -227,3 +227,14 @@ def test_no_unit_test_needs_a_server() -> None:
             asked = {argument.arg for function in functions for argument in function.args.args}
             assert asked & RUNNING <= {function.name for function in functions}, path
             assert not {"tests.support.tmux_server", "tests.support.user_manager"} & {*imports(tree)}, path
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    """The sections of the config aside: a section is named after its key, which the schema shows."""
+    homes: dict[str, list[str]] = {}
+    for name, tree in TREES.items():
+        if name != "config.model":
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ClassDef):
+                    homes.setdefault(node.name, []).append(name)
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}

@@ -40,7 +40,7 @@ from failover_oneshot.config.model import Account, Config, Quota
 from failover_oneshot.ctl.demo import sandbox
 from failover_oneshot.detection import resets
 from failover_oneshot.model import Reading
-from failover_oneshot.state.store import Store, StoreError
+from failover_oneshot.state.store import StateStore, StoreError
 from failover_oneshot.tmux.formats import FIELDS, parse_listing
 from tests.support.builders import FULL
 from tests.support.paths import ROOT
@@ -164,11 +164,11 @@ def fuzz_state(content: bytes) -> None:
         said = str(error)
     assert "newer version" in said
     assert path.read_bytes() == content
-    store = Store(path, 1)
+    store = StateStore(path, 1)
     with contextlib.suppress(StoreError):
         loaded = store.load(NOW, quarantine=False)
         store.save(loaded.state)
-        assert Store(path, 1).load(NOW, quarantine=False).state == loaded.state
+        assert StateStore(path, 1).load(NOW, quarantine=False).state == loaded.state
 
 
 @given(damaged_text(PANES) | st.text(), st.text(max_size=20), st.lists(JUNK.filter(str.strip), max_size=2))

@@ -18,7 +18,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from failover_oneshot.tasks.spool import FAILED, QUEUE, Gone, Spool
+from failover_oneshot.tasks.spool import FAILED, QUEUE, Spool, TaskGoneError
 from failover_oneshot.tasks.task import anew
 from tests.support.agent_pool import ACCOUNTS, GO_ON, AgentPool
 from tests.support.tmux_server import Server, private_server
@@ -134,7 +134,7 @@ class Soak:
         waiting = self.spool.names(QUEUE)
         if waiting:
             name, now = self.random.choice(waiting), datetime.now(UTC)
-            with suppress(Gone):
+            with suppress(TaskGoneError):
                 cancelled = self.spool.move(name, QUEUE, FAILED, self.spool.record(QUEUE, name))
                 self.spool.move(cancelled, FAILED, QUEUE, anew(self.spool.record(FAILED, cancelled), now))
                 self.counts["cancelled and retried"] += 1

@@ -12,12 +12,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from failover_oneshot.accounts import credentials, json_document, staged
-from failover_oneshot.accounts.client_locks import Held, client_locks
+from failover_oneshot.accounts.client_locks import HeldLocks, client_locks
 from failover_oneshot.accounts.credentials import IDENTITY, Identity, Saving, Tokens
 from failover_oneshot.accounts.json_document import Document
 from failover_oneshot.accounts.method import MethodError
-from failover_oneshot.accounts.staged import Change
-from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE, Store, read_store
+from failover_oneshot.accounts.staged import FileChange
+from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE, AccountStore, read_store
 from failover_oneshot.accounts.unclaimed import set_aside
 from failover_oneshot.config.model import Account, Config
 from failover_oneshot.lib import atomicfile
@@ -27,7 +27,7 @@ SETTINGS_STALE = 10.0
 ATTEMPTS = 5
 
 
-class Live(Struct, frozen=True):
+class LiveCredentials(Struct, frozen=True):
     """The two live files as they were read, links resolved; None for a document that does not exist."""
 
     paths: tuple[Path, Path]  # the credentials, the settings
@@ -37,7 +37,7 @@ class Live(Struct, frozen=True):
     identity: Identity | None
 
 
-class Claude:
+class ClaudeMethod:
     """Implements `Method`. `unclaimed` is the folder for logins that no store may take."""
 
     def __init__(self, config: Config, unclaimed: Path, lineage: Mapping[str, str]) -> None:
@@ -46,7 +46,7 @@ class Claude:
         self._lineage = dict(lineage)
         self._folder = Path(config.swap.claude_dir)
         self._settings = Path(config.swap.claude_json)
-        self._held: Held | None = None
+        self._held: HeldLocks | None = None
 
     def check(self, account: Account) -> str | None:
         """See `Method`."""
@@ -166,7 +166,7 @@ class Claude:
             raise MethodError("the client's locks are not held")
         self._held.check()
 
-    def _live(self) -> Live:
+    def _live(self) -> LiveCredentials:
         """Reads the live files; MethodError when one is too large, no file, or does not parse."""
         try:
             paths = (atomicfile.real_path(self._folder / CREDENTIALS), atomicfile.real_path(self._settings))
@@ -180,7 +180,7 @@ class Claude:
         except (OSError, ValueError) as error:
             raise MethodError(staged.why(error)) from None
         login, settings = documents
-        return Live(
+        return LiveCredentials(
             paths=paths,
             credentials=login,
             settings=settings,
@@ -188,7 +188,7 @@ class Claude:
             identity=credentials.identity_of(settings.values.get(IDENTITY)) if settings else None,
         )
 
-    def _changes(self, live: Live, incoming: Account) -> list[Change]:
+    def _changes(self, live: LiveCredentials, incoming: Account) -> list[FileChange]:
         """What has to be written for the account to be live."""
         store = read_store(incoming)
         if store.problem or store.credentials is None or store.identity is None:
@@ -202,17 +202,17 @@ class Claude:
             settings = json_document.encode(json_document.replace(live.settings, IDENTITY, store.identity.values))
         before = [None if d is None else json_document.encode(d) for d in (live.credentials, live.settings)]
         return [
-            Change(live.paths[0], before[0], json_document.encode(login)),
-            Change(live.paths[1], before[1], settings),
+            FileChange(live.paths[0], before[0], json_document.encode(login)),
+            FileChange(live.paths[1], before[1], settings),
         ]
 
-    def _half_installed(self, live: Live, note: Mapping[str, str]) -> bool:
+    def _half_installed(self, live: LiveCredentials, note: Mapping[str, str]) -> bool:
         """Whether an install with that note replaced the credentials, but not yet the identity beside them."""
         if not staged.is_replaced(live.paths[0], 0, note) or staged.is_replaced(live.paths[1], 1, note):
             return False
         return credentials.fits(note.get("identity", ""), credentials.key(live.identity))
 
-    def _owner(self, live: Live, note: Mapping[str, str], presumed: str | None) -> str | None:
+    def _owner(self, live: LiveCredentials, note: Mapping[str, str], presumed: str | None) -> str | None:
         if live.tokens is None:
             return None
         stores = [read_store(account).known for account in self._accounts]
@@ -220,7 +220,7 @@ class Claude:
             return note.get("incoming")  # refreshed since by a client
         return credentials.owner(live.tokens, live.identity, stores, self._lineage, presumed)
 
-    def _keep(self, live: Live, outgoing: str | None, note: Mapping[str, str]) -> str:
+    def _keep(self, live: LiveCredentials, outgoing: str | None, note: Mapping[str, str]) -> str:
         """Brings the live login to safety; OSError, ValueError or MethodError when it can not be."""
         if live.credentials is None or not credentials.any_token(live.credentials.values):
             return "there is no live login: nothing to save"
@@ -242,11 +242,11 @@ class Claude:
         return f"the store of {name} has the live login already"
 
     @staticmethod
-    def _names(identity: Identity, store: Store) -> bool:
+    def _names(identity: Identity, store: AccountStore) -> bool:
         """Whether a live identity may stand in that store."""
         return store.known.identity is None or identity.same(store.known.identity)
 
-    def _aside(self, live: Live) -> str:
+    def _aside(self, live: LiveCredentials) -> str:
         login = live.credentials.values if live.credentials else {}
         files = {CREDENTIALS: json_document.encode(credentials.with_own_keys(json_document.EMPTY, login))}
         if live.settings and live.identity:

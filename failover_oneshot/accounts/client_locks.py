@@ -20,7 +20,7 @@ POLL_EVERY = 0.01  # seconds
 OURS = 0o1700
 
 
-class Held:
+class HeldLocks:
     """The locks held, in order: their folders' open descriptors."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Held:
 
 
 @contextmanager
-def client_locks(wanted: Sequence[tuple[Path, float]], timeout: float) -> Iterator[Held]:
+def client_locks(wanted: Sequence[tuple[Path, float]], timeout: float) -> Iterator[HeldLocks]:
     """Holds these folders (each with the age in seconds from which on it is stale), taken in this order.
 
     MethodError, with none held, when that was not possible within `timeout` seconds over all.
@@ -63,7 +63,7 @@ def client_locks(wanted: Sequence[tuple[Path, float]], timeout: float) -> Iterat
     from threading import Event, Thread
 
     deadline = time.monotonic() + timeout
-    held = Held()
+    held = HeldLocks()
     over = Event()
 
     def keep_alive() -> None:

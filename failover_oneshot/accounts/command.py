@@ -24,7 +24,7 @@ TAIL = 4096  # bytes of each output that are kept
 LOCK = "swap-command.lock"
 
 
-class Command:
+class CommandMethod:
     """Implements `Method`. `folder` is where the lock file is."""
 
     def __init__(self, config: Config, folder: Path) -> None:

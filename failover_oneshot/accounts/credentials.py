@@ -48,7 +48,7 @@ class Identity(Struct, frozen=True):
         return bool(self.email) and self.email == other.email
 
 
-class Stored(Struct, frozen=True):
+class StoredCredentials(Struct, frozen=True):
     """What is known of one account's store, for finding out whose the live login is."""
 
     name: str
@@ -117,7 +117,7 @@ def saving(live: Tokens, stored: Tokens | None, previous: Tokens | None = None) 
 def owner(
     tokens: Tokens,
     identity: Identity | None,
-    stores: Sequence[Stored],
+    stores: Sequence[StoredCredentials],
     lineage: Mapping[str, str],
     presumed: str | None = None,
 ) -> str | None:
@@ -140,12 +140,12 @@ def owner(
     return presumed if presumed in names else None
 
 
-def known(tokens: Tokens, stores: Sequence[Stored], lineage: Mapping[str, str]) -> list[str]:
+def known(tokens: Tokens, stores: Sequence[StoredCredentials], lineage: Mapping[str, str]) -> list[str]:
     """The accounts that this very login is known to be of, by its refresh token."""
     return holders(tokens, stores) or [name for mark, name in lineage.items() if fits(mark, tokens.refresh)]
 
 
-def holders(tokens: Tokens, stores: Iterable[Stored]) -> list[str]:
+def holders(tokens: Tokens, stores: Iterable[StoredCredentials]) -> list[str]:
     """The accounts whose stores hold this very login."""
     return [s.name for s in stores if any(t and t.refresh == tokens.refresh for t in (s.tokens, s.previous))]
 

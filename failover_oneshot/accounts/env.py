@@ -30,7 +30,7 @@ _QUOTED = re.compile(r"""(?:'([^']*)'|"((?:[^"\\]|\\.)*)")[ \t]*(?:#.*)?""")
 _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 
 
-class Env:
+class EnvMethod:
     """Implements `Method`."""
 
     def check(self, account: Account) -> str | None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from failover_oneshot.accounts import credential_facts, staged
 from failover_oneshot.accounts.credentials import fingerprint, fits
 from failover_oneshot.accounts.method import MethodError
-from failover_oneshot.accounts.staged import Change
+from failover_oneshot.accounts.staged import FileChange
 from failover_oneshot.accounts.store import previous
 from failover_oneshot.accounts.unclaimed import set_aside
 from failover_oneshot.config.model import Account, Config
@@ -37,7 +37,7 @@ class LiveFile(Struct, frozen=True):
         return f"LiveFile({self.path})"
 
 
-class Files:
+class FilesMethod:
     """Implements `Method`. `unclaimed` is the folder for logins that no store may take."""
 
     def __init__(self, config: Config, unclaimed: Path, lineage: Mapping[str, str]) -> None:
@@ -191,11 +191,11 @@ class Files:
         except MethodError:
             return {}
 
-    def _changes(self, live: Sequence[LiveFile], incoming: Account) -> list[Change]:
+    def _changes(self, live: Sequence[LiveFile], incoming: Account) -> list[FileChange]:
         if problem := self.check(incoming):
             raise MethodError(f"account {incoming.name}: {problem}")
         stored = self._stored(incoming)
-        return [Change(file.path, file.content, stored[file.name]) for file in live]
+        return [FileChange(file.path, file.content, stored[file.name]) for file in live]
 
     def _owner(self, contents: Contents, presumed: str | None) -> str | None:
         """Whose these live files are: by what is known of them, by what they say, and else whose they ought to be."""

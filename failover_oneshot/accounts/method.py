@@ -22,7 +22,7 @@ class MethodError(FailoverError):
         self.restored = restored
 
 
-class Method(Protocol):
+class SwapMethod(Protocol):
     """How an account becomes the active one. Only `MethodError` is raised.
 
     The order: within `exclusive`: `save_back`, `prepare`, (the caller writes the note to its journal), `install`,

@@ -7,14 +7,14 @@ tests/unit/accounts/test_contract.py runs over all of them.
 from collections.abc import Mapping
 from pathlib import Path
 
-from failover_oneshot.accounts.method import Method, MethodError
+from failover_oneshot.accounts.method import MethodError, SwapMethod
 from failover_oneshot.config import model
 from failover_oneshot.config.model import Config
 
-__all__ = ["Method", "MethodError", "method"]
+__all__ = ["MethodError", "SwapMethod", "method"]
 
 
-def method(config: Config, unclaimed: Path, lineage: Mapping[str, str] | None = None) -> Method:
+def method(config: Config, unclaimed: Path, lineage: Mapping[str, str] | None = None) -> SwapMethod:
     """The way that the config names.
 
     `unclaimed` is the folder for logins that belong to no account, made when it is needed; `lineage` the fingerprints
@@ -24,21 +24,21 @@ def method(config: Config, unclaimed: Path, lineage: Mapping[str, str] | None = 
     known = lineage or {}
     match config.swap.method:
         case model.Method.CLAUDE:
-            from failover_oneshot.accounts.claude import Claude
+            from failover_oneshot.accounts.claude import ClaudeMethod
 
-            return Claude(config, unclaimed, known)
+            return ClaudeMethod(config, unclaimed, known)
         case model.Method.FILES:
-            from failover_oneshot.accounts.files import Files
+            from failover_oneshot.accounts.files import FilesMethod
 
-            return Files(config, unclaimed, known)
+            return FilesMethod(config, unclaimed, known)
         case model.Method.ENV:
-            from failover_oneshot.accounts.env import Env
+            from failover_oneshot.accounts.env import EnvMethod
 
-            return Env()
+            return EnvMethod()
         case model.Method.COMMAND:
-            from failover_oneshot.accounts.command import Command
+            from failover_oneshot.accounts.command import CommandMethod
 
-            return Command(config, unclaimed.parent)
+            return CommandMethod(config, unclaimed.parent)
 
 
 def _no_core_dump() -> None:

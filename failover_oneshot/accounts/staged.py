@@ -23,7 +23,7 @@ class ChangedError(Exception):
     """A live file was changed by somebody else since it was read: nothing was done, read it again."""
 
 
-class Change(Struct, frozen=True):
+class FileChange(Struct, frozen=True):
     """One file's content before (None: there is none) and after."""
 
     path: Path  # the real one, links resolved
@@ -50,7 +50,7 @@ def is_replaced(path: Path, number: int, note: Mapping[str, str]) -> bool:
     return "token" in note and not waiting(path, number, note).exists()
 
 
-def stage(changes: Sequence[Change], note: Mapping[str, str]) -> None:
+def stage(changes: Sequence[FileChange], note: Mapping[str, str]) -> None:
     """Writes the new versions beside the live files; all are on the disk, or MethodError and none."""
     try:
         for number, change in enumerate(changes):
@@ -61,14 +61,14 @@ def stage(changes: Sequence[Change], note: Mapping[str, str]) -> None:
         raise MethodError(why(error)) from None
 
 
-def commit(changes: Sequence[Change], note: Mapping[str, str], guard: Callable[[], None]) -> None:
+def commit(changes: Sequence[FileChange], note: Mapping[str, str], guard: Callable[[], None]) -> None:
     """Makes the new versions the live ones, or raises and leaves every file as it was, the new ones still waiting.
 
     `guard` is asked before each file and may raise. MethodError with `restored` false when even the undoing failed.
     """
     todo = [(n, change) for n, change in enumerate(changes) if change.after != change.before]
     olds: dict[int, Path] = {}
-    done: list[tuple[int, Change]] = []
+    done: list[tuple[int, FileChange]] = []
     try:
         for number, change in todo:
             _wait(change, waiting(change.path, number, note))
@@ -125,12 +125,12 @@ def why(error: BaseException) -> str:
     return str(error)
 
 
-def _same(change: Change) -> None:
+def _same(change: FileChange) -> None:
     if read(change.path) != change.before:
         raise ChangedError(str(change.path))
 
 
-def _wait(change: Change, place: Path) -> None:
+def _wait(change: FileChange, place: Path) -> None:
     """The complete new version gets that name; an earlier one there is replaced, never missing in between."""
     if read(place) == change.after:
         return
@@ -142,7 +142,7 @@ def _wait(change: Change, place: Path) -> None:
         raise
 
 
-def _back(change: Change, place: Path, old: Path | None) -> bool:
+def _back(change: FileChange, place: Path, old: Path | None) -> bool:
     """Puts the version before back, unless somebody else has written the file since."""
     try:
         now = read(change.path)

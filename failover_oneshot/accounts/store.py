@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from failover_oneshot.accounts import json_document
-from failover_oneshot.accounts.credentials import Stored, identity_of, tokens_of, with_own_keys
+from failover_oneshot.accounts.credentials import StoredCredentials, identity_of, tokens_of, with_own_keys
 from failover_oneshot.accounts.json_document import Document
 from failover_oneshot.accounts.staged import why
 from failover_oneshot.accounts.unclaimed import set_aside
@@ -19,11 +19,11 @@ IDENTITY_FILE = "oauthAccount.json"
 LIMIT = 1024 * 1024  # bytes
 
 
-class Store(Struct, frozen=True):
+class AccountStore(Struct, frozen=True):
     """A store as it was read. `problem`: why the account can not be swapped to, as one sentence."""
 
     folder: Path | None
-    known: Stored
+    known: StoredCredentials
     raw: bytes | None = None  # of .credentials.json
     credentials: Document | None = None
     identity: Document | None = None
@@ -57,15 +57,15 @@ class Store(Struct, frozen=True):
             )
 
 
-def read_store(account: Account) -> Store:
+def read_store(account: Account) -> AccountStore:
     """Reads an account's store; never raises, what is wrong is the `problem`."""
     if not account.store:
-        return Store(None, Stored(account.name), problem="it has no store in the config")
+        return AccountStore(None, StoredCredentials(account.name), problem="it has no store in the config")
     folder = Path(account.store)
     raw, credentials, credentials_problem = _read(folder / CREDENTIALS)
     _, identity, identity_problem = _read(folder / IDENTITY_FILE)
     _, before, _ = _read(previous(folder / CREDENTIALS))
-    known = Stored(
+    known = StoredCredentials(
         name=account.name,
         tokens=tokens_of(credentials.values) if credentials else None,
         previous=tokens_of(before.values) if before else None,
@@ -76,7 +76,7 @@ def read_store(account: Account) -> Store:
         problem = f"the login in {folder / CREDENTIALS} is blank: log in again"
     elif not problem and not known.identity:
         problem = f"{folder / IDENTITY_FILE} names nobody (neither accountUuid nor emailAddress)"
-    return Store(folder, known, raw, credentials, identity, problem)
+    return AccountStore(folder, known, raw, credentials, identity, problem)
 
 
 def previous(path: Path) -> Path:

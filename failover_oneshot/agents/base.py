@@ -74,7 +74,7 @@ class Prompt(Protocol):
         """
 
 
-class Line(Struct, frozen=True, kw_only=True):
+class ExplainedLine(Struct, frozen=True, kw_only=True):
     """One line of a pane, explained."""
 
     number: int  # from 1
@@ -89,7 +89,7 @@ class Line(Struct, frozen=True, kw_only=True):
 class Explanation(Struct, frozen=True, kw_only=True):
     """One pane's text, explained."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[ExplainedLine, ...]
     structured: bool
     busy: bool
     prompt: str

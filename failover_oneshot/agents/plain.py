@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from failover_oneshot.agents.base import Explanation, Line, Prompt, PromptState
+from failover_oneshot.agents.base import ExplainedLine, Explanation, Prompt, PromptState
 from failover_oneshot.config.model import Quota
 from failover_oneshot.config.values import pattern_regex
 from failover_oneshot.detection.identity import screen_identity
@@ -57,7 +57,7 @@ class Wording(Protocol):
         """The error's own type says what it is, so that the words of a server error in it veto nothing."""
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class PlainMatch(Struct, frozen=True, kw_only=True):
     """What decided, and where."""
 
     rule: Wording
@@ -68,7 +68,7 @@ class Found(Struct, frozen=True, kw_only=True):
 
 def find(
     lines: Sequence[str], quota: Quota, own: Callable[[str], tuple[Wording, str] | None] = lambda _: None
-) -> Found | None:
+) -> PlainMatch | None:
     """The newest hit in the last ``tail_lines`` of a pane's lines, else the newest other thing that a rule says.
 
     ``lines`` are those that are not empty. ``own`` is an agent's table, asked about each normalised line first.
@@ -76,7 +76,7 @@ def find(
     tail = lines[-quota.tail_lines :]
     texts = [normalise(line) for line in tail]
     vetoed = any(vetoes(text, quota) for text in texts)
-    best: Found | None = None
+    best: PlainMatch | None = None
     for number in range(len(texts) - 1, -1, -1):
         found = own(texts[number])
         if found is None and not vetoed:
@@ -85,12 +85,12 @@ def find(
             continue
         # A message may go on in the next line; only what is said of the reset is taken from there.
         message = " ".join(tail[number : number + 3])
-        shown = Found(rule=found[0], words=found[1], message=message, line=tail[number])
+        shown = PlainMatch(rule=found[0], words=found[1], message=message, line=tail[number])
         if found[0].kind is Kind.QUOTA:
             return shown
         best = best or shown
     if best is None and vetoed:
-        best = Found(rule=VETO, words=None, message=" ".join(tail), line=None)
+        best = PlainMatch(rule=VETO, words=None, message=" ".join(tail), line=None)
     return best
 
 
@@ -147,7 +147,9 @@ class Plain:
         lines = text.split("\n")
         examined = set(filled[-quota.tail_lines :])
         told = (
-            Line(number=n, text=line.rstrip(), part="text", examined=line.strip() in examined and bool(line.strip()))
+            ExplainedLine(
+                number=n, text=line.rstrip(), part="text", examined=line.strip() in examined and bool(line.strip())
+            )
             for n, line in enumerate(lines, start=1)
         )
         return Explanation(lines=tuple(told), structured=False, busy=False, prompt="", draft="", reading=reading)

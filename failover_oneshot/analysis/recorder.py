@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from failover_oneshot.analysis.replay import VERSION, Record
+from failover_oneshot.analysis.replay import VERSION, RecordedCheck
 from failover_oneshot.config.model import Config
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.lib.scrub import scrub
@@ -22,7 +22,7 @@ from failover_oneshot.model import Evidence, Observation, Pane, Session
 from failover_oneshot.observe import machine_zone
 from failover_oneshot.report import Report
 from failover_oneshot.state.model import State
-from failover_oneshot.tmux.client import Tmux, TmuxError, TmuxTimeoutError
+from failover_oneshot.tmux.client import TmuxError, TmuxReader, TmuxTimeoutError
 
 SUFFIX = ".json.gz"
 MOST_FILES = 5760  # two days, one every 30 s
@@ -38,7 +38,7 @@ def keep(
     seen: tuple[State, Observation | None],
     report: Report,
     config: Config,
-    tmux: Tmux,
+    tmux: TmuxReader,
     environ: Mapping[str, str],
 ) -> None:
     """Add one record, and take the oldest away beyond the bounds. What goes wrong is a warning: the check is done.
@@ -58,8 +58,8 @@ def keep(
 
 
 def _record(
-    seen: tuple[State, Observation | None], report: Report, config: Config, tmux: Tmux, environ: Mapping[str, str]
-) -> Record:
+    seen: tuple[State, Observation | None], report: Report, config: Config, tmux: TmuxReader, environ: Mapping[str, str]
+) -> RecordedCheck:
     state, observation = seen
     home = environ.get("HOME", "")
     if observation is None:
@@ -70,7 +70,7 @@ def _record(
             sessions=shown.sessions,
             zone=machine_zone(environ),
         )
-    return Record(
+    return RecordedCheck(
         version=VERSION,
         at=report.at,
         zone=observation.zone,
@@ -124,7 +124,7 @@ def prune(folder: Path, most_files: int = MOST_FILES, most_bytes: int = MOST_BYT
         size -= bytes_
 
 
-def read(paths: Iterable[Path], wrong: list[str]) -> Iterator[Record]:
+def read(paths: Iterable[Path], wrong: list[str]) -> Iterator[RecordedCheck]:
     """The records of files and folders, in the order of their names; what is none is added to ``wrong``.
 
     Raises OSError and ValueError for a file that can not be read.
@@ -134,7 +134,7 @@ def read(paths: Iterable[Path], wrong: list[str]) -> Iterator[Record]:
         for file in files:
             for number, line in enumerate(_lines(file, wrong), start=1):
                 try:
-                    record = msgspec.json.decode(line, type=Record)
+                    record = msgspec.json.decode(line, type=RecordedCheck)
                 except (msgspec.MsgspecError, RecursionError) as error:
                     wrong.append(f"{file}, line {number}, is no record: {error}")
                     continue

@@ -14,14 +14,14 @@ from failover_oneshot.config.model import AfterSwap, Config, Quota
 from failover_oneshot.decision.pipeline import assess
 from failover_oneshot.decision.rules import Decision
 from failover_oneshot.model import Finding, Observation, Outcome, Reading, Restart, Role, Session
-from failover_oneshot.state.model import LastCheck, State, Step, seconds
+from failover_oneshot.state.model import LastCheck, State, SwapStep, seconds
 from failover_oneshot.state.transitions import settle
 from failover_oneshot.swap.journal import finished, intend
 
 VERSION: Final = 1
 
 
-class Record(Struct, frozen=True, kw_only=True):
+class RecordedCheck(Struct, frozen=True, kw_only=True):
     """What one check saw, and how it ended. Screens are without secrets (`scrub`)."""
 
     version: int
@@ -53,7 +53,7 @@ Classify = Callable[[str, str, Quota], Reading]
 """What an agent makes of a pane's text and title (`agents.base.Agent.classify`)."""
 
 
-def check(config: Config, state: State, record: Record, watched: Watched, classify: Classify) -> Checked:
+def check(config: Config, state: State, record: RecordedCheck, watched: Watched, classify: Classify) -> Checked:
     """One record, decided on that state."""
     sessions = tuple(
         replace(session, role=found[0], index=found[1])
@@ -87,7 +87,7 @@ def step(config: Config, state: State, observation: Observation) -> Checked:
     journal = state.swap_in_progress
     if journal is not None:
         done = _restarts(config, observation, frozenset(journal.acted_on), resume=journal.kind == "resume")
-        journal = replace(journal, step=Step.RECORD, restarts=done, runs=1)
+        journal = replace(journal, step=SwapStep.RECORD, restarts=done, runs=1)
         state, _ = finished(replace(state, swap_in_progress=journal), now, config.state.history)
     last = LastCheck(
         at=seconds(now),

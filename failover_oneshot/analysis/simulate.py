@@ -29,7 +29,7 @@ REQUEST: Final = 60.0  # seconds between a session's requests, on the average
 _WORKS: Final = Reading(kind=Kind.OK, evidence=Evidence.SCREEN, moved_on=True)
 
 
-class Load(Struct, frozen=True, kw_only=True):
+class SimulatedLoad(Struct, frozen=True, kw_only=True):
     """What the pool does and what the accounts hold. Windows are in session-hours, times in seconds."""
 
     accounts: int = 3
@@ -52,7 +52,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     cooldown: float
 
 
-class Result(Struct, frozen=True, kw_only=True):
+class SimulationResult(Struct, frozen=True, kw_only=True):
     """One policy's month. Hours are session-hours, but for ``pool_stalled``."""
 
     policy: Policy
@@ -92,7 +92,7 @@ class _Hit(Struct):
     over: float  # when the client goes on by itself
 
 
-def work(load: Load, poll: float) -> list[int]:
+def work(load: SimulatedLoad, poll: float) -> list[int]:
     """For each check the sessions that want to work, as a bit mask: the same for every policy."""
     ticks = int(load.days * 86400 / poll)
     masks = [0] * ticks
@@ -110,7 +110,9 @@ def work(load: Load, poll: float) -> list[int]:
     return masks
 
 
-def simulate(base: Config, load: Load, policy: Policy, masks: Sequence[int], *, every_check: bool = False) -> Result:
+def simulate(
+    base: Config, load: SimulatedLoad, policy: Policy, masks: Sequence[int], *, every_check: bool = False
+) -> SimulationResult:
     """One month under one policy. ``base`` gives what the policy does not say: patience, backoff, max_per_hour, ….
 
     Checks that can decide nothing new (all is well, a cooldown runs, nothing is free yet) are left out, but for
@@ -119,7 +121,7 @@ def simulate(base: Config, load: Load, policy: Policy, masks: Sequence[int], *, 
     return _Month(_configured(base, load, policy), load, policy, masks, every_check).run()
 
 
-def _configured(base: Config, load: Load, policy: Policy) -> Config:
+def _configured(base: Config, load: SimulatedLoad, policy: Policy) -> Config:
     names = [f"account-{n + 1}" for n in range(load.accounts)]
     return replace(
         base,
@@ -133,7 +135,9 @@ def _configured(base: Config, load: Load, policy: Policy) -> Config:
 
 
 class _Month:
-    def __init__(self, config: Config, load: Load, policy: Policy, masks: Sequence[int], every_check: bool) -> None:
+    def __init__(
+        self, config: Config, load: SimulatedLoad, policy: Policy, masks: Sequence[int], every_check: bool
+    ) -> None:
         self.every_check = every_check
         self.config, self.load, self.policy, self.masks = config, load, policy, masks
         self.poll = float(config.quota.poll_interval)
@@ -161,7 +165,7 @@ class _Month:
         self.state = State(active_account=config.accounts[0].name)
         self.quiet_until = 0.0  # no check can decide anything else before
 
-    def run(self) -> Result:
+    def run(self) -> SimulationResult:
         wanted = worked = stalled = restarting = pool_stalled = waited = 0
         swaps = resumes = checks = 0
         for tick, want in enumerate(self.masks):
@@ -187,7 +191,7 @@ class _Month:
             swaps += outcome is Outcome.SWAPPED
             resumes += outcome is Outcome.RESUMED
         hours = self.poll / 3600
-        return Result(
+        return SimulationResult(
             policy=self.policy,
             wanted=round(wanted * hours, 1),
             worked=round(worked * hours, 1),
@@ -273,6 +277,6 @@ def _instant(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def encode(load: Load, results: Sequence[Result]) -> str:
+def encode(load: SimulatedLoad, results: Sequence[SimulationResult]) -> str:
     """The object of `simulate --json`."""
     return msgspec.json.encode({"version": 1, "load": load, "results": results}).decode()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from failover_oneshot.config.yaml_source import KeyPath, Place, Problem
+from failover_oneshot.config.yaml_source import KeyPath, Location, Problem
 
 MAX_PROBLEMS = 100
 
@@ -16,7 +16,7 @@ _WORDS = {
 }
 
 
-def lines(file: str, problems: Iterable[Problem], places: dict[KeyPath, Place]) -> tuple[str, ...]:
+def lines(file: str, problems: Iterable[Problem], places: dict[KeyPath, Location]) -> tuple[str, ...]:
     """`FILE:LINE:COLUMN: key.path: what is wrong` of each problem, in the order of the file."""
     found = sorted({(_spot(problem, places), _shown(problem.path), problem.text) for problem in problems})
     told = [": ".join(filter(None, (f"{file}:{line}:{column}", key, text))) for (line, column), key, text in found]
@@ -25,7 +25,7 @@ def lines(file: str, problems: Iterable[Problem], places: dict[KeyPath, Place]) 
     return tuple(told)
 
 
-def _spot(problem: Problem, places: dict[KeyPath, Place]) -> tuple[int, int]:
+def _spot(problem: Problem, places: dict[KeyPath, Location]) -> tuple[int, int]:
     """Its own place, or that of the nearest value around it that is there."""
     if problem.spot:
         return problem.spot

@@ -38,7 +38,7 @@ class Problem(Struct, frozen=True):
     also: tuple[KeyPath, ...] = ()  # the other values that it rests on: when one is spoilt, it is noise
 
 
-class Place(Struct, frozen=True):
+class Location(Struct, frozen=True):
     """Where a value and its key (of a list's entry: the value again) stand, and how a scalar is written there."""
 
     value: Spot
@@ -50,7 +50,7 @@ class Tree(Struct, frozen=True):
     """A file's values (dict, list, str, int, float, bool, None), their places, and the problems found on the way."""
 
     data: object
-    places: dict[KeyPath, Place]
+    places: dict[KeyPath, Location]
     problems: list[Problem]
 
 
@@ -138,7 +138,7 @@ class _Reader:
     """Fills in aliases and merge keys anew at each use, so that every value has a place of its own."""
 
     def __init__(self) -> None:
-        self.places: dict[KeyPath, Place] = {}
+        self.places: dict[KeyPath, Location] = {}
         self.problems: list[Problem] = []
         self.count = 0
 
@@ -152,7 +152,7 @@ class _Reader:
         if depth > 2 * MAX_DEPTH:
             raise UnreadableError(spot, "holds too many aliases within aliases to follow")
         written = node.value if isinstance(node.value, str) else None
-        self.places[path] = Place(key if key and node.tag == _TAG + "null" else spot, key or spot, written)
+        self.places[path] = Location(key if key and node.tag == _TAG + "null" else spot, key or spot, written)
         if node.tag == _SEQUENCE:
             return [self.value(item, (*path, i), depth + 1, None, at) for i, item in enumerate(node.value)]
         if node.tag == _MAPPING:

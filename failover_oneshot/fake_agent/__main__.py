@@ -8,7 +8,7 @@ import tty
 from contextlib import suppress
 from pathlib import Path
 
-from failover_oneshot.fake_agent.client import StandIn
+from failover_oneshot.fake_agent.client import FakeAgent
 from failover_oneshot.fake_agent.world import Records
 
 
@@ -44,7 +44,7 @@ def main() -> int:
     before = termios.tcgetattr(0)
     tty.setraw(0)
     try:
-        StandIn(chosen, records).run()
+        FakeAgent(chosen, records).run()
     finally:
         records.close()
         with suppress(termios.error, OSError):

@@ -37,7 +37,7 @@ def block(glyph: str, text: str, width: int) -> list[str]:
     return lines
 
 
-class StandIn:
+class FakeAgent:
     """The client: its conversation, the draft in its box, and what it waits for."""
 
     def __init__(self, options: argparse.Namespace, records: Records) -> None:

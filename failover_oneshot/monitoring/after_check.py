@@ -17,7 +17,7 @@ from failover_oneshot.lib.redact import redact
 from failover_oneshot.monitoring import metrics
 from failover_oneshot.report import Report
 from failover_oneshot.state.model import Notice, State, seconds
-from failover_oneshot.state.store import LockTimeoutError, Origin, Store, StoreError
+from failover_oneshot.state.store import LockTimeoutError, Origin, StateStore, StoreError
 
 MAX_BYTES = 1 << 20
 
@@ -43,7 +43,7 @@ def begin(config: Config) -> None:
 
 
 @_harmless()
-def checked(config: Config, store: Store, report: Report, state: State, due: Sequence[Notice]) -> None:
+def checked(config: Config, store: StateStore, report: Report, state: State, due: Sequence[Notice]) -> None:
     """A check ran to its end and left this state; ``due``: the notices to send now."""
     if config.metrics.textfile:
         _write(config.metrics.textfile, metrics.render(config, state, report))
@@ -90,7 +90,7 @@ def _write(path: str, text: str) -> None:
         log.warning("metrics.textfile %s was not written: %s", path, getattr(error, "strerror", None) or error)
 
 
-def _notify(config: Config, store: Store, report: Report, due: Sequence[Notice]) -> None:
+def _notify(config: Config, store: StateStore, report: Report, due: Sequence[Notice]) -> None:
     from failover_oneshot.monitoring import apprise, outbox
 
     try:

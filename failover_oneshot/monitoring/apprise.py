@@ -40,24 +40,24 @@ class NotifyError(FailoverError):
     exit_code = EXIT_FAILED
 
 
-class Target(Struct, frozen=True):
+class NotifyTarget(Struct, frozen=True):
     """Whom to tell. ``place`` is what may be said of the ``url``."""
 
     place: str
     url: str
 
 
-def targets(notify: Notify) -> tuple[Target, ...]:
+def targets(notify: Notify) -> tuple[NotifyTarget, ...]:
     """Everybody who is to be told: first `notify.urls`, then the lines of `notify.urls_file`.
 
     Raises NotifyError when the file can not be used.
     """
-    found = [Target(f"notify.urls[{i}]", url) for i, url in enumerate(notify.urls)]
+    found = [NotifyTarget(f"notify.urls[{i}]", url) for i, url in enumerate(notify.urls)]
     if notify.urls_file:
         for number, line in enumerate(_read(Path(notify.urls_file)).splitlines(), start=1):
             url = line.strip()
             if url and not url.startswith("#"):
-                found.append(Target(f"line {number} of notify.urls_file", url))
+                found.append(NotifyTarget(f"line {number} of notify.urls_file", url))
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ import sys
 EXIT_MISSING = 3
 
 
-class _Ear(logging.Handler):
+class _LogCapture(logging.Handler):
     """Listens to what apprise says, for what is safe to repeat."""
 
     heard = ""
@@ -36,7 +36,7 @@ def main() -> int:
         import apprise
     except ImportError:
         return EXIT_MISSING
-    ear = _Ear(logging.WARNING)
+    ear = _LogCapture(logging.WARNING)
     logger = logging.getLogger("apprise")
     logger.addHandler(ear)
     logger.propagate = False

@@ -13,7 +13,7 @@ from failover_oneshot.model import Restart, Session
 from failover_oneshot.pool import restart
 from failover_oneshot.pool.panes import dead_ones, of_the_pool
 from failover_oneshot.state.model import SessionMemory, State, seconds, stamp
-from failover_oneshot.tmux.client import Tmux
+from failover_oneshot.tmux.client import TmuxReader
 
 TRIES: Final = 3
 WITHIN: Final = timedelta(minutes=10)
@@ -85,7 +85,7 @@ def _remembering(state: State, starts: Mapping[str, tuple[datetime, ...]]) -> St
 
 
 def perform(
-    tmux: Tmux,
+    tmux: TmuxReader,
     planned: Plan,
     environment: Mapping[str, str | None],
     save: Callable[[State], None],

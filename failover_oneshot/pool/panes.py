@@ -10,7 +10,7 @@ from failover_oneshot.model import Pane, Role, Session
 from failover_oneshot.tmux import formats
 
 
-class Target(Protocol):
+class PaneTarget(Protocol):
     """One process in one pane, however long tmux uses the pane's id again."""
 
     @property
@@ -23,7 +23,7 @@ class Target(Protocol):
     def pane_pid(self) -> int: ...
 
 
-def is_target(target: Target, server_pid: int, pane: Pane) -> bool:
+def is_target(target: PaneTarget, server_pid: int, pane: Pane) -> bool:
     """Whether a pane that was just seen is still this one, with the process that tmux started in it alive."""
     seen = (server_pid, pane.pane_id, pane.pid)
     return not pane.dead and seen == (target.server_pid, target.pane_id, target.pane_pid)

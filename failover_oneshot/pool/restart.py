@@ -12,8 +12,8 @@ from failover_oneshot.lib import procfs
 from failover_oneshot.model import Pane, Restart, Role, Session
 from failover_oneshot.pool.panes import agent_pane
 from failover_oneshot.tmux import formats
-from failover_oneshot.tmux.client import Control, Tmux, index_in_range
-from failover_oneshot.tmux.formats import Row
+from failover_oneshot.tmux.client import TmuxControl, TmuxReader, index_in_range
+from failover_oneshot.tmux.formats import PaneRow
 
 _FIELD: Final = re.compile(r"(?<!\$)\{(name|index|account|session_id)\}")
 
@@ -21,7 +21,7 @@ _FIELD: Final = re.compile(r"(?<!\$)\{(name|index|account|session_id)\}")
 _PLACEHOLDER: Final = "exec sleep 60"
 
 _Env = Mapping[str, str | None]
-_Listing = Sequence[Row] | None  # every pane of the server; None when no server runs
+_Listing = Sequence[PaneRow] | None  # every pane of the server; None when no server runs
 
 
 def plan(
@@ -119,14 +119,14 @@ def missing(
     )
 
 
-def perform(tmux: Tmux, restart: Restart, env: _Env) -> Restart:
+def perform(tmux: TmuxReader, restart: Restart, env: _Env) -> Restart:
     """Do one part of a plan; the result's status is done or failed, with a note. Safe to repeat.
 
     When the world shows that it has happened already, nothing is done. `env`: what the session gets in its environment,
     None to take a variable away; it never meets a command line. Raises TmuxError and TmuxTimeoutError: whether it has
     happened is then unknown, and `perform` is to be called again.
     """
-    if not isinstance(tmux, Control):
+    if not isinstance(tmux, TmuxControl):
         raise TypeError("a tmux for looking only can't restart anything")
     if restart.status in {"done", "failed"}:
         return restart
@@ -136,7 +136,7 @@ def perform(tmux: Tmux, restart: Restart, env: _Env) -> Restart:
         return replace(restart, status="failed", note=str(problem))
 
 
-def verify(tmux: Tmux, restarts: Sequence[Restart]) -> tuple[Restart, ...]:
+def verify(tmux: TmuxReader, restarts: Sequence[Restart]) -> tuple[Restart, ...]:
     """The same, those marked failed whose session is not there any more: its program ended at once."""
     there = {row.session_name for row in tmux.rows() or () if not row.pane.dead}
     return tuple(
@@ -147,7 +147,7 @@ def verify(tmux: Tmux, restarts: Sequence[Restart]) -> tuple[Restart, ...]:
     )
 
 
-def _recreate(tmux: Control, restart: Restart, listing: _Listing, env: _Env) -> Restart:
+def _recreate(tmux: TmuxControl, restart: Restart, listing: _Listing, env: _Env) -> Restart:
     rows = _of(listing, restart)
     if not rows:
         return _make(tmux, restart, env, start_server=listing is None)
@@ -167,14 +167,14 @@ def _recreate(tmux: Control, restart: Restart, listing: _Listing, env: _Env) -> 
     return made
 
 
-def _create(tmux: Control, restart: Restart, listing: _Listing, env: _Env) -> Restart:
+def _create(tmux: TmuxControl, restart: Restart, listing: _Listing, env: _Env) -> Restart:
     if _of(listing, restart):
         return _done(restart, "it existed already")
     return _make(tmux, restart, env, start_server=listing is None)
 
 
 def _make(
-    tmux: Control,
+    tmux: TmuxControl,
     restart: Restart,
     env: _Env,
     *,
@@ -201,7 +201,7 @@ def _make(
     return _done(restart, note or restart.note)
 
 
-def _respawn(tmux: Control, restart: Restart, listing: _Listing, env: _Env) -> Restart:
+def _respawn(tmux: TmuxControl, restart: Restart, listing: _Listing, env: _Env) -> Restart:
     rows = _of(listing, restart)
     if not rows:
         return replace(restart, status="failed", note="the session is gone")
@@ -228,7 +228,7 @@ def _respawn(tmux: Control, restart: Restart, listing: _Listing, env: _Env) -> R
     return _done(restart, note or restart.note)
 
 
-def _nudge(tmux: Control, restart: Restart, listing: _Listing, _: _Env) -> Restart:
+def _nudge(tmux: TmuxControl, restart: Restart, listing: _Listing, _: _Env) -> Restart:
     rows = _of(listing, restart)
     if not rows or not _as_planned(rows, restart):
         return replace(restart, status="failed", note="the session that was blocked is gone")
@@ -237,7 +237,7 @@ def _nudge(tmux: Control, restart: Restart, listing: _Listing, _: _Env) -> Resta
     return nudge(tmux, restart)
 
 
-_ACTIONS: Final[Mapping[str, Callable[[Control, Restart, _Listing, _Env], Restart]]] = {
+_ACTIONS: Final[Mapping[str, Callable[[TmuxControl, Restart, _Listing, _Env], Restart]]] = {
     "recreate": _recreate,
     "respawn": _respawn,
     "nudge": _nudge,
@@ -245,11 +245,11 @@ _ACTIONS: Final[Mapping[str, Callable[[Control, Restart, _Listing, _Env], Restar
 }
 
 
-def _of(listing: _Listing, restart: Restart) -> list[Row]:
+def _of(listing: _Listing, restart: Restart) -> list[PaneRow]:
     return [row for row in listing or () if row.session_name == restart.session]
 
 
-def _as_planned(rows: Sequence[Row], restart: Restart) -> bool:
+def _as_planned(rows: Sequence[PaneRow], restart: Restart) -> bool:
     """Whether this is still the very session that was planned for."""
     return (rows[0].server_pid, rows[0].session_id) == (restart.server_pid, restart.session_id)
 

@@ -18,10 +18,10 @@ from failover_oneshot.agents import registry
 from failover_oneshot.agents.base import Agent, Prompt
 from failover_oneshot.lib import procfs
 from failover_oneshot.model import Pane, Restart
-from failover_oneshot.pool.panes import Target, at_a_shell_prompt, is_target
+from failover_oneshot.pool.panes import PaneTarget, at_a_shell_prompt, is_target
 from failover_oneshot.tmux import formats
-from failover_oneshot.tmux.client import Control
-from failover_oneshot.tmux.formats import Row
+from failover_oneshot.tmux.client import TmuxControl
+from failover_oneshot.tmux.formats import PaneRow
 
 PATIENCE: Final = 5.0  # seconds for an agent to show what a key of the nudge did
 _POLL: Final = 0.05
@@ -30,7 +30,7 @@ WORKS: Final = "it works"
 WAITS: Final = "it waits"
 
 
-class View(Struct, frozen=True, kw_only=True):
+class PaneView(Struct, frozen=True, kw_only=True):
     """What a pane shows at one moment, and what forbids to type into it."""
 
     pane: Pane | None  # None: it is gone, or holds another process
@@ -42,7 +42,7 @@ class View(Struct, frozen=True, kw_only=True):
         return _forbidden(self.pane) if self.pane else ""
 
 
-class End(Enum):
+class TypingEnd(Enum):
     """What the typing of a text came to."""
 
     TAKEN = "taken"  # the agent has it
@@ -56,16 +56,16 @@ class End(Enum):
 class Typed(Struct, frozen=True):
     """The end of one typing. ``before``: the fingerprint of the conversation when Enter was pressed."""
 
-    end: End
+    end: TypingEnd
     why: str = ""
     before: str = ""
 
 
-Typing = Generator[str, View, Typed]
+Typing = Generator[str, PaneView, Typed]
 """Yields lines for tmux, "" for none; gets what the pane shows then."""
 
 
-class Put(Struct, frozen=True):
+class PutText(Struct, frozen=True):
     """The tmux commands that put a text into a prompt, and those that clear away what a failure of them leaves."""
 
     lines: str
@@ -75,10 +75,10 @@ class Put(Struct, frozen=True):
 class Job(Struct, frozen=True, kw_only=True):
     """A text for one pane. The functions say what the caller's own records have to do with it."""
 
-    target: Target
+    target: PaneTarget
     text: str
     patience: float  # seconds for the text to be shown, and again to be taken
-    put: Callable[[], Put]
+    put: Callable[[], PutText]
     gone: str  # the words for a pane that went away
     withdrawn: Callable[[], str] = lambda: ""  # why the text is not wanted any more
     entering: Callable[[str], None] = lambda _: None  # called with the fingerprint before Enter is pressed
@@ -90,7 +90,7 @@ def typing_obstacle(pane: Pane, prompt: Prompt, proc: Path = procfs.PROC) -> str
     return _forbidden(pane, proc) or _obstacle(prompt)
 
 
-def carry_out(tmux: Control, agent: Agent, typings: Sequence[tuple[Job, Typing]]) -> list[Typed]:
+def carry_out(tmux: TmuxControl, agent: Agent, typings: Sequence[tuple[Job, Typing]]) -> list[Typed]:
     """All of them, side by side; what each came to, in their order.
 
     Raises TmuxError and TmuxTimeoutError; how far each had come is then unknown.
@@ -114,14 +114,14 @@ def carry_out(tmux: Control, agent: Agent, typings: Sequence[tuple[Job, Typing]]
         time.sleep(_POLL)
 
 
-def type_text(view: View, job: Job) -> Typing:
+def type_text(view: PaneView, job: Job) -> Typing:
     """Put the text in, see it arrive, press Enter, see it taken."""
     if why := _gone(view, job) or view.forbidden or _obstacle(view.prompt):
-        return Typed(End.REFUSED, why)
+        return Typed(TypingEnd.REFUSED, why)
     put = job.put()
     view = yield from _after(put.lines, lambda view: view.prompt.holds(job.text), job)
     typed = yield from press_enter(view, job)
-    if put.undo and typed.end in {End.NOT_SHOWN, End.GONE}:
+    if put.undo and typed.end in {TypingEnd.NOT_SHOWN, TypingEnd.GONE}:
         yield put.undo
     return typed
 
@@ -138,35 +138,35 @@ def send_typed(job: Job) -> Typing:
     return (yield from press_enter(view, job))
 
 
-def press_enter(view: View, job: Job) -> Typing:
+def press_enter(view: PaneView, job: Job) -> Typing:
     """Press Enter where the text stands in the prompt, and see it taken: it is gone from there, and it shows."""
     if why := _gone(view, job):
-        return Typed(End.GONE, why)
+        return Typed(TypingEnd.GONE, why)
     if not view.prompt.holds(job.text):
-        return Typed(End.NOT_SHOWN)
+        return Typed(TypingEnd.NOT_SHOWN)
     if why := view.forbidden:
-        return Typed(End.NOT_ENTERED, f"{why}: Enter not pressed")
+        return Typed(TypingEnd.NOT_ENTERED, f"{why}: Enter not pressed")
     before = view.prompt.fingerprint
     job.entering(before)
     view = yield from _after(keys(job.target, "Enter"), lambda view: _taken(view.prompt, job, before), job)
     if why := _gone(view, job):
-        return Typed(End.GONE, why)
-    return Typed(End.NOT_TAKEN if view.prompt.holds(job.text) else End.TAKEN, before=before)
+        return Typed(TypingEnd.GONE, why)
+    return Typed(TypingEnd.NOT_TAKEN if view.prompt.holds(job.text) else TypingEnd.TAKEN, before=before)
 
 
-def keys(target: Target, *words: str) -> str:
+def keys(target: PaneTarget, *words: str) -> str:
     """The line that presses these keys."""
     return formats.script(["send-keys", "-t", target.pane_id, *words])
 
 
-def paste(target: Target, text: str, folder: Path) -> Put:
+def paste(target: PaneTarget, text: str, folder: Path) -> PutText:
     """One bracketed paste: whatever stands in the text, no key is pressed by it. It passes through a file of ours."""
     name = f"failover-{os.urandom(8).hex()}"
     file = folder / name
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
         output.write(text.encode())
     # -r: a line feed stays one, else tmux makes it a carriage return, which is Enter where no bracket is understood
-    return Put(
+    return PutText(
         formats.script(
             ["load-buffer", "-b", name, formats.literal(str(file))],
             ["paste-buffer", "-p", "-r", "-d", "-b", name, "-t", target.pane_id],
@@ -175,7 +175,7 @@ def paste(target: Target, text: str, folder: Path) -> Put:
     )
 
 
-def nudge(tmux: Control, restart: Restart) -> Restart:
+def nudge(tmux: TmuxControl, restart: Restart) -> Restart:
     """Escape from the limit's menu or wait, then the text, then Enter.
 
     Nothing is typed into a draft, a menu or a shell, nor where the screen isn't understood: the status is then failed
@@ -185,53 +185,53 @@ def nudge(tmux: Control, restart: Restart) -> Restart:
         target=restart,
         text=restart.text,
         patience=PATIENCE,
-        put=lambda: Put(keys(restart, "-l", "--", restart.text)),
+        put=lambda: PutText(keys(restart, "-l", "--", restart.text)),
         gone="the pane that was blocked is gone",
     )
     (typed,) = carry_out(tmux, registry.agent(), [(job, _nudge(job, started=restart.status == "started"))])
-    return replace(restart, status="done" if typed.end is End.TAKEN else "failed", note=_note(typed))
+    return replace(restart, status="done" if typed.end is TypingEnd.TAKEN else "failed", note=_note(typed))
 
 
 def _nudge(job: Job, *, started: bool) -> Typing:
     view = yield ""
     if view.pane is None:
-        return Typed(End.GONE, job.gone)
+        return Typed(TypingEnd.GONE, job.gone)
     if why := view.forbidden:
-        return Typed(End.REFUSED, why)
+        return Typed(TypingEnd.REFUSED, why)
     if view.prompt.recognized and view.prompt.busy:
-        return Typed(End.TAKEN, "it works already")
+        return Typed(TypingEnd.TAKEN, "it works already")
     if started:  # a run was killed while it typed: never the same text twice
         if view.prompt.shows(job.text):
-            return Typed(End.TAKEN, "the run before had sent it")
+            return Typed(TypingEnd.TAKEN, "the run before had sent it")
         if view.prompt.holds(job.text):
             return (yield from press_enter(view, job))
     if view.prompt.may_escape:
         view = yield from _after(keys(job.target, "Escape"), lambda view: not _obstacle(view.prompt), job)
     if view.pane is None:
-        return Typed(End.GONE, job.gone)
+        return Typed(TypingEnd.GONE, job.gone)
     return (yield from type_text(view, job))
 
 
 def _note(typed: Typed) -> str:
     match typed.end:
-        case End.REFUSED:
+        case TypingEnd.REFUSED:
             return f"{typed.why}: nothing typed"
-        case End.NOT_SHOWN:
+        case TypingEnd.NOT_SHOWN:
             return "the text did not appear in the prompt: Enter not pressed"
-        case End.NOT_TAKEN:
+        case TypingEnd.NOT_TAKEN:
             return "the text still stands in the prompt after Enter"
         case _:
             return typed.why
 
 
-def _view(target: Target, rows: dict[str, Row], agent: Agent) -> View:
+def _view(target: PaneTarget, rows: dict[str, PaneRow], agent: Agent) -> PaneView:
     row = rows.get(target.pane_id)
     if row is None or not is_target(target, row.server_pid, row.pane):
-        return View(pane=None, prompt=agent.prompt("", ""))
-    return View(pane=row.pane, prompt=agent.prompt(row.pane.text or "", row.pane.title))
+        return PaneView(pane=None, prompt=agent.prompt("", ""))
+    return PaneView(pane=row.pane, prompt=agent.prompt(row.pane.text or "", row.pane.title))
 
 
-def _after(lines: str, wanted: Callable[[View], bool], job: Job) -> Generator[str, View, View]:
+def _after(lines: str, wanted: Callable[[PaneView], bool], job: Job) -> Generator[str, PaneView, PaneView]:
     """What the pane shows after these lines: as wanted, or where nothing more is to be typed, or when patience ends."""
     deadline = time.monotonic() + job.patience
     view = yield lines
@@ -240,7 +240,7 @@ def _after(lines: str, wanted: Callable[[View], bool], job: Job) -> Generator[st
     return view
 
 
-def _gone(view: View, job: Job) -> str:
+def _gone(view: PaneView, job: Job) -> str:
     return job.gone if view.pane is None else job.withdrawn()
 
 

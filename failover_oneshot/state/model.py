@@ -125,7 +125,7 @@ class Rejected(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Step(StrEnum):
+class SwapStep(StrEnum):
     """The steps of a swap, in their order."""
 
     SAVE_BACK = "save_back"
@@ -146,7 +146,7 @@ class Journal(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     kind: str = "swap"
     from_: str | None
     to: str | None
-    step: Step
+    step: SwapStep
     reason: str = ""
     candidates: tuple[str, ...] = ()  # not tried yet, in order
     rejected: tuple[Rejected, ...] = ()

@@ -42,13 +42,13 @@ class Origin(Enum):
     RESET = "reset"  # the file was corrupt, and so was the backup, or there was none
 
 
-class Loaded(Struct, frozen=True):
+class LoadedState(Struct, frozen=True):
     state: State
     origin: Origin
     notes: tuple[str, ...] = ()  # warnings for the log
 
 
-class Store:
+class StateStore:
     """One state file. ``path`` need not exist. Not for sharing between threads."""
 
     def __init__(self, path: Path, lock_timeout: float) -> None:
@@ -85,7 +85,7 @@ class Store:
         finally:
             lock.release()
 
-    def load(self, now: datetime, *, quarantine: bool) -> Loaded:
+    def load(self, now: datetime, *, quarantine: bool) -> LoadedState:
         """The state, from the file, else from its backup, else a fresh one.
 
         ``quarantine``: move a corrupt file aside (never done by a dry run). Raises StoreError when the file can not be
@@ -95,7 +95,7 @@ class Store:
             self._refuse_shared()
             data = atomicfile.read_bounded(self.path, MAX_BYTES)
         except FileNotFoundError:
-            return Loaded(State(), Origin.FRESH)
+            return LoadedState(State(), Origin.FRESH)
         except ValueError as error:
             return self._recover(str(error), now, quarantine)
         except OSError as error:
@@ -105,7 +105,7 @@ class Store:
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # ValueError: a string that is not UTF-8
             return self._recover(str(error) if data.strip() else "it is empty", now, quarantine)
         self._good = True
-        return Loaded(state, Origin.FILE)
+        return LoadedState(state, Origin.FILE)
 
     def _refuse_shared(self) -> None:
         """The journal in the state holds commands that the next check runs: who can write it can run them as us."""
@@ -123,7 +123,7 @@ class Store:
         self._raw, self._last = raw, state
         return state
 
-    def _recover(self, why: str, now: datetime, quarantine: bool) -> Loaded:
+    def _recover(self, why: str, now: datetime, quarantine: bool) -> LoadedState:
         aside = self.path.with_name(f"{self.path.name}.corrupt-{now:%Y%m%dT%H%M%SZ}")
         number = 1
         while os.path.lexists(aside):
@@ -140,8 +140,8 @@ class Store:
         try:
             state = self._decode(atomicfile.read_bounded(self.backup, MAX_BYTES), self.backup)
         except (msgspec.MsgspecError, RecursionError, ValueError, OSError):
-            return Loaded(State(), Origin.RESET, (f"{note}; there is no good backup: a fresh state begins",))
-        return Loaded(state, Origin.BACKUP, (f"{note}; going on with its backup {self.backup.name}",))
+            return LoadedState(State(), Origin.RESET, (f"{note}; there is no good backup: a fresh state begins",))
+        return LoadedState(state, Origin.BACKUP, (f"{note}; going on with its backup {self.backup.name}",))
 
     def save(self, state: State) -> None:
         """Write the state durably; the version before stays as the backup.

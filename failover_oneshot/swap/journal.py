@@ -18,7 +18,7 @@ from failover_oneshot.state.model import (
     Rejected,
     SessionMemory,
     State,
-    Step,
+    SwapStep,
     Trouble,
     Waiting,
     seconds,
@@ -28,8 +28,8 @@ from failover_oneshot.state.transitions import mark_acted_on, mark_exhausted, re
 
 __all__ = [
     "RULES",
-    "Result",
-    "Step",
+    "ActionResult",
+    "SwapStep",
     "begin",
     "current",
     "evidence",
@@ -43,15 +43,15 @@ __all__ = [
 
 # What the next run does with a journal that stands at a step, and why it may (docs/swap.md).
 RULES: Final = {
-    Step.SAVE_BACK: "forward: at most the store was brought up to date, and to do that twice is as good as once",
-    Step.INSTALL: "forward: what is live is saved, then the files not yet in place follow; if that fails, back",
-    Step.VERIFY: "forward: the files are in place and are read back; if they are not right, back",
-    Step.RESTART: "forward only: the account is live; the sessions that are not yet restarted are",
-    Step.RECORD: "forward only: all is done but the record",
+    SwapStep.SAVE_BACK: "forward: at most the store was brought up to date, and to do that twice is as good as once",
+    SwapStep.INSTALL: "forward: what is live is saved, then the files not yet in place follow; if that fails, back",
+    SwapStep.VERIFY: "forward: the files are in place and are read back; if they are not right, back",
+    SwapStep.RESTART: "forward only: the account is live; the sessions that are not yet restarted are",
+    SwapStep.RECORD: "forward only: all is done but the record",
 }
 
 
-class Result(Struct, frozen=True, kw_only=True):
+class ActionResult(Struct, frozen=True, kw_only=True):
     """How a decision ended that was carried out."""
 
     outcome: Outcome
@@ -71,7 +71,7 @@ def begin(state: State, decision: Decision, findings: Sequence[Finding], now: da
         kind="resume" if resume else "failback" if decision.failback else "swap",
         from_=active,
         to=active if resume else decision.candidates[0],
-        step=Step.RESTART if resume else Step.SAVE_BACK,
+        step=SwapStep.RESTART if resume else SwapStep.SAVE_BACK,
         reason=decision.reason,
         candidates=() if resume else decision.candidates[1:],
         acted_on=decision.acted_on,
@@ -107,7 +107,7 @@ def next_candidate(state: State, why: str, now: datetime) -> State:
     state = with_account(state, name, unusable=Trouble(at=seconds(now), reason=why))
     journal = replace(
         journal,
-        step=Step.SAVE_BACK,
+        step=SwapStep.SAVE_BACK,
         to=journal.candidates[0] if journal.candidates else None,
         candidates=journal.candidates[1:],
         rejected=(*journal.rejected, Rejected(account=name, reason=why)),
@@ -128,7 +128,7 @@ def intend(config: Config, state: State, decision: Decision, findings: Sequence[
     return state
 
 
-def finished(state: State, now: datetime, keep: int) -> tuple[State, Result]:
+def finished(state: State, now: datetime, keep: int) -> tuple[State, ActionResult]:
     """The state after the last step: the swap recorded, its hits answered, the suspicion cleared."""
     journal = current(state)
     at = seconds(now)
@@ -146,10 +146,12 @@ def finished(state: State, now: datetime, keep: int) -> tuple[State, Result]:
     state = _recorded(state, journal, outcome, journal.reason, now, keep)
     state = replace(state, swap_in_progress=None, suspected_hit_at=None, waiting=None)
     again = f" (finished by run {journal.runs})" if journal.runs > 1 else ""
-    return state, Result(outcome=outcome, reason=journal.reason + again, move=move(journal), restarts=journal.restarts)
+    return state, ActionResult(
+        outcome=outcome, reason=journal.reason + again, move=move(journal), restarts=journal.restarts
+    )
 
 
-def given_up(state: State, why: str, now: datetime, keep: int) -> tuple[State, Result]:
+def given_up(state: State, why: str, now: datetime, keep: int) -> tuple[State, ActionResult]:
     """The state after an attempt in which no candidate worked.
 
     The cooldown counts from it too, so that a swap which keeps failing does not repeat with every check.
@@ -158,7 +160,7 @@ def given_up(state: State, why: str, now: datetime, keep: int) -> tuple[State, R
     reason = f"{journal.reason}; the swap failed and everything is as it was: {why}"
     state = _recorded(state, journal, Outcome.FAILED, reason, now, keep)
     state = replace(state, swap_in_progress=None, last_failure=Trouble(at=seconds(now), reason=why))
-    return state, Result(outcome=Outcome.FAILED, reason=reason)
+    return state, ActionResult(outcome=Outcome.FAILED, reason=reason)
 
 
 def waited(state: State, waiting: Waiting | None, now: datetime, keep: int) -> State:

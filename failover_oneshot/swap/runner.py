@@ -15,14 +15,23 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from failover_oneshot.accounts.registry import Method, MethodError
+from failover_oneshot.accounts.registry import MethodError, SwapMethod
 from failover_oneshot.config.model import Config
 from failover_oneshot.config.model import Method as Way
 from failover_oneshot.model import Outcome, Restart, Session
 from failover_oneshot.pool import restart as pool
 from failover_oneshot.state.model import Journal, State
-from failover_oneshot.swap.journal import RULES, Result, Step, current, finished, given_up, move, next_candidate
-from failover_oneshot.tmux.client import Tmux
+from failover_oneshot.swap.journal import (
+    RULES,
+    ActionResult,
+    SwapStep,
+    current,
+    finished,
+    given_up,
+    move,
+    next_candidate,
+)
+from failover_oneshot.tmux.client import TmuxReader
 
 log = logging.getLogger("failover")
 
@@ -37,8 +46,8 @@ class Swapper:
     def __init__(
         self,
         config: Config,
-        method: Method,
-        tmux: Tmux,
+        method: SwapMethod,
+        tmux: TmuxReader,
         save: Callable[[State], None],
         now: datetime,
         resume_ids: Callable[[Sequence[Session]], Mapping[str, str]],
@@ -50,18 +59,18 @@ class Swapper:
         self.now = now
         self.resume_ids = resume_ids
 
-    def preview(self, state: State) -> Result:
+    def preview(self, state: State) -> ActionResult:
         """What `run` would do now, without doing it: reads only."""
         journal = current(state)
         restarts = journal.restarts or self._plan(journal)
-        return Result(
+        return ActionResult(
             outcome=Outcome.RESUMED if journal.kind == "resume" else Outcome.SWAPPED,
             reason=journal.reason,
             move=move(journal),
             restarts=tuple(r for r in restarts if r.status not in {"done", "failed"}),
         )
 
-    def run(self, state: State) -> tuple[State, Result]:
+    def run(self, state: State) -> tuple[State, ActionResult]:
         """Go on with the journal of ``state`` until it is finished or given up; the returned state is saved.
 
         Raises TmuxError and its kin when tmux does not answer: the journal then stays, and the next run goes on.
@@ -70,9 +79,9 @@ class Swapper:
         step = current(state).step
         if current(state).runs > 1:
             log.warning("the run before did not finish it; at step %s the rule is: %s", step, RULES[step])
-        if step in {Step.RESTART, Step.RECORD} and current(state).runs > 1:
+        if step in {SwapStep.RESTART, SwapStep.RECORD} and current(state).runs > 1:
             self._clear_up()
-        if step in {Step.SAVE_BACK, Step.INSTALL, Step.VERIFY}:
+        if step in {SwapStep.SAVE_BACK, SwapStep.INSTALL, SwapStep.VERIFY}:
             try:
                 state = self._change_account(state)
             except _OwedError as error:
@@ -92,9 +101,9 @@ class Swapper:
         with suppress(MethodError), self.method.exclusive(self.config.swap.timeout):
             pass
 
-    def _owed(self, why: str) -> Result:
+    def _owed(self, why: str) -> ActionResult:
         reason = f"{current(self._latest).reason}; the swap is not finished, the next check goes on with it: {why}"
-        return Result(outcome=Outcome.FAILED, reason=reason)
+        return ActionResult(outcome=Outcome.FAILED, reason=reason)
 
     # -- the account -------------------------------------------------------------------------------------------------
 
@@ -107,7 +116,7 @@ class Swapper:
             try:
                 locks.enter_context(self.method.exclusive(self.config.swap.timeout))
             except MethodError as error:
-                if current(state).step is not Step.SAVE_BACK:  # half installed by a run that was killed
+                if current(state).step is not SwapStep.SAVE_BACK:  # half installed by a run that was killed
                     raise _OwedError(str(error)) from None
                 raise
             while current(state).to is not None:
@@ -126,7 +135,7 @@ class Swapper:
     def _save_back(self, state: State) -> None:
         """Bring the live login to safety. That this fails is no candidate's fault: it ends the attempt."""
         journal = current(state)
-        if journal.step is Step.SAVE_BACK:
+        if journal.step is SwapStep.SAVE_BACK:
             log.info("%s", self.method.save_back(self.config.account(journal.from_), journal.prepared))
 
     def _try_target(self, state: State) -> State:
@@ -134,23 +143,23 @@ class Swapper:
         incoming = self.config.account(journal.to)
         if incoming is None:
             raise MethodError(f"account {journal.to} is not in the config any more")
-        if journal.step is Step.SAVE_BACK:
-            state = self._write(state, step=Step.INSTALL, prepared=dict(self.method.prepare(incoming)))
+        if journal.step is SwapStep.SAVE_BACK:
+            state = self._write(state, step=SwapStep.INSTALL, prepared=dict(self.method.prepare(incoming)))
             journal = current(state)
-        if journal.step is Step.INSTALL:
+        if journal.step is SwapStep.INSTALL:
             self.method.install(incoming, journal.prepared)
-            state = self._write(state, step=Step.VERIFY)
+            state = self._write(state, step=SwapStep.VERIFY)
         self.method.verify(incoming)
         log.info("account %s is live", incoming.name)
-        return self._write(state, step=Step.RESTART)
+        return self._write(state, step=SwapStep.RESTART)
 
     def _undo(self, journal: Journal, error: MethodError) -> None:
         """Put the outgoing account back after a failed install or verify. Raises _OwedError when that fails as well."""
-        if journal.step is Step.SAVE_BACK:
+        if journal.step is SwapStep.SAVE_BACK:
             return
         outgoing = self.config.account(journal.from_)
         if outgoing is None:  # not in the config any more
-            if journal.step is Step.INSTALL:
+            if journal.step is SwapStep.INSTALL:
                 return  # the method has put everything back
             raise _OwedError(str(error))
         try:
@@ -162,7 +171,7 @@ class Swapper:
 
     def _restart(self, state: State) -> State:
         journal = current(state)
-        if journal.step is Step.RESTART and not journal.restarts:
+        if journal.step is SwapStep.RESTART and not journal.restarts:
             state = self._write(state, restarts=self._plan(journal))
             journal = current(state)
             for impossible in (r for r in journal.restarts if r.status == "failed"):
@@ -180,7 +189,7 @@ class Swapper:
         for before, after in zip(journal.restarts, restarts, strict=True):
             if before.status != after.status:
                 tell(after)
-        return self._write(state, step=Step.RECORD, restarts=restarts)
+        return self._write(state, step=SwapStep.RECORD, restarts=restarts)
 
     def _plan(self, journal: Journal) -> tuple[Restart, ...]:
         seen = self.tmux.observe(self.config.pool, capture=False)

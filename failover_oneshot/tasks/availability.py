@@ -17,16 +17,16 @@ from failover_oneshot.model import AgentProcess, Finding, Kind, Observation, Pan
 from failover_oneshot.pool import panes, typist
 from failover_oneshot.state.history import newest_first
 from failover_oneshot.state.model import SessionMemory, State
-from failover_oneshot.tasks.spool import QUEUE, RUNNING, Gone, Spool
+from failover_oneshot.tasks.spool import QUEUE, RUNNING, Spool, TaskGoneError
 from failover_oneshot.tasks.task import (
+    AgentPlace,
     Availability,
-    Place,
+    HandOutStep,
     Queued,
-    Record,
-    Running,
-    Sighting,
+    RunningTask,
     Slot,
-    Step,
+    TaskObservation,
+    TaskRecord,
     assign,
     on_hold,
     was_restarted,
@@ -80,8 +80,8 @@ def observe_pool(
     )
 
 
-def _place(session: Session, pane: Pane, client: AgentProcess | None) -> Place:
-    return Place(
+def _place(session: Session, pane: Pane, client: AgentProcess | None) -> AgentPlace:
+    return AgentPlace(
         server_pid=session.server_pid,
         pane_id=pane.pane_id,
         pane_pid=pane.pid,
@@ -114,22 +114,22 @@ def _prompt(agent: Agent, pane: Pane) -> Prompt:
 # -- tasks that were handed out ----------------------------------------------------------------------------------------
 
 
-def observe_running(spool: Spool, pool: PoolObservation) -> tuple[Running, ...]:
+def observe_running(spool: Spool, pool: PoolObservation) -> tuple[RunningTask, ...]:
     """The tasks in running/, each with what is seen of it; one that is taken out of there meanwhile is left out."""
     return tuple(found for task in list_running(spool) if (found := _running(spool, pool, task)))
 
 
-def list_running(spool: Spool) -> tuple[Running, ...]:
+def list_running(spool: Spool) -> tuple[RunningTask, ...]:
     """The tasks in running/ by name, with their records."""
-    return tuple(Running(name=name, record=spool.record(RUNNING, name)) for name in spool.names(RUNNING))
+    return tuple(RunningTask(name=name, record=spool.record(RUNNING, name)) for name in spool.names(RUNNING))
 
 
-def _running(spool: Spool, pool: PoolObservation, task: Running) -> Running | None:
+def _running(spool: Spool, pool: PoolObservation, task: RunningTask) -> RunningTask | None:
     if task.record.session is None or task.record.step is None:
         return task
     try:
         text = spool.text(RUNNING, task.name)
-    except Gone:
+    except TaskGoneError:
         return None
     except ValueError:  # changed while it ran: no screen and no record will show it
         text = ""
@@ -139,20 +139,20 @@ def _running(spool: Spool, pool: PoolObservation, task: Running) -> Running | No
     return replace(task, text=text, seen=sighting(pool, task.record, text))
 
 
-def sighting(pool: PoolObservation, record: Record, text: str, proc: Path = procfs.PROC) -> Sighting:
+def sighting(pool: PoolObservation, record: TaskRecord, text: str, proc: Path = procfs.PROC) -> TaskObservation:
     """What is seen of a task with this text that was handed out."""
     slot = next((slot for slot in pool.slots if slot.session == record.session), None)
     found, place = slot.availability if slot else Availability.DEAD, record.place
     pane = _still_there(place, pool.observation.sessions) if place else None
     alive = pane is not None and found is not Availability.DEAD and not _replaced(place, slot, proc)
     recorded, prompt = PromptState.NONE, None
-    if not (alive and found is Availability.BUSY and record.step is Step.SENT):  # it works: nothing to ask
+    if not (alive and found is Availability.BUSY and record.step is HandOutStep.SENT):  # it works: nothing to ask
         if place and place.transcript:
             recorded = pool.agent.prompt_state(place.transcript, place.offset, text)
         prompt = _prompt(pool.agent, pane) if pane else None
     finding = pool.findings.get(record.session or "")
     shown = prompt is not None and prompt.shows(text, record.before)
-    return Sighting(
+    return TaskObservation(
         alive=alive,
         availability=found,
         recorded=recorded,
@@ -166,13 +166,13 @@ def sighting(pool: PoolObservation, record: Record, text: str, proc: Path = proc
     )
 
 
-def _still_there(place: Place, sessions: Sequence[Session]) -> Pane | None:
+def _still_there(place: AgentPlace, sessions: Sequence[Session]) -> Pane | None:
     """The pane of a place, as long as the process that tmux started in it is the same; else None."""
     seen = ((session.server_pid, pane) for session in sessions for pane in session.panes)
     return next((pane for server_pid, pane in seen if panes.is_target(place, server_pid, pane)), None)
 
 
-def _replaced(place: Place | None, slot: Slot | None, proc: Path) -> bool:
+def _replaced(place: AgentPlace | None, slot: Slot | None, proc: Path) -> bool:
     """Whether the agent of a place, as far as it keeps records, has ended or another one is in its session."""
     if place is None or not place.client_pid:
         return False
@@ -207,7 +207,7 @@ def _read(spool: Spool, task: Queued) -> Queued | None:
         return None
     try:
         return replace(task, text=spool.text(QUEUE, task.name))
-    except Gone:
+    except TaskGoneError:
         return None
     except ValueError as error:
         return replace(task, problem=str(error))

@@ -14,10 +14,10 @@ from failover_oneshot.model import Finding, Observation, PoolTally, Restart, Tas
 from failover_oneshot.state.model import State
 from failover_oneshot.tasks import availability, executor, plan
 from failover_oneshot.tasks.availability import PoolObservation
-from failover_oneshot.tasks.plan import Done
+from failover_oneshot.tasks.plan import ExecutedAction
 from failover_oneshot.tasks.spool import Spool, counts
 from failover_oneshot.tasks.task import tally
-from failover_oneshot.tmux.client import Tmux
+from failover_oneshot.tmux.client import TmuxReader
 
 
 class Dispatched(Struct, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class Dispatched(Struct, frozen=True, kw_only=True):
     pool: PoolObservation
     spool: Spool | None  # None: no tasks are handed out
     dry_run: bool
-    done: tuple[Done, ...] = ()
+    done: tuple[ExecutedAction, ...] = ()
 
     @property
     def moves(self) -> tuple[TaskMove, ...]:
@@ -72,7 +72,7 @@ def requeue(dispatched: Dispatched, restarts: Sequence[Restart], now: datetime) 
     return _with(dispatched, executor.carry_out(spool, actions, dry_run=dispatched.dry_run))
 
 
-def hand_out(dispatched: Dispatched, tmux: Tmux, limits: Dispatch, now: datetime) -> Dispatched:
+def hand_out(dispatched: Dispatched, tmux: TmuxReader, limits: Dispatch, now: datetime) -> Dispatched:
     """Waiting tasks go to free sessions; a text that stands in a prompt is sent."""
     pool, spool, done = dispatched.pool, dispatched.spool, dispatched.done
     free, unsent = plan.free_slots(pool.slots, done), plan.unsent(done)
@@ -93,5 +93,5 @@ def remember(dispatched: Dispatched, state: State, limits: Dispatch, now: dateti
     return plan.with_holds(state, dispatched.done, now)
 
 
-def _with(dispatched: Dispatched, done: tuple[Done, ...]) -> Dispatched:
+def _with(dispatched: Dispatched, done: tuple[ExecutedAction, ...]) -> Dispatched:
     return replace(dispatched, done=(*dispatched.done, *done))

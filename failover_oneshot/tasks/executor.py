@@ -16,13 +16,21 @@ from failover_oneshot.agents.base import Agent, PromptState
 from failover_oneshot.config.model import Dispatch
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.pool import typist
-from failover_oneshot.pool.typist import End, Job, Typed, Typing
+from failover_oneshot.pool.typist import Job, Typed, Typing, TypingEnd
 from failover_oneshot.state.model import LastCheck
-from failover_oneshot.tasks.plan import STAYS, Done, Status, TaskAction, moves, plan_undelivered, reported
-from failover_oneshot.tasks.spool import DONE, FAILED, QUEUE, RUNNING, Gone, Spool, SpoolError
-from failover_oneshot.tasks.task import ActionKind, Step
+from failover_oneshot.tasks.plan import (
+    STAYS,
+    ActionStatus,
+    ExecutedAction,
+    TaskAction,
+    moves,
+    plan_undelivered,
+    reported,
+)
+from failover_oneshot.tasks.spool import DONE, FAILED, QUEUE, RUNNING, Spool, SpoolError, TaskGoneError
+from failover_oneshot.tasks.task import ActionKind, HandOutStep
 from failover_oneshot.tasks.text import printable
-from failover_oneshot.tmux.client import Control, Tmux, TmuxError
+from failover_oneshot.tmux.client import TmuxControl, TmuxError, TmuxReader
 
 PATIENCE: Final = 10.0  # seconds for an agent to show a paste, and again to show that it took it
 _MOVES: Final = {
@@ -57,14 +65,14 @@ def open_spool(folder: str | None, now: datetime, *, dry_run: bool) -> Spool | N
     return None
 
 
-def carry_out(spool: Spool, actions: Sequence[TaskAction], *, dry_run: bool) -> tuple[Done, ...]:
+def carry_out(spool: Spool, actions: Sequence[TaskAction], *, dry_run: bool) -> tuple[ExecutedAction, ...]:
     """Move the tasks and update their records; what is to be typed is left to `hand_out`. A dry run changes nothing."""
     return tuple(_logged(_carry_out(spool, action, dry_run=dry_run)) for action in actions)
 
 
-def _carry_out(spool: Spool, action: TaskAction, *, dry_run: bool) -> Done:
+def _carry_out(spool: Spool, action: TaskAction, *, dry_run: bool) -> ExecutedAction:
     if action.kind is ActionKind.ENTER:
-        return Done(action=action, status=Status.DEFERRED, busy=True)
+        return ExecutedAction(action=action, status=ActionStatus.DEFERRED, busy=True)
     if dry_run:
         return _planned(action)
     try:
@@ -72,27 +80,27 @@ def _carry_out(spool: Spool, action: TaskAction, *, dry_run: bool) -> Done:
             spool.update(RUNNING, action.task, action.record)
         elif action.kind in _MOVES:
             spool.move(action.task, *_MOVES[action.kind], action.record)
-    except Gone:
-        return Done(action=action, status=Status.GONE)
+    except TaskGoneError:
+        return ExecutedAction(action=action, status=ActionStatus.GONE)
     except OSError as error:
         return _undone(action, error)
-    return Done(action=action, status=Status.DONE, note=action.reason, busy=action.kind in STAYS)
+    return ExecutedAction(action=action, status=ActionStatus.DONE, note=action.reason, busy=action.kind in STAYS)
 
 
-def _planned(action: TaskAction) -> Done:
-    return Done(action=action, status=Status.PENDING, note=action.reason, busy=action.kind in STAYS)
+def _planned(action: TaskAction) -> ExecutedAction:
+    return ExecutedAction(action=action, status=ActionStatus.PENDING, note=action.reason, busy=action.kind in STAYS)
 
 
-def _undone(action: TaskAction, error: OSError) -> Done:
+def _undone(action: TaskAction, error: OSError) -> ExecutedAction:
     name = printable(action.task)
     if action.kind is ActionKind.REFUSE:
         log.error("task %s can't be moved to failed/ (%s): %s", name, action.reason, error.strerror)
-        return Done(action=action, status=Status.UNDONE)
+        return ExecutedAction(action=action, status=ActionStatus.UNDONE)
     log.error("task %s stays as it is: %s", name, error.strerror)
-    return Done(action=action, status=Status.UNDONE, busy=True)
+    return ExecutedAction(action=action, status=ActionStatus.UNDONE, busy=True)
 
 
-def _logged(done: Done) -> Done:
+def _logged(done: ExecutedAction) -> ExecutedAction:
     """The same, once the log has it."""
     move = reported(done)
     if move:
@@ -108,16 +116,16 @@ def _logged(done: Done) -> Done:
 
 
 def hand_out(
-    tmux: Tmux, agent: Agent, spool: Spool, actions: Sequence[TaskAction], limits: Dispatch, now: datetime
-) -> tuple[Done, ...]:
+    tmux: TmuxReader, agent: Agent, spool: Spool, actions: Sequence[TaskAction], limits: Dispatch, now: datetime
+) -> tuple[ExecutedAction, ...]:
     """Carry out the plan of a hand-out: refusals first, then each task into running/, then all texts side by side.
 
-    Where the disk or tmux fails, the log says so, and the next check goes on with what was begun. With a `Tmux` for
+    Where the disk or tmux fails, the log says so, and the next check goes on with what was begun. With a `TmuxReader` for
     looking only nothing is changed.
     """
-    if not isinstance(tmux, Control):
+    if not isinstance(tmux, TmuxControl):
         return tuple(_logged(_planned(action)) for action in actions)
-    done: list[Done] = []
+    done: list[ExecutedAction] = []
     try:
         refused = [action for action in actions if action.kind is ActionKind.REFUSE]
         done += carry_out(spool, refused, dry_run=False)
@@ -140,11 +148,11 @@ def _claimed(spool: Spool, action: TaskAction) -> TaskAction | None:
         return None
     try:
         return replace(action, task=spool.move(action.task, *_MOVES[action.kind], action.record))
-    except Gone:
+    except TaskGoneError:
         return None
 
 
-def _type(tmux: Control, agent: Agent, spool: Spool, actions: Sequence[TaskAction]) -> list[Typed]:
+def _type(tmux: TmuxControl, agent: Agent, spool: Spool, actions: Sequence[TaskAction]) -> list[Typed]:
     if not actions:
         return []
     with _paste_folder(spool) as folder:
@@ -161,7 +169,7 @@ def _typing(agent: Agent, spool: Spool, folder: Path, action: TaskAction) -> tup
         return "" if there else "it was taken out of running/ meanwhile"
 
     def entering(before: str) -> None:
-        spool.update(RUNNING, action.task, replace(record, step=Step.ENTERING, before=before))
+        spool.update(RUNNING, action.task, replace(record, step=HandOutStep.ENTERING, before=before))
 
     def recorded() -> bool:
         if not place.transcript:
@@ -171,8 +179,8 @@ def _typing(agent: Agent, spool: Spool, folder: Path, action: TaskAction) -> tup
 
     def noted(typing: Typing) -> Typing:
         typed = yield from typing
-        if typed.end is End.TAKEN:
-            sent = replace(record, step=Step.SENT, before=typed.before, sent_at=datetime.now(UTC))
+        if typed.end is TypingEnd.TAKEN:
+            sent = replace(record, step=HandOutStep.SENT, before=typed.before, sent_at=datetime.now(UTC))
             spool.update(RUNNING, action.task, sent)
         return typed
 
@@ -189,34 +197,36 @@ def _typing(agent: Agent, spool: Spool, folder: Path, action: TaskAction) -> tup
     return job, noted(typist.send_typed(job) if action.kind is ActionKind.ENTER else typist.look_and_type(job))
 
 
-def _typed(action: TaskAction, typed: Typed) -> Done:
+def _typed(action: TaskAction, typed: Typed) -> ExecutedAction:
     """What the typing of a task came to."""
     why = {
-        End.NOT_SHOWN: "the text did not arrive in its prompt",
-        End.NOT_TAKEN: "the text still stands in its prompt after Enter",
+        TypingEnd.NOT_SHOWN: "the text did not arrive in its prompt",
+        TypingEnd.NOT_TAKEN: "the text still stands in its prompt after Enter",
     }.get(typed.end, typed.why)
     lost = _is_lost(action, typed)
-    return Done(
+    return ExecutedAction(
         action=replace(action, hold=why) if lost else action,
-        status=Status.DONE if typed.end is End.TAKEN else Status.FAILED,
+        status=ActionStatus.DONE if typed.end is TypingEnd.TAKEN else ActionStatus.FAILED,
         note=why,
-        busy=not lost and typed.end is not End.REFUSED,
+        busy=not lost and typed.end is not TypingEnd.REFUSED,
     )
 
 
 def _is_lost(action: TaskAction, typed: Typed) -> bool:
     """Typed, and not seen to arrive; Enter was not pressed, by a run before either: else the next check has to see."""
-    return typed.end is End.NOT_SHOWN and action.record.step is Step.PASTING
+    return typed.end is TypingEnd.NOT_SHOWN and action.record.step is HandOutStep.PASTING
 
 
-def _given_back(spool: Spool, done: Done, typed: Typed, attempts: int, now: datetime) -> tuple[Done, ...]:
+def _given_back(
+    spool: Spool, done: ExecutedAction, typed: Typed, attempts: int, now: datetime
+) -> tuple[ExecutedAction, ...]:
     """A task that its session did not get leaves running/. That it was not handed out is in the report already."""
     if done.busy:
         return ()
     action = plan_undelivered(done.action, done.note, attempts, now, tried=_is_lost(done.action, typed))
     if action.kind is ActionKind.FAIL:
         return carry_out(spool, [action], dry_run=False)
-    with suppress(Gone):
+    with suppress(TaskGoneError):
         spool.move(action.task, *_MOVES[action.kind], action.record)
     return ()
 
@@ -243,7 +253,9 @@ def _empty(folder: Path) -> None:
 # -- afterwards --------------------------------------------------------------------------------------------------------
 
 
-def prune(spool: Spool, limits: Dispatch, done: Sequence[Done], last: LastCheck | None, now: datetime) -> None:
+def prune(
+    spool: Spool, limits: Dispatch, done: Sequence[ExecutedAction], last: LastCheck | None, now: datetime
+) -> None:
     """Old tasks that are done go: once an hour, and when one has been added."""
     added = any(move.action == "finish" for move in moves(done))
     if last is not None and last.at.hour == now.hour and not added:

@@ -14,12 +14,12 @@ from failover_oneshot.model import Restart, TaskMove
 from failover_oneshot.state.model import SessionMemory, State, Trouble, seconds
 from failover_oneshot.tasks.task import (
     ActionKind,
-    Place,
+    AgentPlace,
+    HandOutStep,
     Queued,
-    Record,
-    Running,
+    RunningTask,
     Slot,
-    Step,
+    TaskRecord,
     Verdict,
     assign,
     bounded,
@@ -56,13 +56,13 @@ class TaskAction(Struct, frozen=True, kw_only=True):
     kind: ActionKind
     task: str  # the name of its file
     session: str | None = None
-    record: Record  # as it is to be on the disk
+    record: TaskRecord  # as it is to be on the disk
     reason: str = ""
     text: str = ""  # what is to be typed
     hold: str = ""  # why the session gets no tasks for a while
 
 
-class Status(StrEnum):
+class ActionStatus(StrEnum):
     """What became of an action."""
 
     PENDING = "pending"  # a dry run: nothing was done
@@ -73,24 +73,24 @@ class Status(StrEnum):
     UNDONE = "undone"  # the disk refuses: the task stays as it is
 
 
-class Done(Struct, frozen=True, kw_only=True):
+class ExecutedAction(Struct, frozen=True, kw_only=True):
     """An action that was carried out, or was only planned."""
 
     action: TaskAction
-    status: Status
+    status: ActionStatus
     note: str = ""
     busy: bool = False  # the session has the task
 
 
 def plan_collect(
-    running: Sequence[Running], slots: Sequence[Slot], limits: Dispatch, now: datetime
+    running: Sequence[RunningTask], slots: Sequence[Slot], limits: Dispatch, now: datetime
 ) -> tuple[TaskAction, ...]:
     """One action for each task in running/, in their order."""
     places = {slot.session: slot.place for slot in slots}
     return tuple(_collect(task, places.get(task.record.session or ""), limits, now) for task in running)
 
 
-def _collect(task: Running, successor: Place | None, limits: Dispatch, now: datetime) -> TaskAction:
+def _collect(task: RunningTask, successor: AgentPlace | None, limits: Dispatch, now: datetime) -> TaskAction:
     verdict, failed_turn = _verdict(task, limits, now), False
     if verdict.kind is ActionKind.FAIL and task.seen is not None:
         failed_turn = task.seen.recorded is PromptState.ERROR
@@ -106,7 +106,7 @@ def _collect(task: Running, successor: Place | None, limits: Dispatch, now: date
     )
 
 
-def _verdict(task: Running, limits: Dispatch, now: datetime) -> Verdict:
+def _verdict(task: RunningTask, limits: Dispatch, now: datetime) -> Verdict:
     if not task.readable:
         return Verdict(ActionKind.KEEP)
     if task.seen is None:
@@ -114,7 +114,7 @@ def _verdict(task: Running, limits: Dispatch, now: datetime) -> Verdict:
     return judge(task.record, task.seen, now, limits.timeout)
 
 
-def _record(record: Record, verdict: Verdict, successor: Place | None, now: datetime) -> Record:
+def _record(record: TaskRecord, verdict: Verdict, successor: AgentPlace | None, now: datetime) -> TaskRecord:
     match verdict.kind:
         case ActionKind.FINISH:
             return ended(record, "done", "", now)
@@ -123,7 +123,7 @@ def _record(record: Record, verdict: Verdict, successor: Place | None, now: date
         case ActionKind.REQUEUE:
             return put_back(record, verdict.why, now, tried=verdict.tried)
         case ActionKind.SENT:
-            return replace(record, step=Step.SENT, sent_at=now)
+            return replace(record, step=HandOutStep.SENT, sent_at=now)
         case ActionKind.LOST:
             return replace(record, lost_at=now)
         case ActionKind.REBIND:
@@ -132,7 +132,7 @@ def _record(record: Record, verdict: Verdict, successor: Place | None, now: date
             return record
 
 
-def _rebound(place: Place | None, successor: Place | None) -> Place | None:
+def _rebound(place: AgentPlace | None, successor: AgentPlace | None) -> AgentPlace | None:
     """The place of a task whose conversation goes on in another process."""
     if place is None or successor is None:
         return place
@@ -140,7 +140,7 @@ def _rebound(place: Place | None, successor: Place | None) -> Place | None:
 
 
 def plan_requeue(
-    running: Sequence[Running], collected: Collection[Done], restarts: Sequence[Restart], now: datetime
+    running: Sequence[RunningTask], collected: Collection[ExecutedAction], restarts: Sequence[Restart], now: datetime
 ) -> tuple[TaskAction, ...]:
     """Tasks of sessions that a swap has just restarted go back at once, where there are no records to wait for.
 
@@ -148,7 +148,9 @@ def plan_requeue(
     before the restart, or in a dry run would be.
     """
     restarted = {r.session for r in restarts if r.action in {"recreate", "respawn"} and r.status != "failed"}
-    left = {done.action.task for done in collected if done.status is Status.PENDING and done.action.kind not in STAYS}
+    left = {
+        done.action.task for done in collected if done.status is ActionStatus.PENDING and done.action.kind not in STAYS
+    }
     return tuple(
         TaskAction(
             kind=ActionKind.REQUEUE,
@@ -164,23 +166,23 @@ def plan_requeue(
     )
 
 
-def free_slots(slots: Sequence[Slot], done: Sequence[Done]) -> tuple[Slot, ...]:
+def free_slots(slots: Sequence[Slot], done: Sequence[ExecutedAction]) -> tuple[Slot, ...]:
     """The sessions that can be given a task after what was done."""
     taken = busy_sessions(done) | holds(done).keys()
     return tuple(slot for slot in slots if is_free(slot) and slot.session not in taken)
 
 
-def unsent(done: Sequence[Done]) -> tuple[TaskAction, ...]:
+def unsent(done: Sequence[ExecutedAction]) -> tuple[TaskAction, ...]:
     """The tasks whose text stands in a prompt, and Enter is to be pressed."""
-    return tuple(each.action for each in done if each.status is Status.DEFERRED)
+    return tuple(each.action for each in done if each.status is ActionStatus.DEFERRED)
 
 
-def requeued(done: Sequence[Done]) -> tuple[Queued, ...]:
+def requeued(done: Sequence[ExecutedAction]) -> tuple[Queued, ...]:
     """What a dry run would have put into the queue."""
     return tuple(
         Queued(name=each.action.task, changed=0.0, record=each.action.record)
         for each in done
-        if each.action.kind is ActionKind.REQUEUE and each.status is Status.PENDING
+        if each.action.kind is ActionKind.REQUEUE and each.status is ActionStatus.PENDING
     )
 
 
@@ -224,17 +226,17 @@ def plan_undelivered(action: TaskAction, why: str, attempts: int, now: datetime,
 # -- what it came to ---------------------------------------------------------------------------------------------------
 
 
-def busy_sessions(done: Sequence[Done]) -> frozenset[str]:
+def busy_sessions(done: Sequence[ExecutedAction]) -> frozenset[str]:
     """The sessions that have a task."""
     return frozenset(each.action.session or "" for each in done if each.busy)
 
 
-def holds(done: Sequence[Done]) -> dict[str, str]:
+def holds(done: Sequence[ExecutedAction]) -> dict[str, str]:
     """The sessions that get no tasks for a while, and why."""
     return {each.action.session or "": each.action.hold for each in done if each.action.hold}
 
 
-def with_holds(state: State, done: Sequence[Done], now: datetime) -> State:
+def with_holds(state: State, done: Sequence[ExecutedAction], now: datetime) -> State:
     """The state with those sessions noted."""
     if not (held := holds(done)):
         return state
@@ -245,12 +247,12 @@ def with_holds(state: State, done: Sequence[Done], now: datetime) -> State:
     return replace(state, sessions=sessions)
 
 
-def moves(done: Sequence[Done]) -> tuple[TaskMove, ...]:
+def moves(done: Sequence[ExecutedAction]) -> tuple[TaskMove, ...]:
     """What a report says of it."""
     return tuple(move for each in done if (move := reported(each)))
 
 
-def reported(done: Done) -> TaskMove | None:
+def reported(done: ExecutedAction) -> TaskMove | None:
     """What a report says of one action; None for nothing."""
     action = done.action
     if action.kind not in REPORTED or done.status in _UNREPORTED:

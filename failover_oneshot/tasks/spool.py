@@ -19,7 +19,7 @@ import msgspec
 from failover_oneshot.errors import EXIT_FAILED, FailoverError
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.model import TaskTally
-from failover_oneshot.tasks.task import Queued, Record
+from failover_oneshot.tasks.task import Queued, TaskRecord
 from failover_oneshot.tasks.text import decode
 
 QUEUE, RUNNING, DONE, FAILED = "queue", "running", "done", "failed"
@@ -38,7 +38,7 @@ class SpoolError(FailoverError):
     exit_code = EXIT_FAILED
 
 
-class Gone(FailoverError):  # noqa: N818 - no error: somebody else was quicker
+class TaskGoneError(FailoverError):
     """The task isn't there any more."""
 
 
@@ -114,7 +114,7 @@ class Spool:
             problem = _problem(info)
             if not problem and info.st_size == 0 and now.timestamp() - info.st_mtime < _BEGUN:
                 continue
-            record = Record() if problem else self.record(QUEUE, name)
+            record = TaskRecord() if problem else self.record(QUEUE, name)
             found.append(Queued(name=name, changed=info.st_mtime, record=record, problem=problem))
         return found
 
@@ -122,13 +122,13 @@ class Spool:
         """The tasks in one of the four folders, sorted."""
         return sorted(_names(self.folder / state))
 
-    def record(self, state: str, name: str) -> Record:
+    def record(self, state: str, name: str) -> TaskRecord:
         """A task's record; a blank one when there is none, or it can't be read."""
         try:
             data = atomicfile.read_bounded(self.folder / state / (name + SUFFIX), _MAX_RECORD)
-            return msgspec.json.decode(data, type=Record)
+            return msgspec.json.decode(data, type=TaskRecord)
         except (OSError, ValueError, msgspec.MsgspecError, RecursionError):
-            return Record()
+            return TaskRecord()
 
     def text(self, state: str, name: str) -> str:
         """A task's text as it is pasted. Raises ValueError with the reason when it is none, Gone, OSError."""
@@ -136,7 +136,7 @@ class Spool:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise Gone(name) from None
+            raise TaskGoneError(name) from None
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise ValueError("it is a symbolic link") from None
@@ -170,11 +170,11 @@ class Spool:
 
     # -- changing ------------------------------------------------------------------------------------------------------
 
-    def update(self, state: str, name: str, record: Record) -> None:
+    def update(self, state: str, name: str, record: TaskRecord) -> None:
         """Replace a task's record, durably. Raises OSError."""
         atomicfile.write_atomic(self.folder / state / (name + SUFFIX), _encode(record))
 
-    def move(self, name: str, source: str, target: str, record: Record) -> str:
+    def move(self, name: str, source: str, target: str, record: TaskRecord) -> str:
         """Move a task, its new record first; the name that it has there, another one when its own is taken.
 
         Raises Gone when somebody else was quicker, OSError; the task is then where it was.
@@ -191,7 +191,7 @@ class Spool:
                 _rename(self.folder / source / name, self.folder / target / new, exclusive=target == QUEUE)
             except FileNotFoundError:
                 atomicfile.remove(beside)
-                raise Gone(name) from None
+                raise TaskGoneError(name) from None
             except FileExistsError:  # dropped there by hand meanwhile
                 atomicfile.remove(beside)
                 continue
@@ -204,7 +204,7 @@ class Spool:
             return new
         raise OSError(errno.EEXIST, "too many tasks of the same name", name)
 
-    def add(self, name: str, data: bytes, record: Record) -> None:
+    def add(self, name: str, data: bytes, record: TaskRecord) -> None:
         """Put a new task into the queue, whole or not at all. Raises OSError."""
         queue = self.folder / QUEUE
         temporary = atomicfile.write_temporary(queue / name, data)
@@ -254,7 +254,7 @@ class Spool:
             atomicfile.remove(done / (name + SUFFIX))
         return len(old)
 
-    def _reserve(self, state: str, name: str, record: Record) -> None:
+    def _reserve(self, state: str, name: str, record: TaskRecord) -> None:
         """Make the record under a name that has none. Raises FileExistsError."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(self.folder / state / (name + SUFFIX), flags, 0o600)
@@ -264,7 +264,7 @@ class Spool:
             os.fsync(fd)
 
 
-def _encode(record: Record) -> bytes:
+def _encode(record: TaskRecord) -> bytes:
     return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
 
 

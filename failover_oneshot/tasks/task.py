@@ -23,7 +23,7 @@ SUCCESSOR_WAIT: Final = 60.0  # seconds for a restarted agent to show which conv
 HOLD: Final = 300.0  # seconds without tasks for a session where one did not arrive, or whose server failed
 
 
-class Step(StrEnum):
+class HandOutStep(StrEnum):
     """How far a hand-out has come; each is on the disk before what follows it is done."""
 
     PASTING = "pasting"  # the text may stand in the session's box; Enter has not been pressed
@@ -31,7 +31,7 @@ class Step(StrEnum):
     SENT = "sent"  # the agent was seen to take it
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class AgentPlace(Struct, frozen=True, kw_only=True):
     """The very agent that got a task, and where its records of it begin."""
 
     server_pid: int
@@ -43,7 +43,7 @@ class Place(Struct, frozen=True, kw_only=True):
     offset: int = 0  # its size in bytes before the hand-out
 
 
-class Record(Struct, frozen=True, kw_only=True):
+class TaskRecord(Struct, frozen=True, kw_only=True):
     """The JSON beside a task's text."""
 
     version: int = 1
@@ -53,12 +53,12 @@ class Record(Struct, frozen=True, kw_only=True):
     head: bool = False  # it was handed out before and stands at the head of the queue
     attempts: int = 0
     session: str | None = None
-    step: Step | None = None
+    step: HandOutStep | None = None
     handed_out_at: Utc | None = None
     sent_at: Utc | None = None
     before: str = ""  # the fingerprint of the conversation when Enter was about to be pressed
     lost_at: Utc | None = None  # when its agent was first seen to be another one
-    place: Place | None = None
+    place: AgentPlace | None = None
     finished_at: Utc | None = None
     why: str = ""
     history: tuple[dict[str, Any], ...] = ()
@@ -69,7 +69,7 @@ class Queued(Struct, frozen=True, kw_only=True):
 
     name: str
     changed: float  # the file's time, seconds since the epoch
-    record: Record = Record()
+    record: TaskRecord = TaskRecord()
     problem: str = ""
     text: str = ""  # as it is pasted, once its turn has come
 
@@ -96,10 +96,10 @@ class Slot(Struct, frozen=True, kw_only=True):
     session: str
     availability: Availability
     path: str = ""  # the folder that its agent works in
-    place: Place | None = None  # its agent; None when it has none
+    place: AgentPlace | None = None  # its agent; None when it has none
 
 
-class Sighting(Struct, frozen=True, kw_only=True):
+class TaskObservation(Struct, frozen=True, kw_only=True):
     """What is seen of a task that was handed out."""
 
     alive: bool  # the very agent that got it is there
@@ -114,14 +114,14 @@ class Sighting(Struct, frozen=True, kw_only=True):
     swapped: bool = False  # a swap of ours restarted the session since
 
 
-class Running(Struct, frozen=True, kw_only=True):
+class RunningTask(Struct, frozen=True, kw_only=True):
     """A task in running/. ``seen``: None when nothing tells of its hand-out."""
 
     name: str
-    record: Record
+    record: TaskRecord
     text: str = ""
     readable: bool = True
-    seen: Sighting | None = None
+    seen: TaskObservation | None = None
 
 
 class ActionKind(StrEnum):
@@ -145,13 +145,13 @@ class Verdict(Struct, frozen=True):
     tried: bool = True  # for REQUEUE: this attempt counts; one that a swap of ours ended does not
 
 
-def judge(record: Record, seen: Sighting, now: datetime, timeout: float) -> Verdict:
+def judge(record: TaskRecord, seen: TaskObservation, now: datetime, timeout: float) -> Verdict:
     """What becomes of a task that was handed out. It is never given to a second agent while the first may do it."""
     if seen.recorded is PromptState.ENDED and not (seen.alive and seen.availability is Availability.BUSY):
         return Verdict(ActionKind.FINISH)
     if not seen.alive:
         return _orphaned(record, seen, now)
-    if record.step is not Step.SENT:
+    if record.step is not HandOutStep.SENT:
         return _unfinished_hand_out(record, seen)
     began = record.handed_out_at or now
     if (now - began).total_seconds() > timeout:
@@ -169,10 +169,10 @@ def judge(record: Record, seen: Sighting, now: datetime, timeout: float) -> Verd
     return Verdict(ActionKind.KEEP)
 
 
-def _orphaned(record: Record, seen: Sighting, now: datetime) -> Verdict:
+def _orphaned(record: TaskRecord, seen: TaskObservation, now: datetime) -> Verdict:
     """Its agent is gone: was it done, does another process go on with it, or is it nobody's now?"""
     gone = f"{record.session} was restarted by a swap" if seen.swapped else f"the agent in {record.session} is gone"
-    if record.step is Step.PASTING:
+    if record.step is HandOutStep.PASTING:
         return Verdict(ActionKind.REQUEUE, f"{gone}; the text had not been sent", not seen.swapped)
     place = record.place
     if seen.recorded is PromptState.NONE or place is None:
@@ -191,13 +191,13 @@ def _orphaned(record: Record, seen: Sighting, now: datetime) -> Verdict:
     return Verdict(ActionKind.REQUEUE, gone, not seen.swapped)
 
 
-def _unfinished_hand_out(record: Record, seen: Sighting) -> Verdict:
+def _unfinished_hand_out(record: TaskRecord, seen: TaskObservation) -> Verdict:
     """A run was killed, or gave up waiting, in the middle of a hand-out."""
     if seen.recorded in {PromptState.OPEN, PromptState.DOUBT, PromptState.ENDED, PromptState.LIMIT, PromptState.ERROR}:
         return Verdict(ActionKind.SENT)  # it was taken; the agent may be busy with something else by now
     if seen.drafted:
         return Verdict(ActionKind.ENTER)
-    if record.step is Step.PASTING:
+    if record.step is HandOutStep.PASTING:
         return Verdict(ActionKind.REQUEUE, f"the text did not arrive in {record.session}")
     if seen.shown or seen.hit or seen.availability is Availability.BUSY:
         return Verdict(ActionKind.SENT)
@@ -206,14 +206,14 @@ def _unfinished_hand_out(record: Record, seen: Sighting) -> Verdict:
     return Verdict(ActionKind.KEEP)
 
 
-def bounded(record: Record, verdict: Verdict, attempts: int) -> Verdict:
+def bounded(record: TaskRecord, verdict: Verdict, attempts: int) -> Verdict:
     """The verdict, but that a task which was tried often enough has failed."""
     if verdict.kind is ActionKind.REQUEUE and verdict.tried and record.attempts >= attempts:
         return Verdict(ActionKind.FAIL, f"{verdict.why}; it was tried {record.attempts} times (dispatch.attempts)")
     return verdict
 
 
-def was_restarted(newest_first: Iterable[HistoryEntry], record: Record) -> bool:
+def was_restarted(newest_first: Iterable[HistoryEntry], record: TaskRecord) -> bool:
     """Whether a swap, or the restart after waiting, restarted the task's session since it was handed out."""
     for entry in newest_first:
         if entry.at is None or entry.outcome not in {Outcome.SWAPPED, Outcome.RESUMED}:
@@ -254,13 +254,13 @@ def on_hold(at: datetime | None, now: datetime) -> bool:
     return at is not None and abs(now - at) < timedelta(seconds=HOLD)
 
 
-def handed_out(record: Record, session: str, place: Place | None, now: datetime) -> Record:
+def handed_out(record: TaskRecord, session: str, place: AgentPlace | None, now: datetime) -> TaskRecord:
     """The record of a task that is about to be pasted into that session."""
     return replace(
         record,
         attempts=record.attempts + 1,
         session=session,
-        step=Step.PASTING,
+        step=HandOutStep.PASTING,
         handed_out_at=now,
         sent_at=None,
         before="",
@@ -270,7 +270,7 @@ def handed_out(record: Record, session: str, place: Place | None, now: datetime)
     )
 
 
-def put_back(record: Record, why: str, now: datetime, *, tried: bool = True) -> Record:
+def put_back(record: TaskRecord, why: str, now: datetime, *, tried: bool = True) -> TaskRecord:
     """The record of a task that goes back to the head of the queue. ``tried``: this attempt counts."""
     return replace(
         _with_event(record, "requeued", why, now),
@@ -286,14 +286,14 @@ def put_back(record: Record, why: str, now: datetime, *, tried: bool = True) -> 
     )
 
 
-def ended(record: Record, event: str, why: str, now: datetime) -> Record:
+def ended(record: TaskRecord, event: str, why: str, now: datetime) -> TaskRecord:
     """The record of a task that is done or has failed."""
     return replace(_with_event(record, event, why, now), finished_at=now, step=None, why=why)
 
 
-def anew(record: Record, now: datetime) -> Record:
+def anew(record: TaskRecord, now: datetime) -> TaskRecord:
     """The record of a task that the operator wants to have tried again."""
-    return Record(
+    return TaskRecord(
         submitted_at=record.submitted_at,
         priority=record.priority,
         dir=record.dir,
@@ -301,7 +301,7 @@ def anew(record: Record, now: datetime) -> Record:
     )
 
 
-def _with_event(record: Record, event: str, why: str, now: datetime) -> Record:
+def _with_event(record: TaskRecord, event: str, why: str, now: datetime) -> TaskRecord:
     entry = {"at": f"{now:%Y-%m-%dT%H:%M:%SZ}", "event": event}
     if record.session:
         entry["session"] = record.session

@@ -1,6 +1,6 @@
 """The only module that runs tmux.
 
-`Tmux` looks and can't change anything: all that a dry run gets. `Control` adds the commands that write. Each tmux
+`TmuxReader` looks and can't change anything: all that a dry run gets. `TmuxControl` adds the commands that write. Each tmux
 process is bounded by `tmux.timeout`, so that a stopped server can't hang the check.
 """
 
@@ -16,7 +16,7 @@ from failover_oneshot.config import model
 from failover_oneshot.errors import EXIT_TEMPFAIL, EXIT_UNAVAILABLE, FailoverError
 from failover_oneshot.model import Pane, Role, Session
 from failover_oneshot.tmux import formats
-from failover_oneshot.tmux.formats import Row
+from failover_oneshot.tmux.formats import PaneRow
 
 BATCH: Final = 50  # captures in one tmux process: their arguments stay below tmux's limit of 16 KiB for a message
 
@@ -45,7 +45,7 @@ class TmuxTimeoutError(TmuxError):
     next_run = ": trying again at the next run"
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class TmuxObservation(Struct, frozen=True, kw_only=True):
     """The watched sessions that exist: the range in index order, then the dedicated ones in the config's order."""
 
     server_running: bool
@@ -70,7 +70,7 @@ class Answer(Struct, frozen=True, kw_only=True):
         return not self.ok and (self.no_server or any(words in self.error for words in _SERVER_WENT))
 
 
-class Tmux:
+class TmuxReader:
     """tmux, for looking only. Every method may raise TmuxMissingError, TmuxTimeoutError or TmuxError."""
 
     def __init__(self, config: model.Tmux, environ: Mapping[str, str]) -> None:
@@ -79,7 +79,7 @@ class Tmux:
         self._environ = {name: value for name, value in environ.items() if name not in _NOT_PASSED_ON}
         self._binary = _find(config.binary, environ.get("PATH", os.defpath))
 
-    def observe(self, pool: model.Pool, *, capture: bool = True) -> Seen:
+    def observe(self, pool: model.Pool, *, capture: bool = True) -> TmuxObservation:
         """The watched sessions with all panes of all their windows, and with `capture` the text of those.
 
         One listing, then one process for each `BATCH` of watched panes. Nothing outside the range and the dedicated
@@ -91,15 +91,15 @@ class Tmux:
                 break
             sessions = _watched(pool, rows)
             if not capture:
-                return Seen(server_running=True, sessions=sessions)
+                return TmuxObservation(server_running=True, sessions=sessions)
             texts = self._texts([pane for session in sessions for pane in session.panes if not pane.dead])
             if texts is None:  # the server ended in between: perhaps another one has begun
                 continue
             sessions = tuple(_with_texts(session, texts) for session in sessions)
-            return Seen(server_running=True, sessions=sessions, notes=tuple(_notes(sessions)))
-        return Seen(server_running=False)
+            return TmuxObservation(server_running=True, sessions=sessions, notes=tuple(_notes(sessions)))
+        return TmuxObservation(server_running=False)
 
-    def rows(self) -> tuple[Row, ...] | None:
+    def rows(self) -> tuple[PaneRow, ...] | None:
         """Every pane of the server, watched or not, without text; None when no server runs."""
         mark = f"0{os.urandom(12).hex()}"  # not a letter: tmux 3.4 would escape a `$` before it
         answer = self._ask("list-panes", "-a", "-F", formats.listing_format(mark))
@@ -112,7 +112,7 @@ class Tmux:
         except ValueError as problem:
             raise TmuxError(f"tmux's answer can't be read: {problem}") from None
 
-    def panes(self, pane_ids: Collection[str]) -> dict[str, Row]:
+    def panes(self, pane_ids: Collection[str]) -> dict[str, PaneRow]:
         """These panes as they are now, by id, each with its visible screen; those that are gone are left out."""
         rows = {row.pane.pane_id: row for row in self.rows() or () if row.pane.pane_id in pane_ids}
         texts = self._texts([row.pane for row in rows.values() if not row.pane.dead]) if rows else {}
@@ -191,7 +191,7 @@ class Tmux:
         )
 
 
-class Control(Tmux):
+class TmuxControl(TmuxReader):
     """tmux, for changing sessions too."""
 
     def run(
@@ -235,8 +235,8 @@ def index_in_range(autonomous: model.Autonomous, name: str) -> int | None:
     return int(digits) if first <= int(digits) < first + autonomous.max else None
 
 
-def _watched(pool: model.Pool, rows: Iterable[Row]) -> tuple[Session, ...]:
-    by_name: dict[str, list[Row]] = {}
+def _watched(pool: model.Pool, rows: Iterable[PaneRow]) -> tuple[Session, ...]:
+    by_name: dict[str, list[PaneRow]] = {}
     for row in rows:
         by_name.setdefault(row.session_name, []).append(row)
     indices = {name: index_in_range(pool.autonomous, name) for name in by_name}
@@ -248,7 +248,7 @@ def _watched(pool: model.Pool, rows: Iterable[Row]) -> tuple[Session, ...]:
     return tuple(found)
 
 
-def _session(name: str, role: Role, index: int | None, rows: Sequence[Row]) -> Session:
+def _session(name: str, role: Role, index: int | None, rows: Sequence[PaneRow]) -> Session:
     current = next((row for row in rows if row.window_active), rows[0])
     return Session(
         name=name,

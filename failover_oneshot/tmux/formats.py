@@ -31,7 +31,7 @@ FIELDS: Final = (
 )
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class PaneRow(Struct, frozen=True, kw_only=True):
     """One pane of one session, as listed. A pane of a linked window has a row in each of its sessions."""
 
     server_pid: int
@@ -51,7 +51,7 @@ def listing_format(mark: str) -> str:
     return "".join(f"#{{{name}}}{mark}" for name in FIELDS)
 
 
-def parse_listing(output: str, mark: str) -> tuple[Row, ...]:
+def parse_listing(output: str, mark: str) -> tuple[PaneRow, ...]:
     """The rows of a listing printed with `listing_format(mark)`. Raises ValueError when it isn't one."""
     *cells, rest = output.split(mark)
     if rest.strip() or len(cells) % len(FIELDS):
@@ -59,7 +59,7 @@ def parse_listing(output: str, mark: str) -> tuple[Row, ...]:
     return tuple(_row(cells[at : at + len(FIELDS)]) for at in range(0, len(cells), len(FIELDS)))
 
 
-def _row(cells: Sequence[str]) -> Row:
+def _row(cells: Sequence[str]) -> PaneRow:
     field = dict(zip(FIELDS, cells, strict=True))
     version = field["version"]
     current = _printed(field["pane_current_path"], version)
@@ -79,7 +79,7 @@ def _row(cells: Sequence[str]) -> Row:
         mode=field["?pane_synchronized,synchronized,#{pane_mode}"],
         error="dead" if dead else None,
     )
-    return Row(
+    return PaneRow(
         server_pid=int(field["pid"].strip()),  # the line break that ended the row before
         session_id=field["session_id"],
         session_name=_printed(field["session_name"], version),

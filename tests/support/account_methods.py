@@ -74,7 +74,7 @@ class MethodSandbox:
     def stored(self, name: str) -> Path:
         return self.home / "stores" / name
 
-    def method(self, lineage: dict[str, str] | None = None) -> registry.Method:
+    def method(self, lineage: dict[str, str] | None = None) -> registry.SwapMethod:
         return registry.method(self.config, self.unclaimed, lineage)
 
     def live(self) -> dict[str, bytes]:

@@ -13,7 +13,7 @@ from failover_oneshot.state.model import (
     LastSwap,
     SessionMemory,
     State,
-    Step,
+    SwapStep,
     WarningMemory,
 )
 
@@ -113,7 +113,7 @@ FULL = State(
             warning=WarningMemory(first_seen=NOW, snippet="91%"),
         )
     },
-    swap_in_progress=Journal(started_at=NOW, from_="main", to="backup", step=Step.VERIFY),
+    swap_in_progress=Journal(started_at=NOW, from_="main", to="backup", step=SwapStep.VERIFY),
     last_check=LastCheck(at=NOW, outcome=Outcome.OK, duration_ms=48),
     history=({"at": "2026-11-24T09:00:00Z", "outcome": "swapped", "from": None},),
 )

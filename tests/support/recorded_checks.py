@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from failover_oneshot.analysis.replay import Record
+from failover_oneshot.analysis.replay import RecordedCheck
 from failover_oneshot.model import Pane, Role, Session
 from failover_oneshot.state.model import State
 from tests.support.builders import at
@@ -12,7 +12,7 @@ VAGUE = "❯ go\n\n  ⎿  You've hit your limit\n"
 RESET = "❯ go\n\n  ⎿  You've hit your session limit · resets 12:00pm (UTC)\n"
 
 
-def record(seconds: float, *texts: str, **changes: Any) -> Record:
+def record(seconds: float, *texts: str, **changes: Any) -> RecordedCheck:
     sessions = tuple(
         Session(
             name=f"ccl-auto-{11 + n}",
@@ -24,4 +24,4 @@ def record(seconds: float, *texts: str, **changes: Any) -> Record:
         for n, text in enumerate(texts)
     )
     known = {"version": 1, "zone": "UTC", "server_running": True, "state": State(active_account="main"), **changes}
-    return Record(at=at(seconds=seconds), sessions=sessions, **known)
+    return RecordedCheck(at=at(seconds=seconds), sessions=sessions, **known)

@@ -12,8 +12,8 @@ from pathlib import Path
 from failover_oneshot.config import model, values
 from failover_oneshot.ctl.demo import server
 from failover_oneshot.model import Session
-from failover_oneshot.tmux.client import Control
-from failover_oneshot.tmux.formats import Row
+from failover_oneshot.tmux.client import TmuxControl
+from failover_oneshot.tmux.formats import PaneRow
 from tests.support.polling import poll
 
 BINARY = os.environ.get("FAILOVER_TEST_TMUX", "tmux")
@@ -30,8 +30,8 @@ class Server(server.Server):
     def config(self, *, binary: str = BINARY, timeout: float = 60.0) -> model.Tmux:
         return model.Tmux(binary=binary, socket_path=str(self.socket), timeout=values.Duration(timeout))
 
-    def control(self, *, binary: str = BINARY, timeout: float = 60.0) -> Control:
-        return Control(self.config(binary=binary, timeout=timeout), self.environ)
+    def control(self, *, binary: str = BINARY, timeout: float = 60.0) -> TmuxControl:
+        return TmuxControl(self.config(binary=binary, timeout=timeout), self.environ)
 
     def messages(self) -> str:
         """tmux's own log, with every command that it ran; only an attached client can ask for it."""
@@ -61,7 +61,7 @@ class Server(server.Server):
     def names(self) -> set[str]:
         return {row.session_name for row in self.control().rows() or ()}
 
-    def row(self, name: str) -> Row:
+    def row(self, name: str) -> PaneRow:
         """The first pane of a session."""
         return next(row for row in self.control().rows() or () if row.session_name == name)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from failover_oneshot.ctl.demo.sandbox import CTL
-from failover_oneshot.state.store import Store
+from failover_oneshot.state.store import StateStore
 from tests.support.operator import STATES, ctl, environ, every_state, facts, huge, put_state, stamp
 from tests.support.polling import poll
 from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox
@@ -105,7 +105,7 @@ def test_a_swap_by_hand_that_is_killed_is_finished_by_the_next_check(blocked: Sa
 def test_a_swap_waits_for_the_lock_of_a_check_and_gives_up(blocked: Sandbox) -> None:
     blocked.config["state"] = {"path": str(blocked.state_file), "lock_timeout": "100ms"}
     environ(blocked)
-    with Store(blocked.state_file, 1).locked():
+    with StateStore(blocked.state_file, 1).locked():
         for command in (["swap"], ["pause"], ["resume"], ["reset", "main"]):
             done = ctl(blocked, *command)
             assert (done.returncode, "run this again" in done.stderr) == (75, True)

@@ -10,7 +10,7 @@ import pytest
 from failover_oneshot.config.model import Autonomous, Config, Pool
 from failover_oneshot.model import Restart
 from failover_oneshot.pool import restart as pool
-from failover_oneshot.tmux.client import Tmux, TmuxTimeoutError
+from failover_oneshot.tmux.client import TmuxReader, TmuxTimeoutError
 from tests.support.polling import poll
 from tests.support.tmux_server import Server
 
@@ -325,7 +325,7 @@ def test_a_dry_runs_tmux_can_not_restart_anything(server: Server) -> None:
     server.start("ccl-auto-1")
     (part,) = planned(server, config())
     with pytest.raises(TypeError):
-        pool.perform(Tmux(server.config(), server.environ), part, {})
+        pool.perform(TmuxReader(server.config(), server.environ), part, {})
 
 
 def test_a_stopped_server_leaves_the_part_to_be_repeated(server: Server) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from failover_oneshot.ctl.demo.sandbox import credentials
-from failover_oneshot.state.model import Step
+from failover_oneshot.state.model import SwapStep
 from failover_oneshot.swap.journal import RULES
 from tests.support.sandbox import POOL, Sandbox
 
@@ -82,9 +82,9 @@ def test_a_symbolic_link_is_followed_and_stays(blocked: Sandbox) -> None:
     assert kept["claudeAiOauth"] == credentials("main", 2)["claudeAiOauth"]
 
 
-@pytest.mark.parametrize("step", list(Step))
-def test_the_run_that_finishes_a_swap_says_by_which_rule(blocked: Sandbox, step: Step) -> None:
-    if step is not Step.SAVE_BACK:  # as it is then: the account is live
+@pytest.mark.parametrize("step", list(SwapStep))
+def test_the_run_that_finishes_a_swap_says_by_which_rule(blocked: Sandbox, step: SwapStep) -> None:
+    if step is not SwapStep.SAVE_BACK:  # as it is then: the account is live
         blocked.store("main", 2)
         blocked.log_in("backup")
     prepared = {"token": "0000", "incoming": "backup"}

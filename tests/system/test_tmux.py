@@ -16,7 +16,7 @@ from failover_oneshot.config.loader import load
 from failover_oneshot.config.model import Autonomous, Dedicated, Pool
 from failover_oneshot.model import Pane, Role
 from failover_oneshot.tmux import formats
-from failover_oneshot.tmux.client import Tmux, TmuxError, TmuxMissingError, TmuxTimeoutError
+from failover_oneshot.tmux.client import TmuxError, TmuxMissingError, TmuxReader, TmuxTimeoutError
 from tests.support.polling import poll
 from tests.support.tmux_server import Server
 
@@ -40,11 +40,11 @@ HOSTILE = [
 
 
 @pytest.fixture
-def tmux(server: Server) -> Tmux:
-    return Tmux(server.config(), server.environ)
+def tmux(server: Server) -> TmuxReader:
+    return TmuxReader(server.config(), server.environ)
 
 
-def only_pane(tmux: Tmux, name: str = "ops") -> Pane:
+def only_pane(tmux: TmuxReader, name: str = "ops") -> Pane:
     (session,) = [s for s in tmux.observe(POOL).sessions if s.name == name]
     (pane,) = session.panes
     return pane
@@ -53,7 +53,7 @@ def only_pane(tmux: Tmux, name: str = "ops") -> Pane:
 # --- what is watched -----------------------------------------------------------------------------------------------
 
 
-def test_prefix_neighbours_are_not_seen(server: Server, tmux: Tmux) -> None:
+def test_prefix_neighbours_are_not_seen(server: Server, tmux: TmuxReader) -> None:
     """Law L1, for looking: with ccl-auto-1 alone in the range, its neighbours aren't in the picture."""
     for name in ("ccl-auto-110", "ccl-auto-11", "ccl-0", "ccl-auto-1", "ops", "ops2", "ccl-auto0"):
         server.start(name)
@@ -65,14 +65,14 @@ def test_prefix_neighbours_are_not_seen(server: Server, tmux: Tmux) -> None:
     assert seen.server_running
 
 
-def test_order_is_by_index_then_as_configured(server: Server, tmux: Tmux) -> None:
+def test_order_is_by_index_then_as_configured(server: Server, tmux: TmuxReader) -> None:
     pool = Pool(autonomous=Autonomous(start_index=8, max=5), dedicated=(Dedicated(name="z"), Dedicated(name="a")))
     for name in ("a", "ccl-auto-10", "z", "ccl-auto-9", "ccl-auto-12"):
         server.start(name)
     assert [s.name for s in tmux.observe(pool).sessions] == ["ccl-auto-9", "ccl-auto-10", "ccl-auto-12", "z", "a"]
 
 
-def test_all_panes_of_all_windows_are_seen(server: Server, tmux: Tmux) -> None:
+def test_all_panes_of_all_windows_are_seen(server: Server, tmux: TmuxReader) -> None:
     server.show("ops", "first pane")
     server.tmux("split-window", "-d", "-t", "=ops:", server.screen_command("second pane"))
     server.tmux("new-window", "-d", "-t", "=ops:", server.screen_command("other window"))
@@ -86,7 +86,7 @@ def test_all_panes_of_all_windows_are_seen(server: Server, tmux: Tmux) -> None:
     assert [pane.active for pane in session.panes] == [True, False, False]
 
 
-def test_a_linked_window_is_seen_in_both_sessions(server: Server, tmux: Tmux) -> None:
+def test_a_linked_window_is_seen_in_both_sessions(server: Server, tmux: TmuxReader) -> None:
     server.show("ops", "shared")
     server.start("ccl-auto-1")
     server.tmux("link-window", "-s", "=ops:0", "-t", "=ccl-auto-1:5")
@@ -102,7 +102,7 @@ def test_session_names_with_anything_in_them(server: Server, name: str) -> None:
     )
     given_name = server.row(server.names().pop()).session_name
     assert given_name == name
-    seen = Tmux(server.config(), server.environ).observe(Pool(dedicated=(Dedicated(name=name),)))
+    seen = TmuxReader(server.config(), server.environ).observe(Pool(dedicated=(Dedicated(name=name),)))
     assert [s.name for s in seen.sessions] == [name]
 
 
@@ -140,7 +140,7 @@ def test_tmux_keeps_and_finds_every_name_that_is_accepted(server: Server, tmp_pa
         assert server.tmux("list-panes", "-s", "-t", f"={name}", "-F", "#{session_name}") == name
 
 
-def test_titles_and_folders_with_anything_in_them(server: Server, tmux: Tmux) -> None:
+def test_titles_and_folders_with_anything_in_them(server: Server, tmux: TmuxReader) -> None:
     title = '✳ it\'s "$HOME" ${x} #{pid} %H | ;'
     folder = server.folder / "a b\tc\nd 'q' #{pid} $(x) é"
     folder.mkdir()
@@ -158,7 +158,7 @@ def tmux_version(server: Server) -> str:
     return server.tmux("display-message", "-p", "#{version}")
 
 
-def test_invalid_utf8_on_the_screen_and_in_a_folder(server: Server, tmux: Tmux) -> None:
+def test_invalid_utf8_on_the_screen_and_in_a_folder(server: Server, tmux: TmuxReader) -> None:
     raw = server.folder / "raw"
     raw.write_bytes(b"start \xff\xfe\x80 \xc3( \033[31mred\033[0m \x01\x02 end")
     server.start("ops", f"cd {server.folder}; mkdir b$(printf '\\377'); cd b*; cat {raw}; exec sleep 600")
@@ -169,27 +169,27 @@ def test_invalid_utf8_on_the_screen_and_in_a_folder(server: Server, tmux: Tmux) 
     assert only_pane(tmux).current_path.endswith(("/b\ufffd", "/b\\377"))  # tmux 3.4 and 3.5 print it in octal
 
 
-def test_lines_that_tmux_wrapped_are_whole(server: Server, tmux: Tmux) -> None:
+def test_lines_that_tmux_wrapped_are_whole(server: Server, tmux: TmuxReader) -> None:
     """A pane of 40 columns: the daemon's phrase is found though the terminal broke it."""
     line = "Claude usage limit reached. Your limit will reset at 3pm (America/Santiago)."
     server.show("ops", f"before\n{line}\nafter", width=40, height=10)
     assert (only_pane(tmux).text or "").split("\n")[:3] == ["before", line, "after"]
 
 
-def test_rows_that_only_look_wrapped_are_parted(server: Server, tmux: Tmux) -> None:
+def test_rows_that_only_look_wrapped_are_parted(server: Server, tmux: TmuxReader) -> None:
     """A program drew over a long line row by row; tmux's wrap mark stays behind and -J glues the new rows."""
     drawing = "\033[2J\033[H" + "x" * 200 + "\033[H● You’ve hit\033[K\r\n❯ 日本\033[K\r\nthird\033[K\r\nlast"
     server.show("ops", drawing)
     assert (only_pane(tmux).text or "").split("\n")[:4] == ["● You’ve hit", "❯ 日本", "third", "last"]
 
 
-def test_full_width_rules_are_rows_of_their_own(server: Server, tmux: Tmux) -> None:
+def test_full_width_rules_are_rows_of_their_own(server: Server, tmux: TmuxReader) -> None:
     rule = "─" * 80
     server.show("ops", f"\033[5;1H{rule}\033[6;1H❯ \033[7;1H{rule}\r\n status")
     assert (only_pane(tmux).text or "").split("\n")[4:8] == [rule, "❯", rule, " status"]
 
 
-def test_a_line_of_ten_thousand_columns(server: Server, tmux: Tmux) -> None:
+def test_a_line_of_ten_thousand_columns(server: Server, tmux: TmuxReader) -> None:
     server.show("ops", "y" * 10_000 + " end")
     (line,) = (only_pane(tmux).text or "").strip().split("\n")
     assert line.startswith("y" * 1000)
@@ -199,7 +199,7 @@ def test_a_line_of_ten_thousand_columns(server: Server, tmux: Tmux) -> None:
 # --- what can't be seen ----------------------------------------------------------------------------------------------
 
 
-def test_dead_panes_stay_in_the_picture(server: Server, tmux: Tmux) -> None:
+def test_dead_panes_stay_in_the_picture(server: Server, tmux: TmuxReader) -> None:
     server.start("ops")
     server.tmux("set-option", "-t", "=ops:", "remain-on-exit", "on")
     server.tmux("respawn-pane", "-k", "-t", "=ops:", "echo over")
@@ -222,14 +222,14 @@ def test_a_pane_that_vanishes_after_the_listing_spoils_no_other(server: Server) 
     assert seen.sessions[0].panes[0].error == "gone"
 
 
-def test_no_server(server: Server, tmux: Tmux) -> None:
+def test_no_server(server: Server, tmux: TmuxReader) -> None:
     """Looking never starts a server, nor leaves a socket behind."""
     seen = tmux.observe(POOL)
     assert (seen.server_running, seen.sessions) == (False, ())
     assert not server.socket.exists()
 
 
-def test_looking_starts_no_server_on_a_stale_socket(server: Server, tmux: Tmux) -> None:
+def test_looking_starts_no_server_on_a_stale_socket(server: Server, tmux: TmuxReader) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(server.socket))
     assert not tmux.observe(POOL).server_running
@@ -318,8 +318,10 @@ def test_the_surrounding_tmux_is_not_asked(server: Server) -> None:
     socket_folder = server.folder / "sockets"
     socket_folder.mkdir(mode=0o700)
     environ = {**server.environ, "TMUX": f"{server.socket},1,0", "TMUX_PANE": "%0", "TMUX_TMPDIR": str(socket_folder)}
-    assert not Tmux(server.config().__class__(binary=server.config().binary), environ).observe(POOL).server_running
-    assert Tmux(server.config(), environ).observe(POOL).sessions
+    assert (
+        not TmuxReader(server.config().__class__(binary=server.config().binary), environ).observe(POOL).server_running
+    )
+    assert TmuxReader(server.config(), environ).observe(POOL).sessions
 
 
 def test_the_socket_name_chooses_the_server(server: Server) -> None:
@@ -327,7 +329,7 @@ def test_the_socket_name_chooses_the_server(server: Server) -> None:
     environ = {**server.environ, "TMUX_TMPDIR": str(server.folder)}
     subprocess.run(argv, env=environ, check=True, timeout=30)
     config = server.config().__class__(binary=server.config().binary, socket_name="mine")
-    assert [s.name for s in Tmux(config, environ).observe(POOL).sessions] == ["ops"]
+    assert [s.name for s in TmuxReader(config, environ).observe(POOL).sessions] == ["ops"]
 
 
 # --- the start command and quoting, by round trip on the real server -------------------------------------------------

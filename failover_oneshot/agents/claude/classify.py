@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from failover_oneshot.agents import plain
-from failover_oneshot.agents.claude.screen import Block, Mark, Screen, parse
+from failover_oneshot.agents.claude.screen import Block, BlockMark, Screen, parse
 from failover_oneshot.agents.claude.wordings import (
     GOES_ON,
     asides,
@@ -39,7 +39,7 @@ def classify(text: str, title: str, quota: Quota) -> Reading:
     found = _chrome(screen) or _turn(screen, examined, quota) or _warning(screen, examined)
     if found is not None:
         return found
-    worked = {Mark.SPEECH, Mark.TOOL, Mark.OUTPUT, Mark.ANSWER, Mark.SPINNER}
+    worked = {BlockMark.SPEECH, BlockMark.TOOL, BlockMark.OUTPUT, BlockMark.ANSWER, BlockMark.SPINNER}
     return Reading(kind=Kind.OK, evidence=Evidence.SCREEN, moved_on=any(b.mark in worked for b in screen.turn))
 
 
@@ -51,9 +51,9 @@ def tail(screen: Screen, quota: Quota) -> list[Block]:
     found: list[Block] = []
     counted = 0
     for block in reversed(screen.turn):
-        if block.mark in {Mark.NOTICE, Mark.PROMPT, Mark.TODO}:
+        if block.mark in {BlockMark.NOTICE, BlockMark.PROMPT, BlockMark.TODO}:
             continue
-        counted += block.mark is not Mark.SPINNER and not asides(block.normalised)
+        counted += block.mark is not BlockMark.SPINNER and not asides(block.normalised)
         if counted > quota.tail_lines:
             break
         found.append(block)
@@ -65,7 +65,7 @@ def _busy(screen: Screen) -> Reading:
     retrying = False
     for block in reversed(screen.turn):
         retrying = retrying or "retrying" in block.normalised
-        found = match(block.normalised) if retrying and block.mark is not Mark.OUTPUT else None
+        found = match(block.normalised) if retrying and block.mark is not BlockMark.OUTPUT else None
         if found and found[0].kind is Kind.SERVER_ERROR:
             return _reading(screen, found[0], block.text, pattern=found[1], busy=True)
     return Reading(kind=Kind.OK, evidence=Evidence.SCREEN, busy=True, moved_on=True)
@@ -86,17 +86,17 @@ def _turn(screen: Screen, examined: Sequence[Block], quota: Quota) -> Reading | 
     """The newest decisive block of the current turn; None when the turn goes on or went well."""
     closed = False
     for block in reversed(examined):
-        if block.mark is Mark.TOOL:
+        if block.mark is BlockMark.TOOL:
             return None
         closed = closed or block.closes
         text = block.normalised
-        if block.mark in {Mark.SPINNER, Mark.OUTPUT} or asides(text):
+        if block.mark in {BlockMark.SPINNER, BlockMark.OUTPUT} or asides(text):
             continue
         found: tuple[Wording, str] | None = match(text)
         if found is None:
             found = _by_pattern(block, quota)
         if found is None:
-            if block.mark is Mark.SPEECH:
+            if block.mark is BlockMark.SPEECH:
                 return None  # the assistant went on
             continue
         row, words = found
@@ -116,8 +116,10 @@ def _turn(screen: Screen, examined: Sequence[Block], quota: Quota) -> Reading | 
 def _by_pattern(block: Block, quota: Quota) -> tuple[Wording, str] | None:
     """The daemon's patterns where a message of the client begins, the operator's anywhere in a block."""
     text = block.normalised
-    if block.mark in {Mark.ANSWER, Mark.TEXT, Mark.ALERT}:
-        words = next((p for p in plain.QUOTA if text.startswith(p) or (block.mark is Mark.TEXT and p in text)), None)
+    if block.mark in {BlockMark.ANSWER, BlockMark.TEXT, BlockMark.ALERT}:
+        words = next(
+            (p for p in plain.QUOTA if text.startswith(p) or (block.mark is BlockMark.TEXT and p in text)), None
+        )
         if words:
             return DAEMON, words
         if any(text.startswith(p) for p in plain.SERVER_ERROR):
@@ -130,7 +132,7 @@ def _message(screen: Screen) -> str | None:
     """The client's own message of a hit in this turn, rather than the notices about waiting that follow it."""
     notice = None
     for block in reversed(screen.turn):
-        found = match(block.normalised) if block.mark not in {Mark.OUTPUT, Mark.TOOL} else None
+        found = match(block.normalised) if block.mark not in {BlockMark.OUTPUT, BlockMark.TOOL} else None
         if found and found[0].kind is Kind.QUOTA:
             if not block.normalised.startswith(("usage limit reached", "automatic continue")):
                 return block.text
@@ -142,7 +144,7 @@ def _warning(screen: Screen, examined: Sequence[Block]) -> Reading | None:
     """A notice that a limit is near, below the box or in the turn."""
     status = [part.lstrip("⚠ ") for line in screen.status for part in line.split("  ")]
     texts = [(text, normalise(text)) for text in (*status, " ".join(screen.status))]
-    texts += [(b.text, b.normalised) for b in examined if b.mark not in {Mark.OUTPUT, Mark.TOOL}]
+    texts += [(b.text, b.normalised) for b in examined if b.mark not in {BlockMark.OUTPUT, BlockMark.TOOL}]
     for text, normalised in texts:
         found = match(normalised)
         if found and found[0].kind is Kind.WARNING:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from failover_oneshot.agents.base import CHROME, MENU, Explanation, Line
+from failover_oneshot.agents.base import CHROME, MENU, ExplainedLine, Explanation
 from failover_oneshot.agents.claude.classify import classify, tail
-from failover_oneshot.agents.claude.screen import Block, Mark, Screen, parse
+from failover_oneshot.agents.claude.screen import Block, BlockMark, Screen, parse
 from failover_oneshot.agents.claude.wordings import asides, match
 from failover_oneshot.config.model import Quota
 from failover_oneshot.config.values import pattern_regex
@@ -29,7 +29,7 @@ def explain(text: str, title: str, quota: Quota) -> Explanation:
     )
 
 
-def _structured(lines: Sequence[str], screen: Screen, reading: Reading, quota: Quota) -> list[Line]:
+def _structured(lines: Sequence[str], screen: Screen, reading: Reading, quota: Quota) -> list[ExplainedLine]:
     examined = {block.line for block in tail(screen, quota)} if not screen.busy else set[int]()
     turn = {block.line for block in screen.turn}
     fired = _fired(screen, reading, quota)
@@ -49,7 +49,7 @@ def _structured(lines: Sequence[str], screen: Screen, reading: Reading, quota: Q
             beside = beside and not status
             wait = menu and reading.rule == "quota.menu" and "wait for limit to reset" in normalise(bare)
             told.append(
-                Line(
+                ExplainedLine(
                     number=number + 1,
                     text=text.rstrip(),
                     part=MENU if menu else CHROME,
@@ -61,7 +61,7 @@ def _structured(lines: Sequence[str], screen: Screen, reading: Reading, quota: Q
             )
             continue
         told.append(
-            Line(
+            ExplainedLine(
                 number=number + 1,
                 text=text.rstrip(),
                 part=owner.mark,
@@ -99,21 +99,21 @@ def _why(block: Block, examined: bool, in_turn: bool, screen: Screen, quota: Quo
     """What becomes of a block, in a few words."""
     found = match(block.normalised)
     rule = f"{found[0].name}: {found[0].kind}" if found else "no rule fits"
-    if screen.busy and block.mark is not Mark.SPINNER:
+    if screen.busy and block.mark is not BlockMark.SPINNER:
         return "the client works: nothing above blocks it"
-    if block.mark is Mark.PROMPT:
+    if block.mark is BlockMark.PROMPT:
         return "the prompt: the current turn begins below it" if block.text == screen.prompt else "an earlier prompt"
     if not in_turn:
         return "an earlier turn"
     if block.closes:
         return "the turn ended well: nothing above it counts"
-    if block.mark is Mark.TOOL:
+    if block.mark is BlockMark.TOOL:
         return "a tool call: the turn went on"
-    if block.mark is Mark.OUTPUT:
+    if block.mark is BlockMark.OUTPUT:
         return "what a tool printed is never a hit"
-    if block.mark is Mark.NOTICE:
+    if block.mark is BlockMark.NOTICE:
         return "a notice is never a hit"
-    if block.mark is Mark.SPINNER:
+    if block.mark is BlockMark.SPINNER:
         return rule if found else "work in progress"
     if asides(block.normalised):
         return "an aside: neither a hit nor the end of one"
@@ -122,7 +122,7 @@ def _why(block: Block, examined: bool, in_turn: bool, screen: Screen, quota: Quo
     return rule
 
 
-def _plain(lines: Sequence[str], reading: Reading, quota: Quota) -> list[Line]:
+def _plain(lines: Sequence[str], reading: Reading, quota: Quota) -> list[ExplainedLine]:
     """Without structure: each of the last `tail_lines` lines that are not empty is a block."""
     filled = [number for number, text in enumerate(lines) if text.strip()]
     examined = set(filled[-quota.tail_lines :])
@@ -139,8 +139,14 @@ def _plain(lines: Sequence[str], reading: Reading, quota: Quota) -> list[Line]:
         if looked and fired and found is None:
             why = f"{reading.rule}: {reading.kind}"
         told.append(
-            Line(
-                number=number + 1, text=text.rstrip(), part=Mark.TEXT, examined=looked, first=True, why=why, fired=fired
+            ExplainedLine(
+                number=number + 1,
+                text=text.rstrip(),
+                part=BlockMark.TEXT,
+                examined=looked,
+                first=True,
+                why=why,
+                fired=fired,
             )
         )
     return told[::-1]

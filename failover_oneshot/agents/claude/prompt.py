@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Final
 from zlib import crc32
 
-from failover_oneshot.agents.claude.screen import PLACEHOLDERS, Mark, Screen, parse
+from failover_oneshot.agents.claude.screen import PLACEHOLDERS, BlockMark, Screen, parse
 
 # The client waits for the reset by itself, and says so in its last lines: docs/detection.md, "Waiting and swapping".
 _WAITING: Final = "continuing automatically at"
@@ -52,7 +52,7 @@ class ClaudePrompt:
 
     @property
     def answered(self) -> bool:
-        return any(block.mark in {Mark.SPEECH, Mark.ANSWER} or block.closes for block in self._screen.turn)
+        return any(block.mark in {BlockMark.SPEECH, BlockMark.ANSWER} or block.closes for block in self._screen.turn)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -41,7 +41,7 @@ _TODO_ITEM: Final = re.compile(r"[◼◻■□☐☑☒✓✔] |… \+\d")
 _CLOSING: Final = re.compile(r".{1,80} · done \d{1,2}:\d\d")
 
 
-class Mark(StrEnum):
+class BlockMark(StrEnum):
     """What a block is, by the glyph that begins it and by what stands above it."""
 
     PROMPT = "prompt"
@@ -59,7 +59,7 @@ class Mark(StrEnum):
 class Block(Struct, frozen=True, kw_only=True, dict=True):
     """A block of the conversation; ``text`` is its lines rejoined with single spaces, without the glyph."""
 
-    mark: Mark
+    mark: BlockMark
     text: str
     column: int  # of the glyph
     line: int  # of its first line in the conversation, from 0
@@ -72,7 +72,7 @@ class Block(Struct, frozen=True, kw_only=True, dict=True):
     @property
     def closes(self) -> bool:
         """The closing line of a turn that ended well: `✻ Brewed for 12s · done 10:34 AM`."""
-        return self.mark is Mark.SPINNER and _CLOSING.match(self.text) is not None
+        return self.mark is BlockMark.SPINNER and _CLOSING.match(self.text) is not None
 
 
 class Screen(Struct, frozen=True, kw_only=True):
@@ -104,10 +104,10 @@ def parse(text: str, title: str = "") -> Screen:
     regions = _regions(lines)
     blocks = _blocks(regions.body)
     box = regions.box
-    if box is None and regions.menu is None and blocks and blocks[-1].mark is Mark.PROMPT:
+    if box is None and regions.menu is None and blocks and blocks[-1].mark is BlockMark.PROMPT:
         box = [f"❯ {blocks[-1].text}"]  # a client without rules: the prompt at the very end is its box
         blocks = blocks[:-1]
-    glyphs = any(block.mark not in {Mark.TEXT, Mark.TODO} for block in blocks)
+    glyphs = any(block.mark not in {BlockMark.TEXT, BlockMark.TODO} for block in blocks)
     structured = box is not None or regions.menu is not None or glyphs
     start, prompt = _turn(blocks)
     turn = tuple(blocks[start:])
@@ -185,7 +185,7 @@ def _menu(lines: list[str]) -> int | None:
 
 
 def _blocks(lines: list[str]) -> list[Block]:
-    found: list[tuple[Mark, int, int, list[str]]] = []
+    found: list[tuple[BlockMark, int, int, list[str]]] = []
     gap = True  # whether an empty line stands above
     for number, line in enumerate(lines):
         bare = line.lstrip()
@@ -196,17 +196,17 @@ def _blocks(lines: list[str]) -> list[Block]:
         over = found[-1] if found else None
         mark = _mark(bare, column, over, gap)
         if mark is not None:
-            text = bare if mark in {Mark.TEXT, Mark.TODO} else _without_glyph(bare)
+            text = bare if mark in {BlockMark.TEXT, BlockMark.TODO} else _without_glyph(bare)
             found.append((mark, column, number, [text]))
-        elif over is not None and over[0] is not Mark.TEXT and column > over[1]:
+        elif over is not None and over[0] is not BlockMark.TEXT and column > over[1]:
             over[3].append(bare)
         else:
-            found.append((Mark.TEXT, column, number, [bare]))
+            found.append((BlockMark.TEXT, column, number, [bare]))
         gap = False
     return [
         Block(mark=mark, column=column, line=number, text=" ".join(" ".join(parts).split()))
         for mark, column, number, parts in found
-        if any(parts) or mark is Mark.PROMPT
+        if any(parts) or mark is BlockMark.PROMPT
     ]
 
 
@@ -215,34 +215,36 @@ def _without_glyph(bare: str) -> str:
     return bare.lstrip("⎿└├│ ") if bare[0] in RESULTS else bare[1:].lstrip()
 
 
-def _mark(bare: str, column: int, over: tuple[Mark, int, int, list[str]] | None, gap: bool) -> Mark | None:
+def _mark(bare: str, column: int, over: tuple[BlockMark, int, int, list[str]] | None, gap: bool) -> BlockMark | None:
     """What begins on this line; None for a line that goes on a block, or has no glyph."""
     glyph, space = bare[0], bare[1:2] in {"", " "}
     above, level = (over[0], over[1]) if over else (None, -1)
-    inside = over is not None and above is not Mark.TEXT and column > level
-    if above is Mark.SPINNER and over is not None and _CLOSING.match(over[3][0]) and not space:
-        return Mark.TEXT  # a notice of the client, below the line that closed the turn
-    if (gap and _TODO.match(bare)) or (above is Mark.TODO and _TODO_ITEM.match(bare)):
-        return Mark.TODO
+    inside = over is not None and above is not BlockMark.TEXT and column > level
+    if above is BlockMark.SPINNER and over is not None and _CLOSING.match(over[3][0]) and not space:
+        return BlockMark.TEXT  # a notice of the client, below the line that closed the turn
+    if (gap and _TODO.match(bare)) or (above is BlockMark.TODO and _TODO_ITEM.match(bare)):
+        return BlockMark.TODO
     if glyph in RESULTS and space:
         if not inside or column <= level + 2:
-            if above is Mark.TOOL or (above is Mark.PROMPT and over is not None and over[3][0].startswith("!")):
-                return Mark.OUTPUT  # of a tool, or of a shell line that the operator typed: `❯ ! make`
+            if above is BlockMark.TOOL or (
+                above is BlockMark.PROMPT and over is not None and over[3][0].startswith("!")
+            ):
+                return BlockMark.OUTPUT  # of a tool, or of a shell line that the operator typed: `❯ ! make`
             # Set off by an empty line it is a quotation in the assistant's text.
-            quoted = above is Mark.SPEECH and gap
-            return None if quoted else Mark.ANSWER
+            quoted = above is BlockMark.SPEECH and gap
+            return None if quoted else BlockMark.ANSWER
         return None
     if inside or not space:
-        return Mark.ALERT if glyph == "⚠" and not inside else None
+        return BlockMark.ALERT if glyph == "⚠" and not inside else None
     if glyph == "❯" or (glyph == ">" and column <= 1):
-        return Mark.PROMPT
+        return BlockMark.PROMPT
     if glyph == "!" and not column and gap:
-        return Mark.TOOL  # a shell line that the operator typed
+        return BlockMark.TOOL  # a shell line that the operator typed
     if glyph in BULLETS:
-        return Mark.TOOL if _TOOL.match(bare[1:].lstrip()) else Mark.SPEECH
+        return BlockMark.TOOL if _TOOL.match(bare[1:].lstrip()) else BlockMark.SPEECH
     if glyph in SPINNERS and column <= 1:
-        return Mark.SPINNER
-    return {"▎": Mark.NOTICE, "⚠": Mark.ALERT}.get(glyph)
+        return BlockMark.SPINNER
+    return {"▎": BlockMark.NOTICE, "⚠": BlockMark.ALERT}.get(glyph)
 
 
 def _turn(blocks: list[Block]) -> tuple[int, str]:
@@ -250,12 +252,12 @@ def _turn(blocks: list[Block]) -> tuple[int, str]:
 
     A prompt at the very end with nothing below it is queued: the turn above it is still the current one.
     """
-    first = next((at for at, block in enumerate(blocks) if block.mark is not Mark.PROMPT), len(blocks))
+    first = next((at for at, block in enumerate(blocks) if block.mark is not BlockMark.PROMPT), len(blocks))
     at_the_end = True
     for at in range(len(blocks) - 1, -1, -1):
         block = blocks[at]
-        at_the_end = at_the_end and block.mark is Mark.PROMPT
-        begins = block.mark is Mark.PROMPT and block.text and not block.text.startswith(OWN_PROMPTS)
+        at_the_end = at_the_end and block.mark is BlockMark.PROMPT
+        begins = block.mark is BlockMark.PROMPT and block.text and not block.text.startswith(OWN_PROMPTS)
         if begins and not (at_the_end and first < at):
             return at + 1, block.text
     return 0, ""
@@ -270,6 +272,6 @@ def _draft(box: list[str]) -> str:
 def _busy(status: tuple[str, ...], turn: tuple[Block, ...], title: str) -> bool:
     if title and (title[0] in BUSY_TITLES or "\u2801" <= title[0] <= "\u28ff"):
         return True
-    spinning = [b.text for b in turn if b.mark is Mark.SPINNER]
+    spinning = [b.text for b in turn if b.mark is BlockMark.SPINNER]
     said = " ".join((*status, *spinning)).lower()
     return "esc to interrupt" in said or any("retrying in" in text for text in spinning)

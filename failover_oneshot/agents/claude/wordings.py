@@ -14,7 +14,7 @@ from msgspec import Struct
 from failover_oneshot.model import Kind, Limit
 
 
-class Row(Struct, frozen=True):
+class WordingRow(Struct, frozen=True):
     """One wording: a rule's name, what it means, an anchored regular expression, a text that it is for, its source.
 
     ``keys``: every text that it fits has one of them. They are looked for first, so that on a healthy screen hardly an
@@ -47,63 +47,63 @@ WINDOW: Final = (
 API: Final = r"(?:api error: (?:\d{3} )?)?"
 
 TABLE: Final = (
-    Row("over.reset", O, ("limit reset",), r"usage limit reset\b", "Usage limit reset · continuing automatically"),
-    Row("over.table", O, ("|",), r"\|", "| pool-3 | quota | You've hit your session limit · resets 9pm (UTC) | done |"),
+    WordingRow("over.reset", O, ("limit reset",), r"usage limit reset\b", "Usage limit reset · continuing automatically"),
+    WordingRow("over.table", O, ("|",), r"\|", "| pool-3 | quota | You've hit your session limit · resets 9pm (UTC) | done |"),
     # Warnings stand before the hits: many of them say "limit reached" as well.
-    Row("warning.used", W, ("you've used",), r"you've used \d{1,3} ?%", "You've used 91% of your 5-hour limit · resets 1:49pm (UTC)", "x-warn-80x24"),
-    Row("warning.share", W, ("% of your",), r"\d{1,3}% of your .{0,40}(?:used|consumed)", "85% of your daily usage consumed"),
-    Row("warning.approaching", W, ("approaching",), rf"approaching {SOME}\b(?:limit|spending cap)", "Approaching usage limit · resets at 7pm"),
-    Row("warning.close", W, ("you're ",), rf"you're (?:close to|near|nearing) {SOME}\blimit", "You're close to your usage limit"),
-    Row("warning.credits", W, ("now using",), r"(?:you're )?now using (?:usage credits|extra usage)",
+    WordingRow("warning.used", W, ("you've used",), r"you've used \d{1,3} ?%", "You've used 91% of your 5-hour limit · resets 1:49pm (UTC)", "x-warn-80x24"),
+    WordingRow("warning.share", W, ("% of your",), r"\d{1,3}% of your .{0,40}(?:used|consumed)", "85% of your daily usage consumed"),
+    WordingRow("warning.approaching", W, ("approaching",), rf"approaching {SOME}\b(?:limit|spending cap)", "Approaching usage limit · resets at 7pm"),
+    WordingRow("warning.close", W, ("you're ",), rf"you're (?:close to|near|nearing) {SOME}\blimit", "You're close to your usage limit"),
+    WordingRow("warning.credits", W, ("now using",), r"(?:you're )?now using (?:usage credits|extra usage)",
         "You're now using usage credits · Your weekly limit resets Monday", "x-using_overage-80x24"),
-    Row("warning.fallback", W, ("now using",), rf"{SOME}\blimit reached[ ,·]{{1,4}}(?:you're )?now using ",
+    WordingRow("warning.fallback", W, ("now using",), rf"{SOME}\blimit reached[ ,·]{{1,4}}(?:you're )?now using ",
         "Claude Opus 4 limit reached, now using Sonnet 4"),
-    Row("warning.fast", W, ("fast ",), r"(?:you've hit your fast limit|fast limit reached|fast mode disabled)",
+    WordingRow("warning.fast", W, ("fast ",), r"(?:you've hit your fast limit|fast limit reached|fast mode disabled)",
         "You've hit your fast limit · resets 3pm", "wordings.json"),
-    Row("quota.hit-your", Q, ("you've ",), rf"you've (?:hit|reached|exceeded) your {SOME}(?:\blimit|\bbudget){END}",
+    WordingRow("quota.hit-your", Q, ("you've ",), rf"you've (?:hit|reached|exceeded) your {SOME}(?:\blimit|\bbudget){END}",
         "You've hit your 5-hour limit · resets 12:20pm (UTC)", "hit-5h-2h-80x24"),
-    Row("quota.out-of", Q, ("you're out",), rf"you're out of (?:extra usage|usage credits|usage|credits){END}",
+    WordingRow("quota.out-of", Q, ("you're out",), rf"you're out of (?:extra usage|usage credits|usage|credits){END}",
         "You're out of usage credits · resets 12:21pm (UTC)", "hit-overage-out-80x24"),
-    Row("quota.org-out", Q, ("is out of",), rf"your org(?:anization)? is out of (?:extra usage|usage credits|usage){END}",
+    WordingRow("quota.org-out", Q, ("is out of",), rf"your org(?:anization)? is out of (?:extra usage|usage credits|usage){END}",
         "Your org is out of usage · add funds to continue"),
-    Row("quota.window-reached", Q, ("limit reached",), rf"{WINDOW} reached(?: again(?: after you continued)?)?{END}", "5-hour limit reached ∙ resets 3am"),
-    Row("quota.any-reached", Q, ("limit reached",), r"(?!rate|context|fast)[a-z]{1,20}(?: \d(?:\.\d)?)? limit reached · (?:resets?|continuing) ",
+    WordingRow("quota.window-reached", Q, ("limit reached",), rf"{WINDOW} reached(?: again(?: after you continued)?)?{END}", "5-hour limit reached ∙ resets 3am"),
+    WordingRow("quota.any-reached", Q, ("limit reached",), r"(?!rate|context|fast)[a-z]{1,20}(?: \d(?:\.\d)?)? limit reached · (?:resets?|continuing) ",
         "Mythos limit reached · continuing on Fable 5.1 uses usage credits", "wordings.json"),
-    Row("quota.admin", Q, ("contact an admin",), rf"{WINDOW} (?:reached|resets .{{1,40}}?) · contact an admin",
+    WordingRow("quota.admin", Q, ("contact an admin",), rf"{WINDOW} (?:reached|resets .{{1,40}}?) · contact an admin",
         "Weekly limit resets Oct 9, 4pm ∙ contact an admin to keep working", "wordings.json"),
-    Row("quota.limit-admin", Q, ("contact an admin",), r"limit reached · contact an admin", "Limit reached – contact an admin to keep working", "wordings.json"),
-    Row("quota.cap", Q, ("spending cap",), r"(?:you've hit your )?spending cap reached\b", "Spending cap reached ∙ resets Oct 9, 4pm", "wordings.json"),
-    Row("quota.goal", Q, ("goal paused",), r"goal paused · usage limit reached",
+    WordingRow("quota.limit-admin", Q, ("contact an admin",), r"limit reached · contact an admin", "Limit reached – contact an admin to keep working", "wordings.json"),
+    WordingRow("quota.cap", Q, ("spending cap",), r"(?:you've hit your )?spending cap reached\b", "Spending cap reached ∙ resets Oct 9, 4pm", "wordings.json"),
+    WordingRow("quota.goal", Q, ("goal paused",), r"goal paused · usage limit reached",
         "Goal paused · usage limit reached · continues automatically when it resets", "wordings.json"),
-    Row("quota.usage-resets", Q, ("limit · resets",), r"(?:usage|session|weekly|5-hour) limit · resets\b", "usage limit · resets in: 3 hours"),
-    Row("quota.auto-stopped", Q, ("automatic continue",), r"automatic continue stopped (?:after repeated usage.limit hits|· the usage limit)",
+    WordingRow("quota.usage-resets", Q, ("limit · resets",), r"(?:usage|session|weekly|5-hour) limit · resets\b", "usage limit · resets in: 3 hours"),
+    WordingRow("quota.auto-stopped", Q, ("automatic continue",), r"automatic continue stopped (?:after repeated usage.limit hits|· the usage limit)",
         "Automatic continue stopped after repeated usage-limit hits · /rate-limit-options to try again"),
-    Row("quota.api-limits", Q, ("api usage limits",), rf"{API}you have reached your specified api usage limits",
+    WordingRow("quota.api-limits", Q, ("api usage limits",), rf"{API}you have reached your specified api usage limits",
         "API Error: 400 You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.",
         "x-key_spend400-80x24", typed=True),
-    Row("quota.typed", Q, ("rate_limit_error",), rf"{API}\{{.{{0,200}}rate_limit_error.{{0,200}}(?:account|usage limit)(?!.{{0,200}}per.minute)",
+    WordingRow("quota.typed", Q, ("rate_limit_error",), rf"{API}\{{.{{0,200}}rate_limit_error.{{0,200}}(?:account|usage limit)(?!.{{0,200}}per.minute)",
         'API Error: 429 {"type":"error","error":{"type":"rate_limit_error","message":"This request would exceed your '
         'account\'s rate limit."}}', "wordings.json", typed=True),
-    Row("quota.try-again-hours", Q, ("please try again",), r"please try again in \d{1,2} hours?", "Please try again in 5 hours"),
-    Row("billing.credit", B, ("credit balance",), rf"{API}(?:\{{.{{0,200}})?(?:your )?credit balance (?:is )?too low",
+    WordingRow("quota.try-again-hours", Q, ("please try again",), r"please try again in \d{1,2} hours?", "Please try again in 5 hours"),
+    WordingRow("billing.credit", B, ("credit balance",), rf"{API}(?:\{{.{{0,200}})?(?:your )?credit balance (?:is )?too low",
         "Credit balance too low · Add funds: https://platform.claude.com/settings/billing", "x-credit400-80x24"),
-    Row("auth.login", A, ("log", "api key", "oauth", "your account"), rf"{API}(?:login expired|not logged in|please run /login|invalid api key|oauth token (?:has|is|revoked)|"
+    WordingRow("auth.login", A, ("log", "api key", "oauth", "your account"), rf"{API}(?:login expired|not logged in|please run /login|invalid api key|oauth token (?:has|is|revoked)|"
         r"oauth authentication|could not refresh your login|failed to refresh oauth|"
         r"your account (?:is on hold|does not have access|has been disabled))", "OAuth token revoked · Please run /login",
         "http403-revoked-80x24"),
-    Row("auth.status", A, ("api error",), r"api error: 40[13]\b", "API Error: 401 Invalid authentication credentials", "v2.1.76-http401-120x40"),
-    Row("error.not-usage", S, ("temporarily limiting",), rf"{API}server is temporarily limiting requests",
+    WordingRow("auth.status", A, ("api error",), r"api error: 40[13]\b", "API Error: 401 Invalid authentication credentials", "v2.1.76-http401-120x40"),
+    WordingRow("error.not-usage", S, ("temporarily limiting",), rf"{API}server is temporarily limiting requests",
         "API Error: Server is temporarily limiting requests (not your usage limit)", "http429-plain-80x24"),
-    Row("ok.request", O, ("api error",), r"api error: 4(?!29|08)\d\d\b", "API Error: 402 trial budget exhausted"),
-    Row("ok.other-client", O, ("[api error",), r"\[api error", "[API Error: RESOURCE_EXHAUSTED: Quota exceeded for quota metric]"),
-    Row("error.api", S, ("api error",), r"api error\b", "API Error: 529 Overloaded", "x-err529-80x24"),
-    Row("error.retrying", S, ("retrying in",), r"\d{3} .{0,200}retrying in", "529 Overloaded · retrying in 1s · attempt 4/10",
+    WordingRow("ok.request", O, ("api error",), r"api error: 4(?!29|08)\d\d\b", "API Error: 402 trial budget exhausted"),
+    WordingRow("ok.other-client", O, ("[api error",), r"\[api error", "[API Error: RESOURCE_EXHAUSTED: Quota exceeded for quota metric]"),
+    WordingRow("error.api", S, ("api error",), r"api error\b", "API Error: 529 Overloaded", "x-err529-80x24"),
+    WordingRow("error.retrying", S, ("retrying in",), r"\d{3} .{0,200}retrying in", "529 Overloaded · retrying in 1s · attempt 4/10",
         "http529-retrying-80x24"),
-    Row("error.json", S, ('{"type":"error"',), r"(?:429|5\d\d) \{\"type\":\"error\"", '529 {"type":"error","error":{"type":"overloaded_error"', "wordings.json"),
-    Row("error.connection", S, ("connect", "api returned", "timed out", "repeated"), r"(?:unable to connect to api|api returned an empty|request timed out|connection error|repeated \d{3} )",
+    WordingRow("error.json", S, ('{"type":"error"',), r"(?:429|5\d\d) \{\"type\":\"error\"", '529 {"type":"error","error":{"type":"overloaded_error"', "wordings.json"),
+    WordingRow("error.connection", S, ("connect", "api returned", "timed out", "repeated"), r"(?:unable to connect to api|api returned an empty|request timed out|connection error|repeated \d{3} )",
         "Unable to connect to API (ECONNREFUSED)"),
-    Row("error.load", S, ("high load",), r".{0,40}is experiencing high load", "Fable is experiencing high load. Switch to Sonnet."),
-    Row("error.per-minute", S, ("limit reached", "rate limited"), r"(?:rate limit reached\b|goal paused · the request was rate limited)",
+    WordingRow("error.load", S, ("high load",), r".{0,40}is experiencing high load", "Fable is experiencing high load. Switch to Sonnet."),
+    WordingRow("error.per-minute", S, ("limit reached", "rate limited"), r"(?:rate limit reached\b|goal paused · the request was rate limited)",
         "Rate limit reached. Please try again in 60s."),
 )  # fmt: skip
 
@@ -150,7 +150,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def match(text: str) -> tuple[Row, str] | None:
+def match(text: str) -> tuple[WordingRow, str] | None:
     """The first row that fits the beginning of a normalised text, and the words that it matched."""
     head = text[:800]
     for row, key in _KEYED:

@@ -12,7 +12,7 @@ from failover_oneshot.accounts import registry
 from failover_oneshot.config.model import Account, Method
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.installation import Installation, log, told
-from failover_oneshot.ctl.lib.store_contents import Inspection, Kept, inspect
+from failover_oneshot.ctl.lib.store_contents import Inspection, StoreContents, inspect
 from failover_oneshot.ctl.lib.terminal import Cell, Terminal
 from failover_oneshot.ctl.lib.times import ago, clock, span
 from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE
@@ -26,7 +26,7 @@ MENDS = {
 }
 
 
-class Row(Struct, frozen=True, kw_only=True):
+class AccountRow(Struct, frozen=True, kw_only=True):
     """One account, as `--json` prints it."""
 
     name: str
@@ -117,12 +117,12 @@ def _add(site: Installation, account: Account, options: argparse.Namespace) -> i
     return 0
 
 
-def _rows(site: Installation, state: State, name: str | None, now: datetime) -> list[Row]:
+def _rows(site: Installation, state: State, name: str | None, now: datetime) -> list[AccountRow]:
     config = site.config
     method = registry.method(config, site.unclaimed, state.lineage)
     active = state.active_account or method.live_account()
     return [
-        Row(
+        AccountRow(
             name=a.name,
             active=a.name == active,
             enabled=a.enabled,
@@ -136,7 +136,7 @@ def _rows(site: Installation, state: State, name: str | None, now: datetime) -> 
     ]
 
 
-def _print(site: Installation, rows: Sequence[Row], now: datetime, out: Terminal, *, detailed: bool) -> None:
+def _print(site: Installation, rows: Sequence[AccountRow], now: datetime, out: Terminal, *, detailed: bool) -> None:
     if not rows:
         out.say(f"no accounts: name them under accounts in {site.config_file}")
         return
@@ -147,7 +147,7 @@ def _print(site: Installation, rows: Sequence[Row], now: datetime, out: Terminal
         _detail(site, row, now, out)
 
 
-def _line(row: Row, now: datetime) -> Sequence[Cell]:
+def _line(row: AccountRow, now: datetime) -> Sequence[Cell]:
     if not row.enabled:
         word, style = "disabled", "dim"
     elif row.problem and not row.active:
@@ -161,7 +161,7 @@ def _line(row: Row, now: datetime) -> Sequence[Cell]:
     return mark, (row.name, "bold" if row.active else ""), (word, style), row.contents.identity or "", note
 
 
-def _detail(site: Installation, row: Row, now: datetime, out: Terminal) -> None:
+def _detail(site: Installation, row: AccountRow, now: datetime, out: Terminal) -> None:
     marks = [*(["active"] if row.active else []), *([] if row.enabled else ["disabled"])]
     head = f"{row.name} ({', '.join(marks)})" if marks else row.name
     if row.problem:
@@ -187,7 +187,7 @@ def _detail(site: Installation, row: Row, now: datetime, out: Terminal) -> None:
         out.paragraph(what, first="    ", rest="    ", style="warn")
 
 
-def _told(kept: Kept, now: datetime) -> str:
+def _told(kept: StoreContents, now: datetime) -> str:
     if not kept.present:
         return "missing"
     if kept.error:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from failover_oneshot.ctl.demo.checks import MANUAL, POOL, Promise, Seen, kept
+from failover_oneshot.ctl.demo.checks import MANUAL, POOL, DemoFacts, Promise, kept
 from failover_oneshot.ctl.demo.sandbox import Sandbox, throwaway
 from failover_oneshot.ctl.demo.server import DemoError, Run, Server, UnavailableError
 from failover_oneshot.ctl.lib.terminal import Terminal
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: clean up, then leave
         signal.signal(number, signal.default_int_handler)
     paper = Terminal(sys.stdout, os.environ)
-    story = Story(Terminal(io.StringIO(), {}) if options.json else paper)
+    story = DemoRun(Terminal(io.StringIO(), {}) if options.json else paper)
     began = time.monotonic()
     try:
         with throwaway(shlex.split(options.check), options.patience, keep=options.keep) as sandbox:
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
-class Story:
+class DemoRun:
     """The demo as it is told, and its facts for `--json`."""
 
     def __init__(self, paper: Terminal) -> None:
@@ -107,7 +107,7 @@ class Story:
 
         self.facts["checks"] = [_facts(run) for run in (dry, check, again)]
         last = server.pids()
-        seen = Seen(
+        seen = DemoFacts(
             until=until, before=before, after=after, last=last, dry=dry, check=check, again=again,
             manual=(manual, server.screen(MANUAL) if MANUAL in last else ""), touched=touched, answer=answer,
         )  # fmt: skip

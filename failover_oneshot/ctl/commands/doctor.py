@@ -12,11 +12,11 @@ from failover_oneshot.check import state_path
 from failover_oneshot.config import loader
 from failover_oneshot.config.model import Config
 from failover_oneshot.ctl.doctor import files, machine
-from failover_oneshot.ctl.doctor.rules import Level, Line, error, exit_code, ok
+from failover_oneshot.ctl.doctor.rules import DoctorLine, Level, error, exit_code, ok
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.terminal import Terminal
 from failover_oneshot.ctl.systemd.programs import seen_from_here
-from failover_oneshot.ctl.systemd.units import View
+from failover_oneshot.ctl.systemd.units import UnitView
 from failover_oneshot.lib.redact import redact
 
 STYLES = {Level.OK: "good", Level.WARNING: "bold", Level.ERROR: "bad"}
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
-def examine(options: argparse.Namespace) -> Iterator[Line]:
+def examine(options: argparse.Namespace) -> Iterator[DoctorLine]:
     """All lines, in the order in which one would look."""
     now = datetime.now(UTC)
     settings: Config | None = None
@@ -73,7 +73,7 @@ def examine(options: argparse.Namespace) -> Iterator[Line]:
     if settings is None:
         yield from guarded("tmux", lambda: machine.tmux(Config().tmux))
         yield from guarded("clock", lambda: machine.clock(None, now))
-        yield from guarded("timer", lambda: machine.units_and_cadence(None, View(), None, now))
+        yield from guarded("timer", lambda: machine.units_and_cadence(None, UnitView(), None, now))
         return
     path = state_path(options.state, settings, os.environ)
     view = seen_from_here(settings, file.absolute(), options.state, os.environ)
@@ -89,7 +89,7 @@ def examine(options: argparse.Namespace) -> Iterator[Line]:
     yield from guarded("timer", lambda: machine.units_and_cadence(settings, view, state, now))
 
 
-def guarded(topic: str, work: Callable[[], Iterator[Line]]) -> Iterator[Line]:
+def guarded(topic: str, work: Callable[[], Iterator[DoctorLine]]) -> Iterator[DoctorLine]:
     """The lines; what can not be examined is a line too, and the rest is examined all the same."""
     try:
         yield from work()

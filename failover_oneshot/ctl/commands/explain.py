@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from failover_oneshot.agents import registry
-from failover_oneshot.agents.base import CHROME, MENU, Explanation, Line
+from failover_oneshot.agents.base import CHROME, MENU, ExplainedLine, Explanation
 from failover_oneshot.analysis.explain import consequence, in_words
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.installation import Installation, log
@@ -175,7 +175,7 @@ def _print(text: Text, told: Explanation, out: Terminal) -> None:
         _line(line, head, body, digits, out)
 
 
-def _line(line: Line, head: str, body: str, digits: int, out: Terminal) -> None:
+def _line(line: ExplainedLine, head: str, body: str, digits: int, out: Terminal) -> None:
     if line.fired:
         out.say(out.style(head, "bold") + out.style(body, "bad"))
     elif line.examined:

@@ -14,13 +14,13 @@ from failover_oneshot.agents import registry
 from failover_oneshot.config import loader, schema
 from failover_oneshot.config.model import Tmux as TmuxSettings
 from failover_oneshot.ctl.lib import proposal
-from failover_oneshot.ctl.lib.proposal import AmbiguousError, Facts, Proposal, Running
+from failover_oneshot.ctl.lib.proposal import AmbiguousError, Proposal, ProposalFacts, RunningSession
 from failover_oneshot.ctl.lib.terminal import Terminal
 from failover_oneshot.ctl.systemd.units import BASE_PATH
 from failover_oneshot.errors import EXIT_FAILED
 from failover_oneshot.lib import atomicfile
-from failover_oneshot.tmux.client import Tmux, TmuxError
-from failover_oneshot.tmux.formats import Row, is_shell
+from failover_oneshot.tmux.client import TmuxError, TmuxReader
+from failover_oneshot.tmux.formats import PaneRow, is_shell
 
 ACCOUNTS = "~/.claude-accounts"
 _NAME = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9._@+-]{0,63}")
@@ -106,12 +106,12 @@ def publish(target: Path, text: str) -> str | None:
     return None
 
 
-def _facts(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Facts, list[str]]:
+def _facts(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[ProposalFacts, list[str]]:
     """What is here, and what to tell the operator. Raises AmbiguousError and TmuxError."""
     home = environ.get("HOME", "/")
     tmux = _tmux(options.socket_path, environ)
     settings = TmuxSettings(socket_path=tmux.get("socket_path"))
-    rows = Tmux(settings, environ).rows()
+    rows = TmuxReader(settings, environ).rows()
     folder = Path(environ.get("CLAUDE_CONFIG_DIR") or f"{home}/.claude")
     found = proposal.propose(list(_running(rows or (), folder)), options.prefix)
     swap = {}
@@ -120,7 +120,7 @@ def _facts(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Fac
     live = _identity(folder / ".claude.json" if swap else Path(home, ".claude.json"), credentials.IDENTITY)
     logged_in = (document := _document(folder / CREDENTIALS)) and credentials.tokens_of(document) is not None
     accounts, stored = _accounts(options.accounts, live, Path(home))
-    facts = Facts(
+    facts = ProposalFacts(
         proposal=found,
         accounts=tuple((name, f"{ACCOUNTS}/{name}", remark) for name, remark in accounts),
         swap=swap,
@@ -165,9 +165,9 @@ def _tmux(socket_path: str | None, environ: Mapping[str, str]) -> dict[str, str]
     return found
 
 
-def _running(rows: Iterable[Row], claude_dir: Path) -> Iterable[Running]:
+def _running(rows: Iterable[PaneRow], claude_dir: Path) -> Iterable[RunningSession]:
     """The sessions, each with the pane that an agent runs in, if one does."""
-    by_name: dict[str, list[Row]] = {}
+    by_name: dict[str, list[PaneRow]] = {}
     for row in rows:
         by_name.setdefault(row.session_name, []).append(row)
     panes = {row.pane.pane_id: row.pane.pid for found in by_name.values() for row in found}
@@ -177,7 +177,7 @@ def _running(rows: Iterable[Row], claude_dir: Path) -> Iterable[Running]:
         agents = [p for p in alive if p.pane_id in owners or proposal.is_agent(p.command, p.title)]
         pane = min(agents or alive, key=lambda p: (is_shell(p.command), not p.active), default=None)
         known = pane is not None and proposal.restartable(pane.start_command)
-        yield Running(name=name, agent=bool(agents), start_known=known)
+        yield RunningSession(name=name, agent=bool(agents), start_known=known)
 
 
 def _accounts(names: str | None, live: credentials.Identity | None, home: Path) -> tuple[list[tuple[str, str]], bool]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from failover_oneshot.config import loader
 from failover_oneshot.config.model import Config
 from failover_oneshot.ctl.systemd import programs, steps, units
-from failover_oneshot.ctl.systemd.steps import Step
+from failover_oneshot.ctl.systemd.steps import InstallStep
 from failover_oneshot.ctl.systemd.units import SERVICE, TIMER
 from failover_oneshot.errors import EXIT_FAILED, EXIT_UNAVAILABLE
 
@@ -65,7 +65,9 @@ def run(options: argparse.Namespace) -> int:
     return steps.perform(todo, notes, dry_run=options.dry_run, as_json=options.json)
 
 
-def place(settings: Config, file: Path, state: str | None, check: str, environ: Mapping[str, str]) -> units.Place:
+def place(
+    settings: Config, file: Path, state: str | None, check: str, environ: Mapping[str, str]
+) -> units.UnitSettings:
     """What the units have to know. What the timer would find by itself is not spelled out."""
     home = environ.get("HOME", "/")
     view = programs.seen_from_here(settings, file, state, environ)
@@ -75,7 +77,7 @@ def place(settings: Config, file: Path, state: str | None, check: str, environ: 
     found = [shutil.which(command, path=environ.get("PATH")) for command in commands if "/" not in command]
     base = [folder.replace("%h", home) for folder in units.BASE_PATH]
     folders = dict.fromkeys(str(Path(program).parent) for program in found if program)
-    return units.Place(
+    return units.UnitSettings(
         home=home,
         command=[check, *arguments],
         folders=[folder for folder in folders if folder.startswith("/") and folder not in base],
@@ -84,7 +86,7 @@ def place(settings: Config, file: Path, state: str | None, check: str, environ: 
     )
 
 
-def plan(folder: Path, wanted: units.Place) -> list[Step]:
+def plan(folder: Path, wanted: units.UnitSettings) -> list[InstallStep]:
     """The steps from what is there to what is wanted. OSError, or ValueError for a unit that is a link."""
     todo = []
     changed = []
@@ -96,20 +98,20 @@ def plan(folder: Path, wanted: units.Place) -> list[Step]:
             raise ValueError(f"{path} is a link to {path.readlink()}: `systemctl --user disable {name}` takes it away")
         old = steps.read(path)
         if old == text:
-            todo.append(Step(already=f"{path} is as it should be"))
+            todo.append(InstallStep(already=f"{path} is as it should be"))
             continue
         changed.append(name)
         backup = None if old is None or units.is_ours(old, template) else path.with_name(f"{name}.bak")
-        todo.append(Step(write=path, text=text, backup=backup))
+        todo.append(InstallStep(write=path, text=text, backup=backup))
     known = programs.properties(TIMER, "UnitFileState", "ActiveState", "NeedDaemonReload")
     stale = programs.properties(SERVICE, "NeedDaemonReload").get("NeedDaemonReload")
     if changed or "yes" in (known.get("NeedDaemonReload"), stale):
         todo.append(_systemctl("daemon-reload"))
     enabled, active = known.get("UnitFileState") == "enabled", known.get("ActiveState") == "active"
-    todo.append(Step(already=f"{TIMER} is enabled") if enabled else _systemctl("enable", TIMER))
-    todo.append(Step(already=f"{TIMER} is running") if active else _systemctl("start", TIMER))
+    todo.append(InstallStep(already=f"{TIMER} is enabled") if enabled else _systemctl("enable", TIMER))
+    todo.append(InstallStep(already=f"{TIMER} is running") if active else _systemctl("start", TIMER))
     return todo  # a running timer takes a new interval at daemon-reload
 
 
-def _systemctl(*argv: str) -> Step:
-    return Step(run=("systemctl", "--user", *argv))
+def _systemctl(*argv: str) -> InstallStep:
+    return InstallStep(run=("systemctl", "--user", *argv))

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from failover_oneshot.agents import registry
 from failover_oneshot.analysis import recorder
-from failover_oneshot.analysis.replay import Checked, Record, Watched, check
+from failover_oneshot.analysis.replay import Checked, RecordedCheck, Watched, check
 from failover_oneshot.config.model import Account, Config
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.installation import log
@@ -30,7 +30,7 @@ from failover_oneshot.tmux.client import index_in_range
 SHOWN_PROBLEMS = 5
 
 
-class Event(Struct, frozen=True, kw_only=True):
+class ReplayEvent(Struct, frozen=True, kw_only=True):
     """A check at which something changed."""
 
     at: datetime
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     unwatched = {s.name for record in records for s in record.sessions if _watched(config)(s.name) is None}
     if unwatched:
         log.error("not watched by this config, and left out: %s", ", ".join(sorted(unwatched)[:SHOWN_PROBLEMS]))
-    events: list[Event] = []
+    events: list[ReplayEvent] = []
     outcomes: Counter[str] = Counter()
     for record, checked, event in _events(config, records):
         outcomes[checked.decision.outcome] += 1
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _with_accounts(config: Config, records: list[Record]) -> Config:
+def _with_accounts(config: Config, records: list[RecordedCheck]) -> Config:
     """A config without accounts gets those that the recording speaks of: else nothing could be swapped to."""
     if config.accounts:
         return config
@@ -118,7 +118,7 @@ def _watched(config: Config) -> Watched:
     return watched
 
 
-def _events(config: Config, records: Iterable[Record]) -> Iterator[tuple[Record, Checked, Event]]:
+def _events(config: Config, records: Iterable[RecordedCheck]) -> Iterator[tuple[RecordedCheck, Checked, ReplayEvent]]:
     state: State | None = None
     watched = _watched(config)
     classify = lru_cache(maxsize=4096)(registry.of_the_pool(config).classify)  # a pane shows the same for many checks
@@ -128,7 +128,7 @@ def _events(config: Config, records: Iterable[Record]) -> Iterator[tuple[Record,
             state = replace(state, active_account=config.accounts[0].name)
         checked = check(config, state, record, watched, classify)
         decision = checked.decision
-        event = Event(
+        event = ReplayEvent(
             at=record.at,
             outcome=decision.outcome,
             reason=decision.reason,
@@ -141,12 +141,12 @@ def _events(config: Config, records: Iterable[Record]) -> Iterator[tuple[Record,
         yield record, checked, event
 
 
-def _changed(events: list[Event], event: Event) -> bool:
+def _changed(events: list[ReplayEvent], event: ReplayEvent) -> bool:
     """Whether that is worth a line: something was done, or the outcome is another one than before."""
     return not events or event.outcome in {Outcome.SWAPPED, Outcome.RESUMED} or events[-1].outcome != event.outcome
 
 
-def _print(event: Event, out: Terminal) -> None:
+def _print(event: ReplayEvent, out: Terminal) -> None:
     move = f"  {event.active_account or 'no account'} → {event.to}" if event.to else ""
     real = out.style(f"  ≠ recorded: {event.recorded}", "warn") if event.differs else ""
     out.say(f"{stamp(event.at)}  {out.style(str(event.outcome), OUTCOMES.get(event.outcome, ''))}{move}{real}")
@@ -154,9 +154,9 @@ def _print(event: Event, out: Terminal) -> None:
 
 
 def _summary(
-    first: Record,
-    last: Record,
-    events: list[Event],
+    first: RecordedCheck,
+    last: RecordedCheck,
+    events: list[ReplayEvent],
     outcomes: Counter[str],
     out: Terminal,
     options: argparse.Namespace,

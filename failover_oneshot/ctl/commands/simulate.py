@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import TypeVar
 
-from failover_oneshot.analysis.simulate import Load, Policy, Result, encode, simulate, work
+from failover_oneshot.analysis.simulate import Policy, SimulatedLoad, SimulationResult, encode, simulate, work
 from failover_oneshot.config.model import Config, Strategy
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.terminal import Cell, Terminal
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    usual = Load()
+    usual = SimulatedLoad()
     parser.add_argument("--strategy", metavar="LIST", type=_several(Strategy), help="default: all four")
     parser.add_argument("--threshold", metavar="LIST", type=_several(_count), help="pool_threshold (default: config's)")
     parser.add_argument("--cooldown", metavar="LIST", type=_several(duration), help="default: the config's")
@@ -51,8 +51,8 @@ def run(options: argparse.Namespace) -> int:
     """Simulate each combination, and print the best first."""
     site, _ = installation.find_or_default(options, os.environ)
     config = site.config
-    load = Load(
-        accounts=options.accounts or len([a for a in config.accounts if a.enabled]) or Load().accounts,
+    load = SimulatedLoad(
+        accounts=options.accounts or len([a for a in config.accounts if a.enabled]) or SimulatedLoad().accounts,
         sessions=options.sessions or min(config.pool.autonomous.max, 200),
         busy=options.load,
         five_hour=options.five_hour,
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _results(config: Config, load: Load, options: argparse.Namespace) -> list[Result]:
+def _results(config: Config, load: SimulatedLoad, options: argparse.Namespace) -> list[SimulationResult]:
     policies = [
         Policy(strategy=strategy, threshold=threshold, cooldown=cooldown)
         for strategy, threshold, cooldown in product(
@@ -91,7 +91,7 @@ def _results(config: Config, load: Load, options: argparse.Namespace) -> list[Re
     return sorted(results, key=lambda r: (r.stalled + r.restarting, r.swaps))
 
 
-def _print(load: Load, results: list[Result], out: Terminal) -> None:
+def _print(load: SimulatedLoad, results: list[SimulationResult], out: Terminal) -> None:
     wanted = results[0].wanted
     out.paragraph(
         f"accounts: {load.accounts}, each of {load.five_hour:g} session-hours in 5 h and {load.weekly:g} in a week; "

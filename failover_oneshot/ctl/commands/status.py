@@ -21,7 +21,7 @@ from failover_oneshot.ctl.lib.status import (
     FREE,
     AccountStatus,
     SessionStatus,
-    Status,
+    StatusReport,
     compose,
     would,
 )
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
-def _facts(site: Installation) -> tuple[Status, int]:
+def _facts(site: Installation) -> tuple[StatusReport, int]:
     now = installation.now()
     seen = snapshot(site, now)
     status = compose(
@@ -149,7 +149,7 @@ def _one(options: argparse.Namespace, paper: Terminal) -> None:
 # --- as a person reads it --------------------------------------------------------------------------------------------
 
 
-def _print(status: Status, options: argparse.Namespace, paper: Terminal) -> None:
+def _print(status: StatusReport, options: argparse.Namespace, paper: Terminal) -> None:
     if options.json:
         paper.say(msgspec.json.encode(status).decode())
         return
@@ -169,7 +169,7 @@ def _print(status: Status, options: argparse.Namespace, paper: Terminal) -> None
     _sessions(status, paper, show_all=options.all)
 
 
-def _situation(status: Status, paper: Terminal) -> None:
+def _situation(status: StatusReport, paper: Terminal) -> None:
     now = status.at
     doing = status.next.outcome if status.next else None
     paper.fact(*_next(status))
@@ -220,7 +220,7 @@ def counted(tally: TaskTally | PoolTally) -> str:
     return ", ".join(parts) or "none"
 
 
-def _next(status: Status) -> tuple[str, str, str]:
+def _next(status: StatusReport) -> tuple[str, str, str]:
     """What a check would do at this instant, as a fact."""
     plan = status.next
     if plan is None:
@@ -228,7 +228,7 @@ def _next(status: Status) -> tuple[str, str, str]:
     return "Next check", would(plan), OUTCOMES.get(plan.outcome, "")
 
 
-def _last_check(status: Status) -> tuple[str, str]:
+def _last_check(status: StatusReport) -> tuple[str, str]:
     """When the last check was and when the next one is, and the style for it."""
     last, plan = status.last_check, status.timer
     said = f"{ago(last.at, status.at)}: {last.outcome} ({last.duration_ms} ms)" if last else "never"
@@ -241,7 +241,7 @@ def _last_check(status: Status) -> tuple[str, str]:
     return f"{said}; {plan.note}", "bad"
 
 
-def _account(account: AccountStatus, status: Status) -> Sequence[Cell]:
+def _account(account: AccountStatus, status: StatusReport) -> Sequence[Cell]:
     now = status.at
     mark = ("●", "good" if account.state == FREE else "bad") if account.active else ""
     word = account.state
@@ -259,7 +259,7 @@ def _account(account: AccountStatus, status: Status) -> Sequence[Cell]:
     return mark, (account.name, "bold" if account.active else ""), (word, style), free, "; ".join(filter(None, notes))
 
 
-def _sessions(status: Status, paper: Terminal, *, show_all: bool) -> None:
+def _sessions(status: StatusReport, paper: Terminal, *, show_all: bool) -> None:
     here = [s for s in status.sessions if s.running is not False]
     gone = [s for s in status.sessions if s.running is False]
     shown = here
@@ -280,7 +280,7 @@ def _sessions(status: Status, paper: Terminal, *, show_all: bool) -> None:
         paper.paragraph(f"remembered, but not running now: {len(gone)} ({names})", style="dim")
 
 
-def _session(session: SessionStatus, status: Status) -> Sequence[Cell]:
+def _session(session: SessionStatus, status: StatusReport) -> Sequence[Cell]:
     kind = str(session.kind or "unknown")
     if session.blocked:
         kind += ", counts" if session.counted else ", stale" if session.stale else ", aside"

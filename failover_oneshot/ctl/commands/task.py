@@ -14,8 +14,18 @@ from failover_oneshot.config.loader import ConfigError
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE
 from failover_oneshot.state.model import seconds
-from failover_oneshot.tasks.spool import DONE, FAILED, FOLDERS, MAX_TEXT, QUEUE, RUNNING, Gone, Spool, SpoolError
-from failover_oneshot.tasks.task import Record, anew, ended
+from failover_oneshot.tasks.spool import (
+    DONE,
+    FAILED,
+    FOLDERS,
+    MAX_TEXT,
+    QUEUE,
+    RUNNING,
+    Spool,
+    SpoolError,
+    TaskGoneError,
+)
+from failover_oneshot.tasks.task import TaskRecord, anew, ended
 from failover_oneshot.tasks.text import decode, printable
 
 EXAMPLES = """
@@ -75,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
         return _failed(options, str(error))
     except LookupError as error:
         return _failed(options, str(error.args[0]), EXIT_USAGE)
-    except Gone:
+    except TaskGoneError:
         return _failed(options, "a check has just moved it: see `failoverctl task list`")
     except OSError as error:
         return _failed(options, f"{error.filename or settings.dispatch.spool}: {error.strerror}")
@@ -100,7 +110,7 @@ def _add(spool: Spool, options: argparse.Namespace) -> int:
         raise ValueError(f"{folder} is not a folder")
     now = datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%S}-{os.urandom(4).hex()}"
-    spool.add(name, data, Record(submitted_at=now, priority=options.priority, dir=folder))
+    spool.add(name, data, TaskRecord(submitted_at=now, priority=options.priority, dir=folder))
     _print(options, {"task": name, "state": QUEUE}, name)
     return 0
 
@@ -136,8 +146,8 @@ def _facts(spool: Spool, state: str, name: str) -> dict[str, Any]:
     record = spool.record(state, name)
     try:
         text = " ".join(spool.text(state, name)[:400].split())
-    except (ValueError, OSError, Gone) as error:
-        text = "" if isinstance(error, Gone) else f"[{error}]"
+    except (ValueError, OSError, TaskGoneError) as error:
+        text = "" if isinstance(error, TaskGoneError) else f"[{error}]"
     facts: dict[str, Any] = msgspec.structs.asdict(record)
     return {"task": printable(name), "state": state, "text": printable(text[:60]), **facts}
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from failover_oneshot.ctl.systemd import programs, steps, units
-from failover_oneshot.ctl.systemd.steps import Step
+from failover_oneshot.ctl.systemd.steps import InstallStep
 from failover_oneshot.ctl.systemd.units import TIMER
 from failover_oneshot.errors import EXIT_FAILED, EXIT_UNAVAILABLE
 
@@ -42,23 +42,23 @@ def run(options: argparse.Namespace) -> int:
     return steps.perform(todo, notes, dry_run=options.dry_run, as_json=options.json)
 
 
-def plan(folder: Path) -> list[Step]:
+def plan(folder: Path) -> list[InstallStep]:
     """The steps from what is there to nothing. OSError when a unit can not be read."""
     todo, removals = [], []
     for name in programs.UNITS:
         path = folder / name
         if not os.path.lexists(path):
-            removals.append(Step(already=f"there is no {path}"))
+            removals.append(InstallStep(already=f"there is no {path}"))
         elif path.is_symlink() or not units.is_ours(steps.read(path) or "", programs.template(name)):
-            removals.append(Step(already=f"{path} was not written by install: left alone"))
+            removals.append(InstallStep(already=f"{path} was not written by install: left alone"))
         else:
-            removals.append(Step(remove=path))
+            removals.append(InstallStep(remove=path))
     known = programs.properties(TIMER, "UnitFileState", "ActiveState")
     if known.get("ActiveState") == "active" or known.get("UnitFileState") == "enabled":
-        todo.append(Step(run=("systemctl", "--user", "disable", "--now", TIMER)))
+        todo.append(InstallStep(run=("systemctl", "--user", "disable", "--now", TIMER)))
     else:
-        todo.append(Step(already=f"{TIMER} is neither enabled nor running"))
+        todo.append(InstallStep(already=f"{TIMER} is neither enabled nor running"))
     todo += removals
     if any(step.remove for step in removals):
-        todo.append(Step(run=("systemctl", "--user", "daemon-reload")))
+        todo.append(InstallStep(run=("systemctl", "--user", "daemon-reload")))
     return todo

@@ -15,7 +15,7 @@ POOL = ("ccl-auto-11", "ccl-auto-12", "ccl-auto-13")
 MANUAL = "ccl-0"
 
 
-class Seen(Struct, kw_only=True):
+class DemoFacts(Struct, kw_only=True):
     """What the demo saw, besides the files that its sandbox still holds."""
 
     until: datetime  # when main's quota is free again, as the agents were told
@@ -37,23 +37,23 @@ class Promise(Struct, frozen=True):
     problem: str | None
 
 
-def kept(sandbox: Sandbox, seen: Seen) -> list[Promise]:
+def kept(sandbox: Sandbox, seen: DemoFacts) -> list[Promise]:
     """Every promise, in the order of the story."""
     return [Promise(text, found(sandbox, seen)) for text, found in _PROMISES.items()]
 
 
-def _dry_touched(_: Sandbox, seen: Seen) -> str | None:
+def _dry_touched(_: Sandbox, seen: DemoFacts) -> str | None:
     return f"it changed {', '.join(seen.touched)}" if seen.touched else None
 
 
-def _dry_said(_: Sandbox, seen: Seen) -> str | None:
+def _dry_said(_: Sandbox, seen: DemoFacts) -> str | None:
     foretold = seen.dry.stdout.removeprefix("dry run: ")
     for would, did in ((": would swap from", " from"), ("would recreate", "recreated")):
         foretold = foretold.replace(would, did)
     return None if foretold == seen.check.stdout and not seen.dry.returncode else "they differ, see above"
 
 
-def _swapped(sandbox: Sandbox, seen: Seen) -> str | None:
+def _swapped(sandbox: Sandbox, seen: DemoFacts) -> str | None:
     state = sandbox.state()
     last = state.get("last_swap") or {}
     found = (state.get("active_account"), last.get("from"), last.get("to"), seen.check.returncode)
@@ -62,12 +62,12 @@ def _swapped(sandbox: Sandbox, seen: Seen) -> str | None:
     return "a swap is still owed" if state.get("swap_in_progress") else None
 
 
-def _exhausted(sandbox: Sandbox, seen: Seen) -> str | None:
+def _exhausted(sandbox: Sandbox, seen: DemoFacts) -> str | None:
     until = sandbox.state().get("accounts", {}).get("main", {}).get("exhausted_until")
     return None if until == stamp(seen.until) else f"it is known to be exhausted until {until}"
 
 
-def _live(sandbox: Sandbox, _: Seen) -> str | None:
+def _live(sandbox: Sandbox, _: DemoFacts) -> str | None:
     login, settings = read_json(sandbox.live_credentials) or {}, read_json(sandbox.settings) or {}
     tokens = login.get("claudeAiOauth", {})
     if tokens.get("accessToken") != "fake-backup-1" or tokens.get("refreshToken") != "fake-backup-refresh-1":
@@ -75,19 +75,19 @@ def _live(sandbox: Sandbox, _: Seen) -> str | None:
     return None if settings.get("oauthAccount") == identity("backup") else "the live identity is not backup's"
 
 
-def _machine(sandbox: Sandbox, _: Seen) -> str | None:
+def _machine(sandbox: Sandbox, _: DemoFacts) -> str | None:
     login, settings = read_json(sandbox.live_credentials) or {}, read_json(sandbox.settings) or {}
     keys = ("mcpOAuth" in login, settings.get("numStartups") == 7)
     return None if all(keys) else "they were changed"
 
 
-def _saved(sandbox: Sandbox, _: Seen) -> str | None:
+def _saved(sandbox: Sandbox, _: DemoFacts) -> str | None:
     stored = read_json(sandbox.stored("main") / ".credentials.json") or {}
     same = stored.get("claudeAiOauth") == credentials("main", generation=2)["claudeAiOauth"]
     return None if same else "its store holds another"
 
 
-def _restarted(sandbox: Sandbox, seen: Seen) -> str | None:
+def _restarted(sandbox: Sandbox, seen: DemoFacts) -> str | None:
     if set(seen.after) != {MANUAL, *POOL}:
         return f"the sessions are {', '.join(sorted(seen.after))}"
     if same := [name for name in POOL if seen.after[name] == seen.before[name]]:
@@ -98,22 +98,22 @@ def _restarted(sandbox: Sandbox, seen: Seen) -> str | None:
     return None
 
 
-def _manual(_: Sandbox, seen: Seen) -> str | None:
+def _manual(_: Sandbox, seen: DemoFacts) -> str | None:
     if seen.before[MANUAL] != seen.last.get(MANUAL):
         return f"its process is {seen.last.get(MANUAL, 'gone')}"
     return None if seen.manual[0] == seen.manual[1] else "its screen changed"
 
 
-def _answers(_: Sandbox, seen: Seen) -> str | None:
+def _answers(_: Sandbox, seen: DemoFacts) -> str | None:
     return None if seen.answer == "backup" else f"answered on {seen.answer}" if seen.answer else "no answer"
 
 
-def _private(sandbox: Sandbox, _: Seen) -> str | None:
+def _private(sandbox: Sandbox, _: DemoFacts) -> str | None:
     wide = [path for path in _secrets(sandbox) if not path.exists() or stat.S_IMODE(path.stat().st_mode) != 0o600]
     return f"not 0600: {', '.join(str(path.relative_to(sandbox.folder)) for path in wide)}" if wide else None
 
 
-def _nothing_left(sandbox: Sandbox, _: Seen) -> str | None:
+def _nothing_left(sandbox: Sandbox, _: DemoFacts) -> str | None:
     own = f"{sandbox.state_file.name}.lock"  # stays, unlocked
     left = [
         str(path.relative_to(sandbox.folder))
@@ -123,7 +123,7 @@ def _nothing_left(sandbox: Sandbox, _: Seen) -> str | None:
     return f"left behind: {', '.join(sorted(left))}" if left else None
 
 
-def _no_secret(sandbox: Sandbox, seen: Seen) -> str | None:
+def _no_secret(sandbox: Sandbox, seen: DemoFacts) -> str | None:
     said = [text for run in (seen.dry, seen.check, seen.again) for text in (run.stdout, run.stderr)]
     files = [path for path in _secrets(sandbox) if path.parent == sandbox.state_file.parent]
     written = [path.read_text(errors="replace") for path in files]
@@ -137,11 +137,11 @@ def _secrets(sandbox: Sandbox) -> list[Path]:
     return [sandbox.settings, *(path for path in found if path.is_file() and not path.is_symlink())]
 
 
-def _cooldown(_: Sandbox, seen: Seen) -> str | None:
+def _cooldown(_: Sandbox, seen: DemoFacts) -> str | None:
     return None if seen.again.stdout.startswith("cooldown: ") else "it does not"
 
 
-_PROMISES: Mapping[str, Callable[[Sandbox, Seen], str | None]] = {
+_PROMISES: Mapping[str, Callable[[Sandbox, DemoFacts], str | None]] = {
     "the dry run changed nothing: no file, no session": _dry_touched,
     "the dry run said what the check then did": _dry_said,
     "the account was swapped from main to backup": _swapped,

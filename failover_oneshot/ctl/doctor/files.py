@@ -13,14 +13,14 @@ from pathlib import Path
 from failover_oneshot.accounts import registry
 from failover_oneshot.config.model import Config, Method
 from failover_oneshot.ctl.doctor import rules
-from failover_oneshot.ctl.doctor.rules import Line, error, ok, warning
+from failover_oneshot.ctl.doctor.rules import DoctorLine, error, ok, warning
 from failover_oneshot.state.model import State
-from failover_oneshot.state.store import Origin, Store, StoreError
+from failover_oneshot.state.store import Origin, StateStore, StoreError
 
 PATIENCE = 2.0  # seconds: a check holds the lock for some fiftieth of a second
 
 
-def config_mode(file: Path, settings: Config) -> Iterator[Line]:
+def config_mode(file: Path, settings: Config) -> Iterator[DoctorLine]:
     """A configuration with variables of accounts may hold secrets."""
     mode = stat.S_IMODE(file.stat().st_mode)
     if any(account.env for account in settings.accounts) and mode & 0o077:
@@ -28,7 +28,7 @@ def config_mode(file: Path, settings: Config) -> Iterator[Line]:
         yield warning("config", text, f"chmod 600 {shlex.quote(str(file))}")
 
 
-def accounts_lines(settings: Config, path: Path, state: State | None) -> Iterator[Line]:
+def accounts_lines(settings: Config, path: Path, state: State | None) -> Iterator[DoctorLine]:
     """Each account's store, and whose the live login is."""
     state = state or State()
     method = registry.method(settings, path.parent / "unclaimed", state.lineage)
@@ -65,7 +65,7 @@ def accounts_lines(settings: Config, path: Path, state: State | None) -> Iterato
         yield ok("accounts", f"live: {live}")
 
 
-def permissions(settings: Config, path: Path) -> Iterator[Line]:
+def permissions(settings: Config, path: Path) -> Iterator[DoctorLine]:
     """That the live login and the state can be written by us, and read by nobody else."""
     lines = list(_modes("files", path.parent, only=(path.name, f"{path.name}.bak")))
     live: list[Path] = []
@@ -85,7 +85,7 @@ def permissions(settings: Config, path: Path) -> Iterator[Line]:
     yield from lines or [ok("files", "the live login and the state are writable, and for nobody else to read")]
 
 
-def told(settings: Config) -> Iterator[Line]:
+def told(settings: Config) -> Iterator[DoctorLine]:
     """Whether those who are to be told of what happens can be, and tasks be handed out."""
     from importlib.util import find_spec
 
@@ -112,10 +112,10 @@ def told(settings: Config) -> Iterator[Line]:
             yield error("told", text, f"ls -ld {shlex.quote(str(folder))}")
 
 
-def state(settings: Config, path: Path, now: datetime) -> tuple[State | None, list[Line]]:
+def state(settings: Config, path: Path, now: datetime) -> tuple[State | None, list[DoctorLine]]:
     """The state, None when it can not be read, and what there is to say about it."""
     try:
-        loaded = Store(path, settings.state.lock_timeout).load(now, quarantine=False)
+        loaded = StateStore(path, settings.state.lock_timeout).load(now, quarantine=False)
     except StoreError as problem:
         return None, [error("state", str(problem), f"ls -l {shlex.quote(str(path.parent))}; failoverctl --version")]
     if loaded.origin is Origin.FRESH:
@@ -130,7 +130,7 @@ def state(settings: Config, path: Path, now: datetime) -> tuple[State | None, li
     return loaded.state, [*lines, *rules.state_lines(settings, loaded.state, now)]
 
 
-def lock(path: Path, timeout: float) -> Iterator[Line]:
+def lock(path: Path, timeout: float) -> Iterator[DoctorLine]:
     """Whether the lock beside the state is free. A check that is running is waited for, not disturbed."""
     file = Path(f"{path}.lock")
     try:
@@ -157,7 +157,7 @@ def lock(path: Path, timeout: float) -> Iterator[Line]:
     yield ok("lock", "free")
 
 
-def _modes(topic: str, folder: Path, only: tuple[str, ...] = ()) -> Iterator[Line]:
+def _modes(topic: str, folder: Path, only: tuple[str, ...] = ()) -> Iterator[DoctorLine]:
     """Warnings for a folder and its files that others may look into."""
     try:
         info = folder.stat()
@@ -173,7 +173,7 @@ def _modes(topic: str, folder: Path, only: tuple[str, ...] = ()) -> Iterator[Lin
         yield from _mode(topic, folder / name)
 
 
-def _mode(topic: str, file: Path) -> Iterator[Line]:
+def _mode(topic: str, file: Path) -> Iterator[DoctorLine]:
     if file.is_file() and (mode := stat.S_IMODE(file.stat().st_mode)) & 0o077:
         text = f"{file} has mode {mode:04o}: others may read it"
         yield warning(topic, text, f"chmod 600 {shlex.quote(str(file))}")

@@ -11,20 +11,20 @@ from failover_oneshot.agents.base import Agent
 from failover_oneshot.config import model
 from failover_oneshot.config.model import Config, Method
 from failover_oneshot.ctl.doctor import rules
-from failover_oneshot.ctl.doctor.rules import Line, Watched, error, ok, warning
+from failover_oneshot.ctl.doctor.rules import DoctorLine, WatchedSession, error, ok, warning
 from failover_oneshot.ctl.lib import proposal
 from failover_oneshot.ctl.systemd import programs, units
-from failover_oneshot.ctl.systemd.units import View
+from failover_oneshot.ctl.systemd.units import UnitView
 from failover_oneshot.model import Evidence, Session
 from failover_oneshot.state.model import State
-from failover_oneshot.tmux.client import Tmux, TmuxError, TmuxMissingError, TmuxTimeoutError, index_in_range
-from failover_oneshot.tmux.formats import Row, is_shell
+from failover_oneshot.tmux.client import TmuxError, TmuxMissingError, TmuxReader, TmuxTimeoutError, index_in_range
+from failover_oneshot.tmux.formats import PaneRow, is_shell
 
 
-def tmux(config: model.Tmux) -> Iterator[Line]:
+def tmux(config: model.Tmux) -> Iterator[DoctorLine]:
     """The program, its version, and the server."""
     try:
-        server = Tmux(config, os.environ)
+        server = TmuxReader(config, os.environ)
         yield rules.tmux_version(programs.ask(config.binary, "-V").out)
         rows = server.rows()
     except TmuxMissingError as problem:
@@ -59,10 +59,10 @@ def socket(config: model.Tmux) -> str:
     return f"{folder}/tmux-{os.getuid()}/{config.socket_name or 'default'}"
 
 
-def sessions(config: Config) -> Iterator[Line]:
+def sessions(config: Config) -> Iterator[DoctorLine]:
     """The range against what runs; the client's version; whether its screens are understood."""
     try:
-        server = Tmux(config.tmux, os.environ)
+        server = TmuxReader(config.tmux, os.environ)
         rows = server.rows() or ()
         seen = server.observe(config.pool, capture=True).sessions if rows else ()
     except TmuxError:
@@ -83,31 +83,33 @@ def sessions(config: Config) -> Iterator[Line]:
     yield rules.screens(understood)
 
 
-def _watched(config: Config, rows: Sequence[Row]) -> Iterator[Watched]:
-    by_name: dict[str, list[Row]] = {}
+def _watched(config: Config, rows: Sequence[PaneRow]) -> Iterator[WatchedSession]:
+    by_name: dict[str, list[PaneRow]] = {}
     for row in rows:
         by_name.setdefault(row.session_name, []).append(row)
     for name, found in by_name.items():
         pane = min((row.pane for row in found), key=lambda p: (p.dead, is_shell(p.command), not p.active))
         index = index_in_range(config.pool.autonomous, name)
-        yield Watched(name=name, index=index, restartable=proposal.restartable(pane.start_command))
+        yield WatchedSession(name=name, index=index, restartable=proposal.restartable(pane.start_command))
 
 
-def _own_logins(agent: Agent, seen: Sequence[Session]) -> Iterator[Line]:
+def _own_logins(agent: Agent, seen: Sequence[Session]) -> Iterator[DoctorLine]:
     for session in seen:
         if name := agent.own_login(pane.pid for pane in session.panes):
             text = f"{session.name} sets {name}: a swap of the login's files does not reach it"
             yield warning("client", text, "start it without that variable, or use swap.method env")
 
 
-def clock(state: State | None, now: datetime) -> Iterator[Line]:
+def clock(state: State | None, now: datetime) -> Iterator[DoctorLine]:
     """Whether the machine's clock is kept right."""
     said = programs.ask("timedatectl", "show", "--property=NTPSynchronized", "--value")
     known = {"yes": True, "no": False}.get(said.out) if said.ok else None
     yield from rules.clock(known, state, now)
 
 
-def units_and_cadence(config: Config | None, view: View, state: State | None, now: datetime) -> Iterator[Line]:
+def units_and_cadence(
+    config: Config | None, view: UnitView, state: State | None, now: datetime
+) -> Iterator[DoctorLine]:
     """The timer and its service, lingering, and whether checks come as often as they ought to."""
     if why := programs.no_manager():
         yield warning(

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from failover_oneshot.config.model import AfterSwap, Config
-from failover_oneshot.ctl.systemd.units import View
+from failover_oneshot.ctl.systemd.units import UnitView
 from failover_oneshot.lib import durations
 from failover_oneshot.state.model import State, stamp
 
@@ -28,7 +28,7 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-class Line(Struct, frozen=True):
+class DoctorLine(Struct, frozen=True):
     """One thing that was examined; ``mend``: a command, or what to change, for the operator."""
 
     topic: str
@@ -37,28 +37,28 @@ class Line(Struct, frozen=True):
     mend: str = ""
 
 
-def ok(topic: str, text: str) -> Line:
+def ok(topic: str, text: str) -> DoctorLine:
     """All is well there, or there is nothing to say against it."""
-    return Line(topic, Level.OK, text)
+    return DoctorLine(topic, Level.OK, text)
 
 
-def warning(topic: str, text: str, mend: str) -> Line:
+def warning(topic: str, text: str, mend: str) -> DoctorLine:
     """It works, but not as it should, or not for long."""
-    return Line(topic, Level.WARNING, text, mend)
+    return DoctorLine(topic, Level.WARNING, text, mend)
 
 
-def error(topic: str, text: str, mend: str) -> Line:
+def error(topic: str, text: str, mend: str) -> DoctorLine:
     """The pool is not guarded until this is mended."""
-    return Line(topic, Level.ERROR, text, mend)
+    return DoctorLine(topic, Level.ERROR, text, mend)
 
 
-def exit_code(lines: Iterable[Line]) -> int:
+def exit_code(lines: Iterable[DoctorLine]) -> int:
     """0: all ok, 1: warnings, 2: errors."""
     levels = {line.level for line in lines}
     return 2 if Level.ERROR in levels else 1 if Level.WARNING in levels else 0
 
 
-def tmux_version(printed: str) -> Line:
+def tmux_version(printed: str) -> DoctorLine:
     """From what `tmux -V` prints; a build from git has no number and counts as the newest."""
     match = re.search(r"(\d+)\.(\d+)", printed)
     if match and (int(match[1]), int(match[2])) < OLDEST_TMUX:
@@ -67,7 +67,7 @@ def tmux_version(printed: str) -> Line:
     return ok("tmux", printed or "it does not say its version")
 
 
-class Watched(Struct, frozen=True, kw_only=True):
+class WatchedSession(Struct, frozen=True, kw_only=True):
     """A session on the server, as far as the range is concerned."""
 
     name: str
@@ -75,7 +75,7 @@ class Watched(Struct, frozen=True, kw_only=True):
     restartable: bool = True  # tmux knows a command that starts more than a shell
 
 
-def pool_range(config: Config, sessions: Sequence[Watched]) -> Iterator[Line]:
+def pool_range(config: Config, sessions: Sequence[WatchedSession]) -> Iterator[DoctorLine]:
     """The configured range and the dedicated sessions against what runs."""
     auto = config.pool.autonomous
     last = auto.start_index + auto.max - 1
@@ -104,7 +104,7 @@ def pool_range(config: Config, sessions: Sequence[Watched]) -> Iterator[Line]:
             yield warning("range", text, "set pool.autonomous.command, or after_swap: nudge")
 
 
-def screens(understood: Mapping[str, bool]) -> Line:
+def screens(understood: Mapping[str, bool]) -> DoctorLine:
     """Session to whether the screen of its agent has the structure that the rules know."""
     lost = [name for name, fine in understood.items() if not fine]
     if lost:
@@ -114,7 +114,7 @@ def screens(understood: Mapping[str, bool]) -> Line:
               else "no agent runs in a watched session: no screen to look at")  # fmt: skip
 
 
-def client_version(version: str | None) -> Line:
+def client_version(version: str | None) -> DoctorLine:
     """The client's version; None when it can not be told."""
     if version is None:
         return ok("client", "its version can not be told here")
@@ -126,7 +126,7 @@ def client_version(version: str | None) -> Line:
     return ok("client", f"version {version}")
 
 
-def state_lines(config: Config, state: State, now: datetime) -> Iterator[Line]:
+def state_lines(config: Config, state: State, now: datetime) -> Iterator[DoctorLine]:
     """What the state says of swaps, pause and failures."""
     if journal := state.swap_in_progress:
         text = f"a swap to {journal.to or 'no account'} is unfinished at step {journal.step} ({journal.runs} runs)"
@@ -145,7 +145,7 @@ def state_lines(config: Config, state: State, now: datetime) -> Iterator[Line]:
         yield ok("state", f"waiting since {stamp(state.waiting.since)}: every account is exhausted{until}")
 
 
-def clock(synchronised: bool | None, state: State | None, now: datetime) -> Iterator[Line]:
+def clock(synchronised: bool | None, state: State | None, now: datetime) -> Iterator[DoctorLine]:
     """Whether the clock can be trusted; ``synchronised`` None: it can not be told."""
     last = state.last_check.at if state and state.last_check else None
     if last and (last - now).total_seconds() > SLACK:
@@ -161,7 +161,7 @@ def clock(synchronised: bool | None, state: State | None, now: datetime) -> Iter
         yield ok("clock", f"{stamp(now)}, synchronised")
 
 
-def timer(known: Mapping[str, str]) -> Iterator[Line]:
+def timer(known: Mapping[str, str]) -> Iterator[DoctorLine]:
     """The timer's unit, from `systemctl show`."""
     if known.get("LoadState") != "loaded":
         text = f"failover.timer is {known.get('LoadState') or 'unknown'}: nothing runs the check"
@@ -178,7 +178,7 @@ def timer(known: Mapping[str, str]) -> Iterator[Line]:
         yield warning("timer", "a unit file was changed and is not in force yet", "systemctl --user daemon-reload")
 
 
-def service(known: Mapping[str, str], runnable: bool, program: str | None) -> Iterator[Line]:
+def service(known: Mapping[str, str], runnable: bool, program: str | None) -> Iterator[DoctorLine]:
     """The service's unit; ``runnable``: whether its program is there, ``program``: this installation's own."""
     path = exec_path(known)
     if path and not runnable:
@@ -191,21 +191,21 @@ def service(known: Mapping[str, str], runnable: bool, program: str | None) -> It
         yield warning("timer", text, JOURNAL)
 
 
-def timers_view(known: Mapping[str, str]) -> View:
+def timers_view(known: Mapping[str, str]) -> UnitView:
     """What the service looks at, from its `ExecStart=` and `Environment=` as `systemctl show` prints them."""
 
     def found(pattern: str, name: str) -> str:
         match = re.search(pattern, known.get(name, ""))
         return match[1] if match else ""
 
-    return View(
+    return UnitView(
         config=found(r" --config (.*?)(?: --?[a-z-]+ | ; )", "ExecStart"),
         state=found(r" --state (.*?)(?: --?[a-z-]+ | ; )", "ExecStart"),
         tmux_tmpdir=found(r"TMUX_TMPDIR=([^\s\"]*)", "Environment"),
     )
 
 
-def same_view(timer: View, here: View) -> Iterator[Line]:
+def same_view(timer: UnitView, here: UnitView) -> Iterator[DoctorLine]:
     """Whether the timer looks at what one looks at here: else each keeps a state and a lock of its own."""
     for name, theirs, ours in (
         ("configuration", timer.config, here.config),
@@ -223,7 +223,7 @@ def exec_path(known: Mapping[str, str]) -> str | None:
     return match[1] if match else None
 
 
-def cadence(config: Config, interval: float | None) -> Line:
+def cadence(config: Config, interval: float | None) -> DoctorLine:
     """How often the timer fires against quota.poll_interval, both in seconds."""
     poll = config.quota.poll_interval
     if interval is None:
@@ -236,7 +236,7 @@ def cadence(config: Config, interval: float | None) -> Line:
     return ok("cadence", said)
 
 
-def last_check(config: Config, state: State | None, now: datetime, active: float | None) -> Iterator[Line]:
+def last_check(config: Config, state: State | None, now: datetime, active: float | None) -> Iterator[DoctorLine]:
     """When the last check was; ``active``: for how many seconds the timer has been running, None when it is not."""
     last = state.last_check if state else None
     late = 3 * config.quota.poll_interval + config.swap.timeout

@@ -20,7 +20,7 @@ from failover_oneshot.config.model import Config
 from failover_oneshot.ctl.lib.terminal import WIDTH, Terminal
 from failover_oneshot.errors import EXIT_DATA
 from failover_oneshot.state.model import State
-from failover_oneshot.state.store import Loaded, Origin, Store
+from failover_oneshot.state.store import LoadedState, Origin, StateStore
 
 log = logging.getLogger("failover")
 
@@ -33,15 +33,15 @@ class Installation(Struct, frozen=True):
     state_file: Path
 
     @property
-    def store(self) -> Store:
-        return Store(self.state_file, self.config.state.lock_timeout)
+    def store(self) -> StateStore:
+        return StateStore(self.state_file, self.config.state.lock_timeout)
 
     @property
     def unclaimed(self) -> Path:
         """The folder for logins that belong to no account."""
         return self.state_file.parent / "unclaimed"
 
-    def peek(self, now: datetime) -> Loaded:
+    def peek(self, now: datetime) -> LoadedState:
         """The state as it is, without the lock and without moving anything; StoreError when it can not be read."""
         return self.store.load(now, quarantine=False)
 
@@ -122,6 +122,6 @@ def quiet() -> None:
     log.setLevel(logging.ERROR)
 
 
-def told(loaded: Loaded) -> tuple[State, tuple[str, ...], int]:
+def told(loaded: LoadedState) -> tuple[State, tuple[str, ...], int]:
     """A state that was read, what is to be said of it, and the exit code: 65 when nothing good was left of it."""
     return loaded.state, loaded.notes, EXIT_DATA if loaded.origin is Origin.RESET else 0

@@ -15,7 +15,7 @@ AGENTS: Final = frozenset({"claude", "codex", "gemini", "opencode", "aider", "go
 _NUMBERED: Final = re.compile(r"(.*[^0-9])(0|[1-9][0-9]{0,5})", re.DOTALL)
 
 
-class Running(Struct, frozen=True, kw_only=True):
+class RunningSession(Struct, frozen=True, kw_only=True):
     """One session that runs here."""
 
     name: str
@@ -39,14 +39,14 @@ class AmbiguousError(FailoverError):
     exit_code = EXIT_FAILED
 
 
-def propose(running: Sequence[Running], prefix: str | None = None) -> Proposal:
+def propose(running: Sequence[RunningSession], prefix: str | None = None) -> Proposal:
     """The pool and the dedicated sessions.
 
     ``prefix``: the operator's choice. Else the pool is the group of numbered sessions whose name says that it works by
     itself, or the only one. AmbiguousError when there are several: sessions of a pool are restarted by a swap, and
     those that somebody sits at must not be.
     """
-    groups: dict[str, dict[int, Running]] = {}
+    groups: dict[str, dict[int, RunningSession]] = {}
     for session in running:
         if match := _NUMBERED.fullmatch(session.name):
             groups.setdefault(match[1], {})[int(match[2])] = session
@@ -82,7 +82,7 @@ def _index(prefix: str, name: str) -> int | None:
     return int(match[2]) if match and match[1] == prefix else None
 
 
-def _choose(groups: dict[str, dict[int, Running]]) -> str | None:
+def _choose(groups: dict[str, dict[int, RunningSession]]) -> str | None:
     named = [name for name in groups if AUTOMATIC.search(name)]
     candidates = named or list(groups)
     if len(candidates) > 1:
@@ -108,7 +108,7 @@ def is_agent(command: str, title: str) -> bool:
 # -- the text ------------------------------------------------------------------------------------------------------
 
 
-class Facts(Struct, frozen=True, kw_only=True):
+class ProposalFacts(Struct, frozen=True, kw_only=True):
     """All that the text says. Paths as they are written into the file."""
 
     proposal: Proposal
@@ -117,7 +117,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     tmux: dict[str, str] = {}
 
 
-def render(facts: Facts, words: Mapping[str, str]) -> str:
+def render(facts: ProposalFacts, words: Mapping[str, str]) -> str:
     """The configuration as commented YAML; ``words``: each key's path and its sentence."""
     found = facts.proposal
     out = [

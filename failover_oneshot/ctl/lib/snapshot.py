@@ -12,7 +12,7 @@ from failover_oneshot.decision.rules import Action, Decision, before_observing
 from failover_oneshot.model import Finding, Observation, Outcome
 from failover_oneshot.observe import observe
 from failover_oneshot.state.model import State
-from failover_oneshot.tmux.client import Tmux, TmuxError, TmuxTimeoutError
+from failover_oneshot.tmux.client import TmuxError, TmuxReader, TmuxTimeoutError
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ def snapshot(site: Installation, now: datetime) -> Snapshot:
     named = state.active_account
     observation, findings, decision = None, None, before_observing(config, state, now)
     try:
-        tmux = Tmux(config.tmux, os.environ)
+        tmux = TmuxReader(config.tmux, os.environ)
         found = assess(
             config, state, now, lambda s: observe(config, s, tmux, lambda: method, os.environ, now, always=True),
             always=True,

@@ -71,7 +71,7 @@ class Cooldown(Struct, frozen=True, kw_only=True):
     left: float
 
 
-class Next(Struct, frozen=True, kw_only=True):
+class NextCheck(Struct, frozen=True, kw_only=True):
     """What a check would decide at this instant."""
 
     outcome: Outcome
@@ -90,7 +90,7 @@ class Timer(Struct, frozen=True, kw_only=True):
     note: str | None = None  # what is wrong with it
 
 
-class Status(Struct, frozen=True, kw_only=True):
+class StatusReport(Struct, frozen=True, kw_only=True):
     """Everything that `status` prints."""
 
     version: int = 1
@@ -98,7 +98,7 @@ class Status(Struct, frozen=True, kw_only=True):
     state_file: str
     active_account: str | None
     live_account: str | None  # whose login is really live, where that can be said
-    next: Next | None
+    next: NextCheck | None
     blocked_pool: int
     blocked_dedicated: int
     accounts: tuple[AccountStatus, ...]
@@ -130,7 +130,7 @@ def compose(
     timer: Timer | None = None,
     tasks: TaskTally | None = None,
     notes: Sequence[str] = (),
-) -> Status:
+) -> StatusReport:
     """The status at that instant.
 
     ``findings``: what the sessions show now, None when tmux could not be asked; ``decision``: what a check would
@@ -145,7 +145,7 @@ def compose(
             *(_seen(finding, state.sessions.get(finding.name, SessionMemory()), now) for finding in findings),
             *(_remembered(name, memory, False, config, now) for name, memory in gone),
         )
-    return Status(
+    return StatusReport(
         at=seconds(now),
         state_file=state_file,
         active_account=state.active_account,
@@ -170,14 +170,14 @@ def compose(
     )
 
 
-def next_of(state: State, decision: Decision) -> Next:
+def next_of(state: State, decision: Decision) -> NextCheck:
     """What a check would decide, as a value for people and scripts."""
     owed = state.swap_in_progress.to if state.swap_in_progress else None
     to = next(iter(decision.candidates), owed)
-    return Next(outcome=decision.outcome, reason=decision.reason, to=to, at=decision.next_possible_at)
+    return NextCheck(outcome=decision.outcome, reason=decision.reason, to=to, at=decision.next_possible_at)
 
 
-def would(plan: Next) -> str:
+def would(plan: NextCheck) -> str:
     """The same as a sentence."""
     does = {
         Outcome.SWAPPED: f"would swap to {plan.to}: ",

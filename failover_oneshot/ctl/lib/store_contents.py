@@ -15,7 +15,7 @@ from failover_oneshot.lib import atomicfile
 LIMIT = 1024 * 1024  # bytes of one file
 
 
-class Kept(Struct, frozen=True, kw_only=True):
+class StoreContents(Struct, frozen=True, kw_only=True):
     """One file of a store."""
 
     name: str
@@ -31,7 +31,7 @@ class Inspection(Struct, frozen=True, kw_only=True):
     """One store."""
 
     mode: str | None  # of the folder
-    files: tuple[Kept, ...]
+    files: tuple[StoreContents, ...]
     identity: str | None  # an e-mail address, else another name that the files give
     expires_at: datetime | None  # of the access token; a client renews it by itself
     exposed: tuple[str, ...]  # what others can read or belongs to another user, with the command that mends it
@@ -72,14 +72,14 @@ def _place(config: Config, account: Account) -> tuple[Path | None, tuple[str, ..
     return None, ()
 
 
-def _look(path: Path) -> tuple[Kept, bytes]:
+def _look(path: Path) -> tuple[StoreContents, bytes]:
     try:
         content = atomicfile.read_bounded(path, LIMIT)
         info = path.stat()
     except FileNotFoundError:
-        return Kept(name=path.name, present=False), b""
+        return StoreContents(name=path.name, present=False), b""
     except (OSError, ValueError) as error:
-        return Kept(name=path.name, present=True, error=getattr(error, "strerror", None) or str(error)), b""
+        return StoreContents(name=path.name, present=True, error=getattr(error, "strerror", None) or str(error)), b""
     parses = None
     if path.suffix == ".json":
         try:
@@ -87,7 +87,7 @@ def _look(path: Path) -> tuple[Kept, bytes]:
             parses = True
         except ValueError:
             parses = False
-    kept = Kept(
+    kept = StoreContents(
         name=path.name,
         present=True,
         mode=f"{stat.S_IMODE(info.st_mode):04o}",

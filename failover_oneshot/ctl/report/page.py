@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Final
 
 from failover_oneshot.ctl.report.html import Node, document, el
-from failover_oneshot.ctl.report.timeline import Event, Hit, Lane, Span, Timeline, ticks
+from failover_oneshot.ctl.report.timeline import Hit, Lane, Span, Timeline, TimelineEvent, ticks
 from failover_oneshot.lib import durations
 from failover_oneshot.lib.redact import redact
 from failover_oneshot.model import Outcome
@@ -133,7 +133,7 @@ def _width(span: Span, facts: Timeline) -> float:
 # -- the tables ----------------------------------------------------------------------------------------------------
 
 
-def _events(events: Sequence[Event]) -> Iterator[Node]:
+def _events(events: Sequence[TimelineEvent]) -> Iterator[Node]:
     if not events:
         yield el("p", "None in this time.", class_="quiet")
         return
@@ -143,7 +143,7 @@ def _events(events: Sequence[Event]) -> Iterator[Node]:
         yield el("p", f"and {len(events) - MOST_ROWS} older ones: failoverctl history", class_="quiet")
 
 
-def _event(event: Event) -> Node:
+def _event(event: TimelineEvent) -> Node:
     if event.outcome == Outcome.RESUMED:
         what = f"restarted on {event.to or 'the active account'}"
     elif event.outcome == Outcome.FAILED:

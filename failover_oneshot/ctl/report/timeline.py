@@ -34,7 +34,7 @@ class Hit(Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class Event(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+class TimelineEvent(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     """A swap, a failed attempt, or a restart on the account that freed."""
 
     at: datetime
@@ -65,7 +65,7 @@ class Timeline(Struct, frozen=True, kw_only=True):
     lanes: tuple[Lane, ...]
     waits: tuple[Span, ...]  # every account was exhausted
     stalls: tuple[Span, ...]  # from the first hit to the swap that answered it, and the waits
-    events: tuple[Event, ...]  # newest first
+    events: tuple[TimelineEvent, ...]  # newest first
     hits: tuple[Hit, ...]  # oldest first
 
     @property
@@ -117,10 +117,10 @@ def timeline(state: State, accounts: Sequence[str], start: datetime, now: dateti
     )
 
 
-def _event(entry: HistoryEntry) -> Event | None:
+def _event(entry: HistoryEntry) -> TimelineEvent | None:
     if entry.at is None or entry.outcome not in MOVES:
         return None
-    return Event(
+    return TimelineEvent(
         at=entry.at,
         outcome=entry.outcome,
         from_=entry.from_ or "",
@@ -139,12 +139,12 @@ def _waits(entries: Iterable[HistoryEntry]) -> Iterator[tuple[datetime, datetime
             yield entry.since, entry.at
 
 
-def _named(events: Iterable[Event]) -> Iterator[str]:
+def _named(events: Iterable[TimelineEvent]) -> Iterator[str]:
     for event in events:
         yield from filter(None, (event.from_, event.to))
 
 
-def _active(name: str, events: Sequence[Event], state: State, window: Span) -> Iterator[Span]:
+def _active(name: str, events: Sequence[TimelineEvent], state: State, window: Span) -> Iterator[Span]:
     """From each swap to the next. Before the oldest swap it was the one swapped from; after the newest, as the state
     says: the operator may have logged in by hand."""
     swaps = [event for event in events if event.outcome == Outcome.SWAPPED and event.to]
@@ -161,7 +161,7 @@ def _active(name: str, events: Sequence[Event], state: State, window: Span) -> I
         yield Span(start=swaps[-1].at, end=max(window.end, swaps[-1].at), open=True)
 
 
-def _exhausted(name: str, events: Sequence[Event], state: State) -> Iterator[Span]:
+def _exhausted(name: str, events: Sequence[TimelineEvent], state: State) -> Iterator[Span]:
     """From the first hit, or the swap away, until the reset."""
     for event in events:
         if event.from_ == name and event.exhausted_until:

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from failover_oneshot.config.model import Config
-from failover_oneshot.ctl.systemd.units import SERVICE, TIMER, View
+from failover_oneshot.ctl.systemd.units import SERVICE, TIMER, UnitView
 
 UNITS = (SERVICE, TIMER)
 TIMEOUT = 15.0  # seconds: none of them has more to do than to answer
@@ -26,7 +26,7 @@ NO_MANAGER = (
 )
 
 
-class Said(Struct, frozen=True):
+class ProgramOutput(Struct, frozen=True):
     """What a program answered; ``ok`` is false too when there is none or it did not answer in time."""
 
     ok: bool
@@ -34,24 +34,26 @@ class Said(Struct, frozen=True):
     error: str  # one line
 
 
-def ask(*argv: str, environ: Mapping[str, str] | None = None, timeout: float = TIMEOUT) -> Said:
+def ask(*argv: str, environ: Mapping[str, str] | None = None, timeout: float = TIMEOUT) -> ProgramOutput:
     """Run a program and wait for it, `timeout` seconds at most; never raises."""
     try:
         done = subprocess.run(
             argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
         )
     except FileNotFoundError:
-        return Said(False, "", f"{argv[0]} is not installed")
+        return ProgramOutput(False, "", f"{argv[0]} is not installed")
     except subprocess.TimeoutExpired:
-        return Said(False, "", f"{argv[0]} did not answer within {timeout:g} s")
+        return ProgramOutput(False, "", f"{argv[0]} did not answer within {timeout:g} s")
     except OSError as problem:
-        return Said(False, "", f"{argv[0]} can not be run: {problem.strerror}")
+        return ProgramOutput(False, "", f"{argv[0]} can not be run: {problem.strerror}")
     error = " ".join(done.stderr.decode(errors="replace").split())
     out = done.stdout.decode(errors="replace").strip()
-    return Said(done.returncode == 0, out, error or (f"exit status {done.returncode}" if done.returncode else ""))
+    return ProgramOutput(
+        done.returncode == 0, out, error or (f"exit status {done.returncode}" if done.returncode else "")
+    )
 
 
-def systemctl(*argv: str) -> Said:
+def systemctl(*argv: str) -> ProgramOutput:
     """`systemctl --user`."""
     return ask("systemctl", "--user", "--no-pager", *argv)
 
@@ -112,14 +114,14 @@ def template(name: str) -> str:
     return (DATA / name).read_text(encoding="utf-8")
 
 
-def seen_from_here(settings: Config, file: Path, state: str | None, environ: Mapping[str, str]) -> View:
+def seen_from_here(settings: Config, file: Path, state: str | None, environ: Mapping[str, str]) -> UnitView:
     """What the timer has to be told, because the manager knows nothing of the shell's variables and flags."""
     home = environ.get("HOME", "/")
     default = file in (Path(home, ".config/failover/failover.yaml"), Path("/etc/failover/failover.yaml"))
     xdg = environ.get("XDG_STATE_HOME", "")
     if not state and not settings.state.path and xdg.startswith("/") and Path(xdg) != Path(home, ".local/state"):
         state = str(Path(xdg, "failover/state.json"))
-    return View(
+    return UnitView(
         config="" if default else str(file),
         state=os.path.abspath(state) if state else "",  # noqa: PTH100 - the name, not what it links to
         tmux_tmpdir="" if settings.tmux.socket_path else environ.get("TMUX_TMPDIR", ""),

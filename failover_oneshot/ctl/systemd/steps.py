@@ -16,7 +16,7 @@ from failover_oneshot.errors import EXIT_FAILED
 from failover_oneshot.lib import atomicfile
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class InstallStep(Struct, frozen=True, kw_only=True):
     """One step: a file to write (``text``) or to remove, or a program to run; ``already``: there is nothing to do."""
 
     write: Path | None = None
@@ -60,7 +60,7 @@ class Step(Struct, frozen=True, kw_only=True):
         return {"step": kind, "path": str(target) if target else None, "argv": list(self.run), "text": self.says}
 
 
-def perform(steps: Sequence[Step], notes: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
+def perform(steps: Sequence[InstallStep], notes: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
     """Show the steps, and do them unless it is a dry run; 0, or 1 when one failed: those after it are not done."""
     paper = Terminal(sys.stderr if as_json else sys.stdout, os.environ)
     failed = None

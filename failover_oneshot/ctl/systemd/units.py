@@ -23,7 +23,7 @@ _SECONDS: Final = {
 }
 
 
-class View(Struct, frozen=True, kw_only=True):
+class UnitView(Struct, frozen=True, kw_only=True):
     """Which configuration, state and tmux server one looks at; "": the default."""
 
     config: str = ""
@@ -31,7 +31,7 @@ class View(Struct, frozen=True, kw_only=True):
     tmux_tmpdir: str = ""
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class UnitSettings(Struct, frozen=True, kw_only=True):
     """What the units have to know of this machine. Paths are absolute."""
 
     home: str
@@ -41,7 +41,7 @@ class Place(Struct, frozen=True, kw_only=True):
     interval: float = 30.0  # seconds: quota.poll_interval
 
 
-def render(name: str, template: str, place: Place) -> str:
+def render(name: str, template: str, place: UnitSettings) -> str:
     """The unit file `name` from the shipped text. ValueError when that lacks a line which has to be filled in."""
     text = template
     for line, filled in (_service(place) if name == SERVICE else _timer(place)).items():
@@ -64,7 +64,7 @@ def seconds(span: str) -> float | None:
     return sum(float(part[1]) * _SECONDS[part[2]] for part in parts if part)
 
 
-def _service(place: Place) -> dict[str, str]:
+def _service(place: UnitSettings) -> dict[str, str]:
     command = " ".join(_quoted(_homed(word, place.home)).replace("$", "$$") for word in place.command)
     path = ":".join([*(_homed(folder, place.home) for folder in place.folders), *BASE_PATH])
     filled = {_EXEC: f"ExecStart={command}", _PATH: f"Environment={_quoted(f'PATH={path}')}"}
@@ -73,7 +73,7 @@ def _service(place: Place) -> dict[str, str]:
     return filled
 
 
-def _timer(place: Place) -> dict[str, str]:
+def _timer(place: UnitSettings) -> dict[str, str]:
     return {_INTERVAL: f"OnUnitInactiveSec={round(place.interval * 1000)}ms"} if place.interval != 30 else {}
 
 

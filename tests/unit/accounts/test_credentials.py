@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from failover_oneshot.accounts import credentials, json_document
-from failover_oneshot.accounts.credentials import Identity, Saving, Stored, Tokens
+from failover_oneshot.accounts.credentials import Identity, Saving, StoredCredentials, Tokens
 from tests.support.account_methods import identity, login
 
 
@@ -73,8 +73,8 @@ def who(name: str) -> Identity | None:
     return credentials.identity_of(identity(name))
 
 
-A = Stored("a", Tokens("a2", 2), Tokens("a1", 1), who("a"))
-B = Stored("b", Tokens("b1", 1), None, who("b"))
+A = StoredCredentials("a", Tokens("a2", 2), Tokens("a1", 1), who("a"))
+B = StoredCredentials("b", Tokens("b1", 1), None, who("b"))
 
 
 @pytest.mark.parametrize(
@@ -87,18 +87,18 @@ B = Stored("b", Tokens("b1", 1), None, who("b"))
         ("x", "c", [A, B], {}, "a", None),  # a stranger's login
         ("x", None, [A, B], {}, "a", None),
         ("x", None, [A, B], {credentials.fingerprint("x", "salt"): "a"}, "b", "a"),
-        ("b1", "b", [B, Stored("c", B.tokens, None, who("b"))], {}, "b", "b"),
-        ("b1", "b", [B, Stored("c", B.tokens, None, who("b"))], {}, None, None),
-        ("b1", "b", [B, Stored("c", B.tokens, None, who("c"))], {}, None, "b"),
-        ("x", "c", [Stored("a"), B], {}, "a", "a"),  # the first content of a store
-        ("x", "b", [Stored("a"), B], {}, "a", "b"),
-        ("x", "c", [Stored("a"), B], {}, None, None),
+        ("b1", "b", [B, StoredCredentials("c", B.tokens, None, who("b"))], {}, "b", "b"),
+        ("b1", "b", [B, StoredCredentials("c", B.tokens, None, who("b"))], {}, None, None),
+        ("b1", "b", [B, StoredCredentials("c", B.tokens, None, who("c"))], {}, None, "b"),
+        ("x", "c", [StoredCredentials("a"), B], {}, "a", "a"),  # the first content of a store
+        ("x", "b", [StoredCredentials("a"), B], {}, "a", "b"),
+        ("x", "c", [StoredCredentials("a"), B], {}, None, None),
     ],
 )
 def test_whose_a_login_is(
     token: str,
     beside: str | None,
-    stores: list[Stored],
+    stores: list[StoredCredentials],
     lineage: dict[str, str],
     presumed: str | None,
     name: str | None,

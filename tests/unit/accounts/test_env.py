@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from failover_oneshot.accounts.env import Env, parse
+from failover_oneshot.accounts.env import EnvMethod, parse
 from failover_oneshot.accounts.registry import MethodError
 from failover_oneshot.config.model import Account
 
@@ -48,8 +48,8 @@ def account(tmp_path: Path) -> Account:
 
 
 def test_the_files_values_go_before(account: Account) -> None:
-    assert Env().environment(account) == {"BOTH": "file", "MORE": "1", "TOKEN": "fake"}
-    assert Env().check(account) is None
+    assert EnvMethod().environment(account) == {"BOTH": "file", "MORE": "1", "TOKEN": "fake"}
+    assert EnvMethod().check(account) is None
 
 
 def test_what_can_not_be_used(account: Account) -> None:
@@ -57,31 +57,31 @@ def test_what_can_not_be_used(account: Account) -> None:
     reasons = []
     for permissions in (0o640, 0o604, 0o610):
         path.chmod(permissions)
-        reasons.append(Env().check(account))
+        reasons.append(EnvMethod().check(account))
     path.chmod(0o600)
     path.write_bytes(b"A=\xff\xfe")
-    reasons.append(Env().check(account))
+    reasons.append(EnvMethod().check(account))
     path.write_bytes(b"A=" + b"x" * 70000)
-    reasons.append(Env().check(account))
+    reasons.append(EnvMethod().check(account))
     path.unlink()
-    reasons.append(Env().check(account))
+    reasons.append(EnvMethod().check(account))
     path.mkdir(mode=0o700)
-    reasons.append(Env().check(account))
+    reasons.append(EnvMethod().check(account))
     path.rmdir()
     os.mkfifo(path, 0o600)
-    reasons.append(Env().check(account))
+    reasons.append(EnvMethod().check(account))
     words = ["accessible"] * 3 + ["UTF-8", "larger", "No such file", "regular", "regular"]
     assert all(reason and word in reason for reason, word in zip(reasons, words, strict=True)), reasons
     with pytest.raises(MethodError):
-        Env().environment(account)
+        EnvMethod().environment(account)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_another_users_file(account: Account) -> None:
     os.chown(str(account.env_file), 65534, 65534)
-    assert "another user" in str(Env().check(account))
+    assert "another user" in str(EnvMethod().check(account))
 
 
 def test_nothing_set() -> None:
-    assert Env().check(Account(name="a"))
-    assert Env().check(Account(name="a", env={"TOKEN": ""}))
+    assert EnvMethod().check(Account(name="a"))
+    assert EnvMethod().check(Account(name="a", env={"TOKEN": ""}))

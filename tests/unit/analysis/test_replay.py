@@ -3,7 +3,7 @@
 import msgspec
 
 from failover_oneshot.agents.claude.classify import classify
-from failover_oneshot.analysis.replay import Checked, Record, check
+from failover_oneshot.analysis.replay import Checked, RecordedCheck, check
 from failover_oneshot.config.model import Config
 from failover_oneshot.ctl.commands.replay import _watched
 from failover_oneshot.state.model import LastSwap, State
@@ -11,7 +11,7 @@ from tests.support.builders import at, make_config
 from tests.support.recorded_checks import CLEAR, RESET, VAGUE, record
 
 
-def replayed(config: Config, *records: Record) -> list[Checked]:
+def replayed(config: Config, *records: RecordedCheck) -> list[Checked]:
     state = records[0].state
     done = []
     for one in records:
@@ -20,7 +20,7 @@ def replayed(config: Config, *records: Record) -> list[Checked]:
     return done
 
 
-def outcomes(config: Config, *records: Record) -> list[str]:
+def outcomes(config: Config, *records: RecordedCheck) -> list[str]:
     return [str(checked.decision.outcome) for checked in replayed(config, *records)]
 
 

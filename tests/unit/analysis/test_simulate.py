@@ -6,28 +6,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failover_oneshot.analysis.simulate import Load, Policy, Result, simulate, work
+from failover_oneshot.analysis.simulate import Policy, SimulatedLoad, SimulationResult, simulate, work
 from failover_oneshot.config.model import Strategy
 from tests.support.builders import make_config
 
 ORDERED = Policy(strategy=Strategy.ORDERED, threshold=2, cooldown=600)
 
 
-def month(load: Load, policy: Policy = ORDERED, *, every_check: bool = False, **quota: Any) -> Result:
+def month(
+    load: SimulatedLoad, policy: Policy = ORDERED, *, every_check: bool = False, **quota: Any
+) -> SimulationResult:
     config = make_config((), quota=quota)
     return simulate(config, load, policy, work(load, config.quota.poll_interval), every_check=every_check)
 
 
 def test_the_same_seed_is_the_same_month_and_another_is_another() -> None:
-    one = Load(days=5)
+    one = SimulatedLoad(days=5)
     assert month(one) == month(one)
-    assert month(one).wanted != month(Load(days=5, seed=2)).wanted
+    assert month(one).wanted != month(SimulatedLoad(days=5, seed=2)).wanted
 
 
 @settings(max_examples=15)
 @given(
     st.builds(
-        Load,
+        SimulatedLoad,
         accounts=st.integers(1, 4),
         sessions=st.integers(1, 12),
         busy=st.floats(0.05, 1),
@@ -44,7 +46,7 @@ def test_the_same_seed_is_the_same_month_and_another_is_another() -> None:
         cooldown=st.sampled_from([1.0, 60.0, 600.0, 7200.0]),
     ),
 )
-def test_the_sums_hold_and_no_hour_has_too_many_swaps(load: Load, policy: Policy) -> None:
+def test_the_sums_hold_and_no_hour_has_too_many_swaps(load: SimulatedLoad, policy: Policy) -> None:
     found = month(load, policy)
     assert found.wanted == pytest.approx(found.worked + found.stalled + found.restarting, abs=0.5)
     assert found.pool_stalled <= 24 * load.days
@@ -55,7 +57,7 @@ def test_the_sums_hold_and_no_hour_has_too_many_swaps(load: Load, policy: Policy
 @pytest.mark.parametrize("unknown", [0.0, 0.5])
 @pytest.mark.parametrize("strategy", Strategy)
 def test_leaving_out_checks_that_decide_nothing_new_changes_nothing(strategy: Strategy, unknown: float) -> None:
-    load = Load(days=1.5, five_hour=6, weekly=40, unknown=unknown)
+    load = SimulatedLoad(days=1.5, five_hour=6, weekly=40, unknown=unknown)
     policy = Policy(strategy=strategy, threshold=2, cooldown=900)
     few, all_ = month(load, policy), month(load, policy, every_check=True)
     assert few.checks < all_.checks
@@ -63,20 +65,22 @@ def test_leaving_out_checks_that_decide_nothing_new_changes_nothing(strategy: St
 
 
 def test_plenty_needs_no_swap_and_too_little_stalls() -> None:
-    plenty = month(Load(days=7, five_hour=1000, weekly=100_000))
+    plenty = month(SimulatedLoad(days=7, five_hour=1000, weekly=100_000))
     assert (plenty.swaps, plenty.stalled, plenty.worked) == (0, 0, plenty.wanted)
-    alone, two, four = (month(Load(days=7, accounts=n)) for n in (1, 2, 4))
+    alone, two, four = (month(SimulatedLoad(days=7, accounts=n)) for n in (1, 2, 4))
     assert alone.stalled > two.stalled > four.stalled
     assert (alone.swaps, alone.waited > 0) == (0, True)
-    assert alone.worked > 10 * Load().five_hour, "a client that waits goes on by itself when its window has ended"
+    assert alone.worked > 10 * SimulatedLoad().five_hour, (
+        "a client that waits goes on by itself when its window has ended"
+    )
 
 
 def test_one_blocked_session_is_below_the_threshold() -> None:
-    load = Load(days=7, sessions=1, busy=1, five_hour=3)
+    load = SimulatedLoad(days=7, sessions=1, busy=1, five_hour=3)
     assert month(load, Policy(strategy=Strategy.ORDERED, threshold=2, cooldown=600)).swaps == 0
     assert month(load, Policy(strategy=Strategy.ORDERED, threshold=1, cooldown=600)).swaps > 0
 
 
 def test_a_hit_without_a_reset_costs_more() -> None:
-    known, unknown = month(Load(days=7, unknown=0)), month(Load(days=7, unknown=1))
+    known, unknown = month(SimulatedLoad(days=7, unknown=0)), month(SimulatedLoad(days=7, unknown=1))
     assert unknown.swaps > known.swaps, "the backoff is shorter than the window: it is tried again"

@@ -9,7 +9,7 @@ from freezegun import freeze_time
 from failover_oneshot.config.model import Config
 from failover_oneshot.decision.rules import Action, Decision, decide
 from failover_oneshot.model import Finding, Outcome
-from failover_oneshot.state.model import AccountMemory, Journal, LastSwap, Pause, State, Step, Trouble, Waiting
+from failover_oneshot.state.model import AccountMemory, Journal, LastSwap, Pause, State, SwapStep, Trouble, Waiting
 from tests.support.builders import NOW, at, finding, healthy, hits, make_config, seen, unreadable
 
 NO_RESET: dict[str, Any] = {"resets_at": None}
@@ -29,12 +29,12 @@ BLOCKED = hits(11, 12, 13)
 RULES = [
     # rule, state, findings, action, outcome, a part of the sentence
     pytest.param(
-        State(swap_in_progress=Journal(started_at=NOW, from_="main", to="backup", step=Step.INSTALL)),
+        State(swap_in_progress=Journal(started_at=NOW, from_="main", to="backup", step=SwapStep.INSTALL)),
         BLOCKED, Action.FINISH, Outcome.SWAPPED, "stopped at step install", id="1 a journal comes first",
     ),
     pytest.param(
         State(
-            swap_in_progress=Journal(started_at=NOW, from_="main", to="backup", step=Step.INSTALL),
+            swap_in_progress=Journal(started_at=NOW, from_="main", to="backup", step=SwapStep.INSTALL),
             paused=Pause(since=NOW),
             last_swap=LastSwap(at=NOW, from_="main", to="backup"),
         ),

@@ -26,7 +26,7 @@ from failover_oneshot.state.model import (
     LastCheck,
     LastSwap,
     State,
-    Step,
+    SwapStep,
     Trouble,
     Waiting,
 )
@@ -43,7 +43,7 @@ STATE = State(
     counters={"swapped": 12, "failed": 3},
     last_check=LastCheck(at=NOW, outcome=Outcome.WAITING, duration_ms=48),
     waiting=Waiting(since=at(minutes=-5), account="main", until=at(hours=2)),
-    swap_in_progress=Journal(started_at=NOW, from_="main", to="backup", step=Step.RESTART),
+    swap_in_progress=Journal(started_at=NOW, from_="main", to="backup", step=SwapStep.RESTART),
 )
 REPORT = Report(
     outcome=Outcome.WAITING,

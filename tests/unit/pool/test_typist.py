@@ -8,30 +8,30 @@ import pytest
 from failover_oneshot.agents import registry
 from failover_oneshot.model import Pane, Restart
 from failover_oneshot.pool import typist
-from failover_oneshot.pool.typist import End, Job, Put, Typed, Typing, View
+from failover_oneshot.pool.typist import Job, PaneView, PutText, Typed, Typing, TypingEnd
 
 RULE = "─" * 80
 TARGET = Restart(session="s", action="nudge", pane_id="%1", pane_pid=2, server_pid=3)
 ENTER = typist.keys(TARGET, "Enter")
 
 
-def view(draft: str = "", said: str = "● Done.", **pane: Any) -> View:
+def view(draft: str = "", said: str = "● Done.", **pane: Any) -> PaneView:
     text = f"{said}\n\n{RULE}\n❯ {draft}\n{RULE}\n  ⏵⏵ auto mode on"
     shown = Pane(**{"pane_id": "%1", "pid": 2, "command": "claude", "text": text, **pane})
-    return View(pane=shown, prompt=registry.agent().prompt(text, ""))
+    return PaneView(pane=shown, prompt=registry.agent().prompt(text, ""))
 
 
 EMPTY, DRAFTED = view(), view("the text")
 TAKEN = view(said="● Done.\n\n❯ the text\n\n● I work on it.")
-GONE = View(pane=None, prompt=registry.agent().prompt("", ""))
+GONE = PaneView(pane=None, prompt=registry.agent().prompt("", ""))
 
 
 def job(**changes: Any) -> Job:
     fields = {"target": TARGET, "text": "the text", "patience": 60.0, "gone": "it is gone"}
-    return Job(**{**fields, "put": lambda: Put("put\n", "undo\n"), **changes})
+    return Job(**{**fields, "put": lambda: PutText("put\n", "undo\n"), **changes})
 
 
-def played(typing: Typing, views: Sequence[View]) -> tuple[list[str], Typed | None]:
+def played(typing: Typing, views: Sequence[PaneView]) -> tuple[list[str], Typed | None]:
     """The lines that were run, and the end; None while it waits for more."""
     lines = [next(typing)]
     try:
@@ -43,7 +43,7 @@ def played(typing: Typing, views: Sequence[View]) -> tuple[list[str], Typed | No
 
 
 def typed(
-    views: Sequence[View], way: Callable[[Job], Typing] = typist.look_and_type, **changes: Any
+    views: Sequence[PaneView], way: Callable[[Job], Typing] = typist.look_and_type, **changes: Any
 ) -> tuple[Any, ...]:
     lines, end = played(way(job(**changes)), views)
     return (lines, end and end.end, end.why if end else "")
@@ -53,7 +53,7 @@ def test_a_text_is_seen_before_enter_is_pressed_and_seen_taken_after_it() -> Non
     steps = [EMPTY, EMPTY, DRAFTED, DRAFTED, TAKEN]
     for number, lines in enumerate([[], ["put\n"], ["put\n"], ["put\n", ENTER], ["put\n", ENTER]]):
         assert typed(steps[:number]) == (lines, None, "")
-    assert typed(steps) == (["put\n", ENTER], End.TAKEN, "")
+    assert typed(steps) == (["put\n", ENTER], TypingEnd.TAKEN, "")
 
 
 @pytest.mark.parametrize(
@@ -64,44 +64,44 @@ def test_a_text_is_seen_before_enter_is_pressed_and_seen_taken_after_it() -> Non
         (view(mode="copy-mode"), "the pane is in copy-mode"),
         (view(command="bash", pid=-1), "a shell (bash) is in front"),
         (view(text=None), "the pane can't be read"),
-        (View(pane=EMPTY.pane, prompt=registry.agent().prompt("$ ", "")), "the screen is not understood"),
+        (PaneView(pane=EMPTY.pane, prompt=registry.agent().prompt("$ ", "")), "the screen is not understood"),
     ],
 )
-def test_nothing_is_typed_where_something_forbids_it(seen: View, why: str) -> None:
-    assert typed([seen]) == ([], End.REFUSED, why)
+def test_nothing_is_typed_where_something_forbids_it(seen: PaneView, why: str) -> None:
+    assert typed([seen]) == ([], TypingEnd.REFUSED, why)
 
 
 def test_a_text_that_does_not_show_gets_no_enter_and_is_cleared_away() -> None:
-    assert typed([EMPTY, EMPTY, EMPTY], patience=0.0) == (["put\n", "undo\n"], End.NOT_SHOWN, "")
+    assert typed([EMPTY, EMPTY, EMPTY], patience=0.0) == (["put\n", "undo\n"], TypingEnd.NOT_SHOWN, "")
 
 
 @pytest.mark.parametrize("how", [{"mode": "copy-mode"}, {"command": "bash", "pid": -1}])
 def test_enter_is_not_pressed_where_something_forbids_it_by_now(how: dict[str, Any]) -> None:
     lines, end, why = typed([EMPTY, view("the text", **how)])
-    assert (lines, end) == (["put\n"], End.NOT_ENTERED)
+    assert (lines, end) == (["put\n"], TypingEnd.NOT_ENTERED)
     assert why.endswith(": Enter not pressed")
 
 
 def test_a_text_that_stays_in_the_prompt_was_not_taken() -> None:
-    assert typed([EMPTY, DRAFTED, DRAFTED], patience=0.0)[1] is End.NOT_TAKEN
+    assert typed([EMPTY, DRAFTED, DRAFTED], patience=0.0)[1] is TypingEnd.NOT_TAKEN
 
 
 def test_an_empty_prompt_alone_does_not_show_that_a_text_was_taken() -> None:
     """A client clears the box and draws the conversation a moment later; its records may be quicker."""
     assert typed([EMPTY, DRAFTED, EMPTY])[1] is None
-    assert typed([EMPTY, DRAFTED, EMPTY], recorded=lambda: True)[1] is End.TAKEN
-    assert typed([EMPTY, DRAFTED, EMPTY], patience=0.0)[1] is End.TAKEN, "nothing else comes"
+    assert typed([EMPTY, DRAFTED, EMPTY], recorded=lambda: True)[1] is TypingEnd.TAKEN
+    assert typed([EMPTY, DRAFTED, EMPTY], patience=0.0)[1] is TypingEnd.TAKEN, "nothing else comes"
 
 
 @pytest.mark.parametrize("steps", [[EMPTY, GONE], [EMPTY, DRAFTED, GONE]])
-def test_a_pane_that_goes_away_leaves_it_open_what_became_of_the_text(steps: list[View]) -> None:
-    assert typed([*steps, GONE])[1:] == (End.GONE, "it is gone")
+def test_a_pane_that_goes_away_leaves_it_open_what_became_of_the_text(steps: list[PaneView]) -> None:
+    assert typed([*steps, GONE])[1:] == (TypingEnd.GONE, "it is gone")
 
 
 def test_a_text_that_is_withdrawn_is_not_sent() -> None:
     words = iter(["", "", "", "withdrawn", "withdrawn"])
     lines, end, why = typed([EMPTY, EMPTY, DRAFTED, DRAFTED], withdrawn=lambda: next(words, "withdrawn"))
-    assert (ENTER in lines, end, why) == (False, End.GONE, "withdrawn")
+    assert (ENTER in lines, end, why) == (False, TypingEnd.GONE, "withdrawn")
 
 
 def test_the_caller_notes_the_conversation_before_enter_is_pressed() -> None:
@@ -115,5 +115,5 @@ def test_the_caller_notes_the_conversation_before_enter_is_pressed() -> None:
 
 
 def test_enter_alone_is_pressed_for_a_text_that_stands_there() -> None:
-    assert typed([EMPTY, DRAFTED, TAKEN], typist.send_typed) == ([ENTER], End.TAKEN, "")
-    assert typed([EMPTY], typist.send_typed, patience=0.0) == ([], End.NOT_SHOWN, "")
+    assert typed([EMPTY, DRAFTED, TAKEN], typist.send_typed) == ([ENTER], TypingEnd.TAKEN, "")
+    assert typed([EMPTY], typist.send_typed, patience=0.0) == ([], TypingEnd.NOT_SHOWN, "")

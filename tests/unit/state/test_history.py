@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from failover_oneshot.state.history import HistoryEntry, newest_first, read, swaps_since, with_history
 from failover_oneshot.state.model import LastSwap, State, stamp
-from failover_oneshot.state.store import Store
+from failover_oneshot.state.store import StateStore
 from tests.support.builders import NOW, at
 
 SWAP = HistoryEntry(
@@ -66,7 +66,7 @@ def test_the_newest_are_kept_and_all_are_counted() -> None:
 def test_what_somebody_else_wrote_is_kept_to_the_letter(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_text(json.dumps({"version": 1, "history": FOREIGN}))
-    store = Store(path, 1)
+    store = StateStore(path, 1)
     store.save(with_history(store.load(NOW, quarantine=True).state, SWAP, 50))
     kept = json.loads(path.read_bytes())["history"]
     assert json.dumps(kept[:-1]) == json.dumps(FOREIGN)

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from failover_oneshot.state.model import (
     State,
 )
-from failover_oneshot.state.store import LockTimeoutError, Origin, Store, StoreError
+from failover_oneshot.state.store import LockTimeoutError, Origin, StateStore, StoreError
 from tests.support.builders import FULL, NOW
 from tests.support.paths import ROOT
 
@@ -29,8 +29,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "state.json"
 
 
-def saved(path: Path, state: State = FULL) -> Store:
-    store = Store(path, 1)
+def saved(path: Path, state: State = FULL) -> StateStore:
+    store = StateStore(path, 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     store.save(state)
     return store
@@ -38,7 +38,7 @@ def saved(path: Path, state: State = FULL) -> Store:
 
 def test_what_is_saved_is_loaded(path: Path) -> None:
     saved(path)
-    loaded = Store(path, 1).load(NOW, quarantine=True)
+    loaded = StateStore(path, 1).load(NOW, quarantine=True)
     assert (loaded.state, loaded.origin) == (FULL, Origin.FILE)
 
 
@@ -70,7 +70,7 @@ def test_unknown_keys_are_kept_where_they_stood(path: Path) -> None:
     raw["sessions"]["ccl-auto-11"]["hit"]["seen_by"] = "alice"
     raw["history"][0]["ticket"] = 7
     path.write_text(json.dumps(raw))
-    store = Store(path, 1)
+    store = StateStore(path, 1)
     state = store.load(NOW, quarantine=True).state
     store.save(replace(state, active_account="backup", swap_in_progress=None))
     new = json.loads(path.read_bytes())
@@ -95,7 +95,7 @@ def test_a_corrupt_state_is_set_aside_and_the_backup_used(path: Path, content: b
     store = saved(path)
     store.save(replace(FULL, active_account="backup"))
     path.write_bytes(content)
-    loaded = Store(path, 1).load(NOW, quarantine=True)
+    loaded = StateStore(path, 1).load(NOW, quarantine=True)
     assert (loaded.state, loaded.origin) == (FULL, Origin.BACKUP)
     assert "corrupt" in loaded.notes[0]
     assert path.with_name("state.json.corrupt-20261124T100000Z").read_bytes() == content
@@ -106,7 +106,7 @@ def test_two_corrupt_states_in_one_second_are_both_kept(path: Path) -> None:
     for content in (b"one", b"two"):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
-        assert Store(path, 1).load(NOW, quarantine=True).origin is Origin.RESET
+        assert StateStore(path, 1).load(NOW, quarantine=True).origin is Origin.RESET
     kept = sorted(p.read_bytes() for p in path.parent.glob("state.json.corrupt-*"))
     assert kept == [b"one", b"two"]
 
@@ -114,7 +114,7 @@ def test_two_corrupt_states_in_one_second_are_both_kept(path: Path) -> None:
 def test_a_dry_run_moves_nothing(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"{")
-    assert Store(path, 1).load(NOW, quarantine=False).origin is Origin.RESET
+    assert StateStore(path, 1).load(NOW, quarantine=False).origin is Origin.RESET
     assert [p.name for p in path.parent.iterdir()] == ["state.json"]
 
 
@@ -122,7 +122,7 @@ def test_a_huge_state_is_set_aside_unread(path: Path) -> None:
     path.parent.mkdir()
     with path.open("wb") as file:
         file.truncate(64 * 1024 * 1024)
-    loaded = Store(path, 1).load(NOW, quarantine=True)
+    loaded = StateStore(path, 1).load(NOW, quarantine=True)
     assert loaded.origin is Origin.RESET
     assert "larger than" in loaded.notes[0]
 
@@ -131,7 +131,7 @@ def test_a_newer_version_is_left_alone(path: Path) -> None:
     path.parent.mkdir()
     path.write_text('{"version": 2, "shape": "unknown"}')
     with pytest.raises(StoreError, match="newer version"):
-        Store(path, 1).load(NOW, quarantine=True)
+        StateStore(path, 1).load(NOW, quarantine=True)
     assert path.read_text() == '{"version": 2, "shape": "unknown"}'
 
 
@@ -140,7 +140,7 @@ def test_what_is_no_file_is_refused_or_set_aside(path: Path, make: Callable[[Pat
     path.parent.mkdir()
     make(path)
     try:
-        Store(path, 1).load(NOW, quarantine=True)
+        StateStore(path, 1).load(NOW, quarantine=True)
     except StoreError:
         return
     assert list(path.parent.glob("state.json.corrupt-*"))
@@ -158,7 +158,7 @@ def test_a_symbolic_link_is_followed_not_replaced(path: Path, tmp_path: Path) ->
 def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> None:
     """The parent is a file: true even for root, whom no mode keeps out."""
     (tmp_path / "file").write_text("")
-    store = Store(tmp_path / "file" / "state.json", 1)
+    store = StateStore(tmp_path / "file" / "state.json", 1)
     with pytest.raises(StoreError, match="is not a folder"), store.locked():
         pass
     with pytest.raises(StoreError, match="Not a directory"):
@@ -171,7 +171,7 @@ def test_a_folder_that_others_can_write_is_refused(path: Path, mode: int) -> Non
     saved(path)
     path.parent.chmod(mode)
     before = sorted(path.parent.iterdir())
-    store = Store(path, 1)
+    store = StateStore(path, 1)
     mend = f"chmod go-w '{path.parent}'"
     with pytest.raises(StoreError, match=mend):
         store.load(NOW, quarantine=False)
@@ -187,7 +187,7 @@ def test_planted_links_are_not_followed(path: Path, tmp_path: Path) -> None:
     saved(path)
     for name in ("state.json.lock", "state.json.bak"):
         path.with_name(name).symlink_to(victim)
-    store = Store(path, 1)
+    store = StateStore(path, 1)
     with suppress(StoreError), store.locked():
         pass
     path.with_name("state.json.lock").unlink()
@@ -200,7 +200,7 @@ def test_planted_links_are_not_followed(path: Path, tmp_path: Path) -> None:
 
 
 def hold(path: str, ready: Any, done: Any) -> None:
-    with Store(Path(path), 1).locked():
+    with StateStore(Path(path), 1).locked():
         ready.set()
         done.wait(30)
 
@@ -211,11 +211,11 @@ def test_the_lock_keeps_a_second_one_out_and_ends_with_its_process(path: Path) -
     process = context.Process(target=hold, args=(str(path), ready, done))
     process.start()
     assert ready.wait(30)
-    with pytest.raises(LockTimeoutError), Store(path, 0.1).locked():
+    with pytest.raises(LockTimeoutError), StateStore(path, 0.1).locked():
         pass
     process.kill()
     process.join()
-    with Store(path, 10).locked():
+    with StateStore(path, 10).locked():
         pass
 
 
@@ -223,7 +223,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from failover_oneshot.state.store import Store
+from failover_oneshot.state.store import StateStore
 from failover_oneshot.state.model import State
 left = int(sys.argv[2])
 def dying(name):
@@ -237,7 +237,7 @@ def dying(name):
     setattr(os, name, call)
 for name in ("open", "write", "fsync", "replace", "rename", "link", "unlink", "fchmod", "close"):
     dying(name)
-store = Store(Path(sys.argv[1]), 1)
+store = StateStore(Path(sys.argv[1]), 1)
 from datetime import datetime, UTC
 state = store.load(datetime.now(UTC), quarantine=True).state
 from msgspec.structs import replace
@@ -254,7 +254,7 @@ def test_killed_at_any_system_call_a_good_state_is_left(path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-c", KILLED, str(path), str(point), root], capture_output=True, text=True, check=False
         )
-        loaded = Store(path, 1).load(NOW, quarantine=True)
+        loaded = StateStore(path, 1).load(NOW, quarantine=True)
         assert loaded.origin is Origin.FILE
         assert loaded.state.active_account in {"main", "new"}
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -280,11 +280,11 @@ STATES = st.dictionaries(KEYS, VALUES, max_size=6).map(lambda value: json.dumps(
 def test_any_bytes_are_a_state_or_set_aside_or_newer(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "state.json"
     path.write_bytes(content)
-    store = Store(path, 1)
+    store = StateStore(path, 1)
     try:
         loaded = store.load(NOW, quarantine=True)
     except StoreError:  # a newer version
         assert path.read_bytes() == content
         return
     store.save(loaded.state)
-    assert Store(path, 1).load(NOW, quarantine=True).origin is Origin.FILE
+    assert StateStore(path, 1).load(NOW, quarantine=True).origin is Origin.FILE

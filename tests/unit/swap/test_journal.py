@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from failover_oneshot.decision.rules import Action, Decision
 from failover_oneshot.model import Outcome, Restart
 from failover_oneshot.report import Move
-from failover_oneshot.state.model import AccountMemory, SessionMemory, State, Step, Trouble, Waiting
+from failover_oneshot.state.model import AccountMemory, SessionMemory, State, SwapStep, Trouble, Waiting
 from failover_oneshot.state.transitions import remember
 from failover_oneshot.swap.journal import (
     RULES,
@@ -43,7 +43,7 @@ def test_a_swap_begins_with_its_first_candidate_and_the_account_that_is_left_is_
     state = begun()
     journal = current(state)
     assert (journal.kind, journal.from_, journal.to, journal.candidates) == ("swap", "main", "backup", ("third",))
-    assert (journal.step, journal.runs) == (Step.SAVE_BACK, 0)
+    assert (journal.step, journal.runs) == (SwapStep.SAVE_BACK, 0)
     assert state.accounts["main"].exhausted_until == at(hours=2)
     assert (state.active_account, state.suspected_hit_at) == ("main", None)
     assert move(journal) == Move(from_="main", to="backup")
@@ -52,7 +52,7 @@ def test_a_swap_begins_with_its_first_candidate_and_the_account_that_is_left_is_
 def test_a_resume_changes_no_account_and_begins_with_the_sessions() -> None:
     resume = replace(SWAP, action=Action.RESUME, outcome=Outcome.RESUMED, candidates=(), exhausted_until=None)
     journal = current(begun(resume))
-    assert (journal.kind, journal.to, journal.step, move(journal)) == ("resume", "main", Step.RESTART, None)
+    assert (journal.kind, journal.to, journal.step, move(journal)) == ("resume", "main", SwapStep.RESTART, None)
 
 
 def test_a_failback_is_called_one() -> None:
@@ -61,10 +61,10 @@ def test_a_failback_is_called_one() -> None:
 
 def test_a_target_that_fails_is_remembered_and_the_next_one_begins_from_the_start() -> None:
     state = begun()
-    state = replace(state, swap_in_progress=replace(current(state), step=Step.VERIFY, prepared={"token": "0"}))
+    state = replace(state, swap_in_progress=replace(current(state), step=SwapStep.VERIFY, prepared={"token": "0"}))
     state = next_candidate(state, "blank", NOW)
     journal = current(state)
-    assert (journal.to, journal.candidates, journal.step, journal.prepared) == ("third", (), Step.SAVE_BACK, {})
+    assert (journal.to, journal.candidates, journal.step, journal.prepared) == ("third", (), SwapStep.SAVE_BACK, {})
     assert state.accounts["backup"].unusable == Trouble(at=NOW, reason="blank")
     assert [(r.account, r.reason) for r in journal.rejected] == [("backup", "blank")]
     assert current(next_candidate(state, "gone", NOW)).to is None, "then it has to be given up"

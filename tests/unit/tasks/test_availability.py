@@ -11,7 +11,7 @@ from failover_oneshot.state.model import SessionMemory, State, Trouble
 from failover_oneshot.tasks.availability import observe_pool, observe_queue
 from failover_oneshot.tasks.plan import plan_hand_out
 from failover_oneshot.tasks.spool import Spool
-from failover_oneshot.tasks.task import ActionKind, Availability, Place, Queued, Record, Slot
+from failover_oneshot.tasks.task import ActionKind, AgentPlace, Availability, Queued, Slot, TaskRecord
 from tests.support.builders import NOW, at, make_config
 
 RULE = "─" * 80
@@ -35,7 +35,7 @@ def slot(
 def test_an_agent_at_its_empty_prompt_is_free_and_known_by_its_processes() -> None:
     found = slot()
     assert (found.session, found.availability, found.path) == (NAME, Availability.FREE, "/w")
-    assert found.place == Place(server_pid=3, pane_id="%1", pane_pid=2, client_pid=4, conversation="c")
+    assert found.place == AgentPlace(server_pid=3, pane_id="%1", pane_pid=2, client_pid=4, conversation="c")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def spool(tmp_path: Path) -> Spool:
 
 
 def add(spool: Spool, name: str, data: bytes, age: int, **record: Any) -> None:
-    spool.add(name, data, Record(submitted_at=NOW - timedelta(seconds=age), **record))
+    spool.add(name, data, TaskRecord(submitted_at=NOW - timedelta(seconds=age), **record))
 
 
 def free(*names: str, path: str = "/w") -> list[Slot]:
@@ -118,6 +118,6 @@ def test_what_is_still_being_written_is_left_out(spool: Spool) -> None:
 
 def test_what_a_dry_run_would_give_back_is_in_the_queue(spool: Spool) -> None:
     add(spool, "waits", b"text", 9)
-    back = Queued(name="back", changed=0.0, record=Record(head=True))
+    back = Queued(name="back", changed=0.0, record=TaskRecord(head=True))
     queue = observe_queue(spool, free("a"), (back,), NOW)
     assert [a.task for a in plan_hand_out([], queue, free("a"), NOW)] == ["back"]

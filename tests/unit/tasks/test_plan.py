@@ -12,17 +12,17 @@ from failover_oneshot.config.model import Dispatch
 from failover_oneshot.model import Restart, TaskMove
 from failover_oneshot.state.model import SessionMemory, State, Trouble
 from failover_oneshot.tasks import plan
-from failover_oneshot.tasks.plan import Done, Status, TaskAction
+from failover_oneshot.tasks.plan import ActionStatus, ExecutedAction, TaskAction
 from failover_oneshot.tasks.task import (
     ActionKind,
+    AgentPlace,
     Availability,
-    Place,
+    HandOutStep,
     Queued,
-    Record,
-    Running,
-    Sighting,
+    RunningTask,
     Slot,
-    Step,
+    TaskObservation,
+    TaskRecord,
 )
 from tests.support.builders import NOW, at
 
@@ -30,18 +30,18 @@ LIMITS = Dispatch()
 TAKEN = {PromptState.OPEN, PromptState.DOUBT, PromptState.ENDED, PromptState.LIMIT, PromptState.ERROR}
 
 
-def place(number: int = 1, **changes: Any) -> Place:
-    return Place(**{"server_pid": 1, "pane_id": f"%{number}", "pane_pid": number, **changes})
+def place(number: int = 1, **changes: Any) -> AgentPlace:
+    return AgentPlace(**{"server_pid": 1, "pane_id": f"%{number}", "pane_pid": number, **changes})
 
 
 def slot(session: str = "s", availability: Availability = Availability.FREE, **changes: Any) -> Slot:
     return Slot(**{"session": session, "availability": availability, "path": "/w", "place": place(), **changes})
 
 
-def running(name: str = "one", session: str = "s", step: Step = Step.SENT, **seen: Any) -> Running:
-    sighting = Sighting(**{"alive": True, "availability": Availability.FREE, **seen})
-    record = Record(attempts=1, session=session, step=step, handed_out_at=at(minutes=-5), sent_at=at(minutes=-5))
-    return Running(name=name, record=record, text="the text", seen=sighting)
+def running(name: str = "one", session: str = "s", step: HandOutStep = HandOutStep.SENT, **seen: Any) -> RunningTask:
+    sighting = TaskObservation(**{"alive": True, "availability": Availability.FREE, **seen})
+    record = TaskRecord(attempts=1, session=session, step=step, handed_out_at=at(minutes=-5), sent_at=at(minutes=-5))
+    return RunningTask(name=name, record=record, text="the text", seen=sighting)
 
 
 def only(actions: Sequence[TaskAction]) -> TaskAction:
@@ -49,11 +49,11 @@ def only(actions: Sequence[TaskAction]) -> TaskAction:
     return action
 
 
-def done(action: TaskAction, status: Status = Status.DONE, *, busy: bool = False) -> Done:
-    return Done(action=action, status=status, note=action.reason, busy=busy)
+def done(action: TaskAction, status: ActionStatus = ActionStatus.DONE, *, busy: bool = False) -> ExecutedAction:
+    return ExecutedAction(action=action, status=status, note=action.reason, busy=busy)
 
 
-def collected(task: Running, *slots: Slot, limits: Dispatch = LIMITS) -> TaskAction:
+def collected(task: RunningTask, *slots: Slot, limits: Dispatch = LIMITS) -> TaskAction:
     return only(plan.plan_collect([task], slots, limits, NOW))
 
 
@@ -67,7 +67,7 @@ def test_a_task_that_is_done_leaves_with_its_end_noted() -> None:
 
 
 def test_a_task_without_its_agent_goes_back_or_has_failed_after_the_last_attempt() -> None:
-    orphan = running(step=Step.PASTING, alive=False, availability=Availability.DEAD)
+    orphan = running(step=HandOutStep.PASTING, alive=False, availability=Availability.DEAD)
     back = collected(orphan)
     assert (back.kind, back.record.head, back.record.session, back.record.attempts) == (
         ActionKind.REQUEUE, True, None, 1,
@@ -84,20 +84,20 @@ def test_a_turn_that_ended_with_an_error_holds_its_session() -> None:
 
 
 def test_a_text_that_stands_in_the_prompt_is_for_the_hand_out() -> None:
-    action = collected(running(step=Step.ENTERING, drafted=True))
-    assert (action.kind, action.text, action.record.step) == (ActionKind.ENTER, "the text", Step.ENTERING)
+    action = collected(running(step=HandOutStep.ENTERING, drafted=True))
+    assert (action.kind, action.text, action.record.step) == (ActionKind.ENTER, "the text", HandOutStep.ENTERING)
 
 
 def test_a_task_that_was_taken_is_noted_as_sent() -> None:
-    action = collected(running(step=Step.ENTERING, recorded=PromptState.OPEN))
-    assert (action.kind, action.record.step, action.record.sent_at) == (ActionKind.SENT, Step.SENT, NOW)
+    action = collected(running(step=HandOutStep.ENTERING, recorded=PromptState.OPEN))
+    assert (action.kind, action.record.step, action.record.sent_at) == (ActionKind.SENT, HandOutStep.SENT, NOW)
 
 
 def test_a_task_follows_its_conversation_into_another_process() -> None:
     before = place(1, client_pid=3, conversation="c", transcript="/t", offset=9)
     now = place(2, client_pid=4, conversation="c")
     task = running(alive=False, recorded=PromptState.OPEN, successor="c")
-    task = Running(name="one", record=Record(session="s", step=Step.SENT, place=before), seen=task.seen)
+    task = RunningTask(name="one", record=TaskRecord(session="s", step=HandOutStep.SENT, place=before), seen=task.seen)
     action = collected(task, slot(place=now))
     assert action.kind is ActionKind.REBIND
     assert action.record.place == place(2, client_pid=4, conversation="c", transcript="/t", offset=9)
@@ -105,41 +105,41 @@ def test_a_task_follows_its_conversation_into_another_process() -> None:
 
 def test_a_task_whose_agent_went_is_remembered_as_lost() -> None:
     task = running(alive=False, recorded=PromptState.OPEN, startable=True)
-    task = Running(name="one", record=Record(session="s", step=Step.SENT, place=place()), seen=task.seen)
+    task = RunningTask(name="one", record=TaskRecord(session="s", step=HandOutStep.SENT, place=place()), seen=task.seen)
     action = collected(task)
     assert (action.kind, action.record.lost_at) == (ActionKind.LOST, NOW)
 
 
 def test_what_was_put_into_running_by_hand_has_failed() -> None:
-    action = collected(Running(name="one", record=Record()))
+    action = collected(RunningTask(name="one", record=TaskRecord()))
     assert (action.kind, action.session) == (ActionKind.FAIL, "")
     assert "by hand" in action.reason
 
 
 def test_a_task_that_cannot_be_read_stays() -> None:
-    task = Running(name="one", record=Record(session="s", step=Step.SENT), readable=False)
+    task = RunningTask(name="one", record=TaskRecord(session="s", step=HandOutStep.SENT), readable=False)
     assert collected(task).kind is ActionKind.KEEP
 
 
 @pytest.mark.parametrize(
     ("restart", "transcript", "status", "back"),
     [
-        ({"action": "recreate"}, "", Status.DONE, True),
-        ({"action": "respawn", "status": "done"}, "", Status.DONE, True),
-        ({"action": "recreate", "status": "failed"}, "", Status.DONE, False),
-        ({"action": "nudge"}, "", Status.DONE, False),
-        ({"action": "recreate", "session": "other"}, "", Status.DONE, False),
-        ({"action": "recreate"}, "/t", Status.DONE, False),  # its records will tell
-        ({"action": "recreate"}, "", Status.PENDING, False),  # a dry run has it finished already
+        ({"action": "recreate"}, "", ActionStatus.DONE, True),
+        ({"action": "respawn", "status": "done"}, "", ActionStatus.DONE, True),
+        ({"action": "recreate", "status": "failed"}, "", ActionStatus.DONE, False),
+        ({"action": "nudge"}, "", ActionStatus.DONE, False),
+        ({"action": "recreate", "session": "other"}, "", ActionStatus.DONE, False),
+        ({"action": "recreate"}, "/t", ActionStatus.DONE, False),  # its records will tell
+        ({"action": "recreate"}, "", ActionStatus.PENDING, False),  # a dry run has it finished already
     ],
 )
 def test_a_swap_gives_the_tasks_of_restarted_sessions_back(
-    restart: dict[str, Any], transcript: str, status: Status, back: bool
+    restart: dict[str, Any], transcript: str, status: ActionStatus, back: bool
 ) -> None:
-    record = Record(attempts=1, session="s", step=Step.SENT, place=place(transcript=transcript))
+    record = TaskRecord(attempts=1, session="s", step=HandOutStep.SENT, place=place(transcript=transcript))
     before = [done(TaskAction(kind=ActionKind.FINISH, task="one", session="s", record=record), status)]
     actions = plan.plan_requeue(
-        [Running(name="one", record=record)], before, [Restart(**{"session": "s", **restart})], NOW
+        [RunningTask(name="one", record=record)], before, [Restart(**{"session": "s", **restart})], NOW
     )
     assert [(a.kind, a.task, a.record.attempts) for a in actions] == ([(ActionKind.REQUEUE, "one", 0)] if back else [])
 
@@ -159,11 +159,11 @@ def test_each_free_session_gets_a_task_with_its_place_on_record() -> None:
         (ActionKind.HAND_OUT, "2", "b", "text of 2"),
     ]
     first = actions[0].record
-    assert (first.step, first.attempts, first.place) == (Step.PASTING, 1, free[0].place)
+    assert (first.step, first.attempts, first.place) == (HandOutStep.PASTING, 1, free[0].place)
 
 
 def test_what_is_no_task_is_refused_first_and_texts_that_stand_in_a_prompt_are_sent() -> None:
-    enter = TaskAction(kind=ActionKind.ENTER, task="old", session="b", record=Record(), text="t")
+    enter = TaskAction(kind=ActionKind.ENTER, task="old", session="b", record=TaskRecord(), text="t")
     actions = plan.plan_hand_out([enter], [queued("1"), queued("bad", problem="it is empty")], [slot("a")], NOW)
     assert [(a.kind, a.task, a.session) for a in actions] == [
         (ActionKind.REFUSE, "bad", None),
@@ -174,8 +174,8 @@ def test_what_is_no_task_is_refused_first_and_texts_that_stand_in_a_prompt_are_s
 
 
 def test_a_session_with_a_task_or_on_hold_is_not_free() -> None:
-    kept = done(TaskAction(kind=ActionKind.KEEP, task="1", session="a", record=Record()), busy=True)
-    held = done(TaskAction(kind=ActionKind.FAIL, task="2", session="b", record=Record(), hold="an error"))
+    kept = done(TaskAction(kind=ActionKind.KEEP, task="1", session="a", record=TaskRecord()), busy=True)
+    held = done(TaskAction(kind=ActionKind.FAIL, task="2", session="b", record=TaskRecord(), hold="an error"))
     slots = [slot("a"), slot("b"), slot("c"), slot("d", Availability.HELD)]
     assert [s.session for s in plan.free_slots(slots, [kept, held])] == ["c"]
     state = plan.with_holds(State(), [kept, held], NOW)
@@ -193,15 +193,15 @@ def test_a_task_that_did_not_arrive_goes_back(tried: bool, attempts: int, kind: 
 
 
 def test_the_report_names_moves_and_nothing_else() -> None:
-    def each(kind: ActionKind, status: Status) -> Done:
-        return done(TaskAction(kind=kind, task="a\x1b", session="s", record=Record(), reason="why"), status)
+    def each(kind: ActionKind, status: ActionStatus) -> ExecutedAction:
+        return done(TaskAction(kind=kind, task="a\x1b", session="s", record=TaskRecord(), reason="why"), status)
 
-    assert plan.moves([each(ActionKind.REFUSE, Status.PENDING)]) == (
+    assert plan.moves([each(ActionKind.REFUSE, ActionStatus.PENDING)]) == (
         TaskMove(action="fail", task="a\\x1b", session="s", status="pending", note="why"),
     )
     for kind in (ActionKind.KEEP, ActionKind.SENT, ActionKind.LOST, ActionKind.REBIND):
-        assert plan.moves([each(kind, Status.DONE)]) == ()
-    for status in (Status.DEFERRED, Status.GONE, Status.UNDONE):
+        assert plan.moves([each(kind, ActionStatus.DONE)]) == ()
+    for status in (ActionStatus.DEFERRED, ActionStatus.GONE, ActionStatus.UNDONE):
         assert plan.moves([each(ActionKind.ENTER, status), each(ActionKind.FINISH, status)]) == ()
 
 
@@ -209,7 +209,7 @@ def test_the_report_names_moves_and_nothing_else() -> None:
 
 SESSIONS = ("a", "b", "c")
 SIGHTINGS = st.builds(
-    Sighting,
+    TaskObservation,
     alive=st.booleans(),
     availability=st.sampled_from(Availability),
     recorded=st.sampled_from(PromptState),
@@ -222,17 +222,17 @@ SIGHTINGS = st.builds(
     swapped=st.booleans(),
 )
 RECORDS = st.builds(
-    Record,
+    TaskRecord,
     attempts=st.integers(1, 4),
     session=st.sampled_from(SESSIONS),
-    step=st.sampled_from(Step),
+    step=st.sampled_from(HandOutStep),
     handed_out_at=st.sampled_from([at(minutes=-5), at(days=-2)]),
     sent_at=st.sampled_from([at(seconds=-0.5), at(minutes=-5)]),
     lost_at=st.sampled_from([None, at(seconds=-5), at(minutes=-5)]),
     place=st.sampled_from([None, place(conversation="c", transcript="/t")]),
 )
 RUNNING = st.lists(
-    st.builds(Running, name=st.text("xyz", min_size=1), record=RECORDS, seen=SIGHTINGS),
+    st.builds(RunningTask, name=st.text("xyz", min_size=1), record=RECORDS, seen=SIGHTINGS),
     unique_by=(lambda task: task.name, lambda task: task.record.session),
 )
 QUEUE = st.lists(
@@ -240,7 +240,7 @@ QUEUE = st.lists(
         Queued,
         name=st.text("pqr", min_size=1),
         changed=st.floats(0, 9),
-        record=st.builds(Record, dir=st.sampled_from([None, "/w", "/v"]), head=st.booleans()),
+        record=st.builds(TaskRecord, dir=st.sampled_from([None, "/w", "/v"]), head=st.booleans()),
         problem=st.sampled_from(["", "", "it is empty"]),
     ),
     unique_by=lambda task: task.name,
@@ -253,11 +253,11 @@ SLOTS = st.tuples(
 )
 
 
-def dry(actions: Sequence[TaskAction]) -> list[Done]:
+def dry(actions: Sequence[TaskAction]) -> list[ExecutedAction]:
     return [
-        Done(
+        ExecutedAction(
             action=action,
-            status=Status.DEFERRED if action.kind is ActionKind.ENTER else Status.PENDING,
+            status=ActionStatus.DEFERRED if action.kind is ActionKind.ENTER else ActionStatus.PENDING,
             busy=action.kind in plan.STAYS,
         )
         for action in actions
@@ -266,7 +266,7 @@ def dry(actions: Sequence[TaskAction]) -> list[Done]:
 
 @given(RUNNING, QUEUE, SLOTS)
 def test_no_task_goes_to_two_sessions_and_no_session_gets_two(
-    tasks: list[Running], queue: list[Queued], slots: tuple[Slot, ...]
+    tasks: list[RunningTask], queue: list[Queued], slots: tuple[Slot, ...]
 ) -> None:
     before = dry(plan.plan_collect(tasks, slots, LIMITS, NOW))
     assert [each.action.task for each in before] == [task.name for task in tasks]
@@ -282,10 +282,10 @@ def test_no_task_goes_to_two_sessions_and_no_session_gets_two(
 
 
 @given(RUNNING, SLOTS)
-def test_no_task_goes_back_while_its_agent_may_still_do_it(tasks: list[Running], slots: tuple[Slot, ...]) -> None:
+def test_no_task_goes_back_while_its_agent_may_still_do_it(tasks: list[RunningTask], slots: tuple[Slot, ...]) -> None:
     for task, action in zip(tasks, plan.plan_collect(tasks, slots, LIMITS, NOW), strict=True):
         if action.kind is ActionKind.REQUEUE and task.seen is not None and task.seen.alive:
-            assert task.record.step is Step.PASTING, "Enter was never pressed"
+            assert task.record.step is HandOutStep.PASTING, "Enter was never pressed"
             assert task.seen.recorded not in TAKEN
             assert not task.seen.drafted
         if action.kind is ActionKind.REQUEUE:
@@ -295,13 +295,15 @@ def test_no_task_goes_back_while_its_agent_may_still_do_it(tasks: list[Running],
 
 @given(RUNNING, QUEUE, SLOTS)
 def test_a_dry_run_plans_what_a_real_one_carries_out(
-    tasks: list[Running], queue: list[Queued], slots: tuple[Slot, ...]
+    tasks: list[RunningTask], queue: list[Queued], slots: tuple[Slot, ...]
 ) -> None:
     """After a real run the tasks that went back stand in the queue; in a dry run they are added to it."""
     actions = plan.plan_collect(tasks, slots, LIMITS, NOW)
     planned = dry(actions)
     real = [
-        Done(action=d.action, status=Status.DONE if d.status is Status.PENDING else d.status, busy=d.busy)
+        ExecutedAction(
+            action=d.action, status=ActionStatus.DONE if d.status is ActionStatus.PENDING else d.status, busy=d.busy
+        )
         for d in planned
     ]
     assert plan.free_slots(slots, planned) == plan.free_slots(slots, real)

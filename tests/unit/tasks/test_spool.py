@@ -8,8 +8,8 @@ import pytest
 
 from failover_oneshot.model import TaskTally
 from failover_oneshot.tasks import spool
-from failover_oneshot.tasks.spool import DONE, FAILED, QUEUE, RUNNING, SUFFIX, Gone, Spool
-from failover_oneshot.tasks.task import Record
+from failover_oneshot.tasks.spool import DONE, FAILED, QUEUE, RUNNING, SUFFIX, Spool, TaskGoneError
+from failover_oneshot.tasks.task import TaskRecord
 from tests.support.builders import NOW, at
 
 
@@ -31,36 +31,36 @@ def listing(box: Spool) -> set[str]:
 
 
 def test_a_move_takes_the_record_along_and_leaves_nothing(box: Spool) -> None:
-    box.add("fix", b"text", Record(priority=2))
-    assert box.move("fix", QUEUE, RUNNING, Record(priority=2, attempts=1)) == "fix"
+    box.add("fix", b"text", TaskRecord(priority=2))
+    assert box.move("fix", QUEUE, RUNNING, TaskRecord(priority=2, attempts=1)) == "fix"
     assert listing(box) == {"running/fix", "running/fix" + SUFFIX}
-    assert box.record(RUNNING, "fix") == Record(priority=2, attempts=1)
+    assert box.record(RUNNING, "fix") == TaskRecord(priority=2, attempts=1)
     assert spool.counts(box.folder) == TaskTally(running=1)
 
 
 def test_nothing_is_overwritten(box: Spool) -> None:
     for state in (QUEUE, DONE, RUNNING):
         put(box, state, "fix", state)
-    assert box.move("fix", RUNNING, DONE, Record()) == "fix.2"
-    assert box.move("fix", DONE, QUEUE, Record()) == "fix.2"
+    assert box.move("fix", RUNNING, DONE, TaskRecord()) == "fix.2"
+    assert box.move("fix", DONE, QUEUE, TaskRecord()) == "fix.2"
     texts = {path.read_text() for path in box.folder.glob("*/*") if not path.name.endswith(SUFFIX)}
     assert texts == {QUEUE, DONE, RUNNING}
 
 
 def test_a_task_that_somebody_else_has_moved_is_gone(box: Spool) -> None:
-    with pytest.raises(Gone):
-        box.move("fix", QUEUE, RUNNING, Record())
+    with pytest.raises(TaskGoneError):
+        box.move("fix", QUEUE, RUNNING, TaskRecord())
     assert listing(box) == set()
 
 
 def test_what_a_killed_run_left_is_mended(box: Spool) -> None:
     """A record made before its text came, a text on its way back into the queue, a temporary."""
-    box.update(RUNNING, "claimed", Record(session="s"))
+    box.update(RUNNING, "claimed", TaskRecord(session="s"))
     put(box, QUEUE, "claimed")
-    box.update(RUNNING, "back", Record(session="s"))
+    box.update(RUNNING, "back", TaskRecord(session="s"))
     os.link(put(box, RUNNING, "back"), box.folder / QUEUE / "back.2")
-    box.update(QUEUE, "young", Record())
-    box.update(FAILED, "old", Record())
+    box.update(QUEUE, "young", TaskRecord())
+    box.update(FAILED, "old", TaskRecord())
     os.utime(box.folder / FAILED / ("old" + SUFFIX), (0, 0))
     put(box, RUNNING, ".failover-tmp-1").chmod(0o600)
     box.tidy(NOW.now(NOW.tzinfo))
@@ -83,7 +83,7 @@ def test_a_record_that_can_not_be_read_is_a_blank_one(box: Spool) -> None:
     put(box, QUEUE, "fix")
     for content in ("", "{", "[]", '{"priority": "high"}', "\x00" * 9):
         put(box, QUEUE, "fix" + SUFFIX, content)
-        assert box.record(QUEUE, "fix") == Record()
+        assert box.record(QUEUE, "fix") == TaskRecord()
 
 
 def test_done_tasks_are_kept_by_age_and_count(box: Spool) -> None:
@@ -101,5 +101,5 @@ def test_done_tasks_are_kept_by_age_and_count(box: Spool) -> None:
 def test_a_very_long_name_is_cut(box: Spool) -> None:
     name = "ü" * 127
     put(box, QUEUE, name)
-    assert box.move(name, QUEUE, RUNNING, Record()) == "ü" * 100
+    assert box.move(name, QUEUE, RUNNING, TaskRecord()) == "ü" * 100
     assert len(listing(box)) == 2

@@ -11,13 +11,13 @@ from failover_oneshot.model import PoolTally
 from failover_oneshot.state.history import HistoryEntry
 from failover_oneshot.tasks.task import (
     ActionKind,
+    AgentPlace,
     Availability,
-    Place,
+    HandOutStep,
     Queued,
-    Record,
-    Sighting,
     Slot,
-    Step,
+    TaskObservation,
+    TaskRecord,
     Verdict,
     assign,
     bounded,
@@ -27,77 +27,81 @@ from failover_oneshot.tasks.task import (
 )
 from tests.support.builders import NOW, at
 
-PLACE = Place(server_pid=1, pane_id="%1", pane_pid=2, client_pid=3, conversation="c", transcript="/t", offset=9)
+PLACE = AgentPlace(server_pid=1, pane_id="%1", pane_pid=2, client_pid=3, conversation="c", transcript="/t", offset=9)
 HOUR = 3600.0
 
 
-def record(step: Step = Step.SENT, **changes: Any) -> Record:
+def record(step: HandOutStep = HandOutStep.SENT, **changes: Any) -> TaskRecord:
     fields = {"attempts": 1, "session": "s", "handed_out_at": at(minutes=-5), "sent_at": at(minutes=-5), "place": PLACE}
-    return Record(**{**fields, "step": step, **changes})
+    return TaskRecord(**{**fields, "step": step, **changes})
 
 
-def seen(availability: Availability = Availability.FREE, **changes: Any) -> Sighting:
-    return Sighting(**{"alive": True, "availability": availability, **changes})
+def seen(availability: Availability = Availability.FREE, **changes: Any) -> TaskObservation:
+    return TaskObservation(**{"alive": True, "availability": availability, **changes})
 
 
 ALIVE = [
-    (Step.SENT, seen(Availability.BUSY), ActionKind.KEEP),
-    (Step.SENT, seen(Availability.FREE), ActionKind.FINISH),
-    (Step.SENT, seen(Availability.HELD), ActionKind.KEEP),
-    (Step.SENT, seen(Availability.HELD, recorded=PromptState.ENDED), ActionKind.FINISH),
-    (Step.SENT, seen(Availability.BUSY, recorded=PromptState.ENDED), ActionKind.KEEP),
-    (Step.SENT, seen(Availability.BLOCKED, hit=True), ActionKind.KEEP),
-    (Step.SENT, seen(Availability.FREE, hit=True), ActionKind.KEEP),  # an old limit on the screen: not done
-    (Step.SENT, seen(Availability.FREE, recorded=PromptState.LIMIT), ActionKind.KEEP),
-    (Step.SENT, seen(Availability.FREE, recorded=PromptState.ERROR), ActionKind.FAIL),
-    (Step.SENT, seen(Availability.BUSY, recorded=PromptState.ERROR), ActionKind.KEEP),  # it retries
+    (HandOutStep.SENT, seen(Availability.BUSY), ActionKind.KEEP),
+    (HandOutStep.SENT, seen(Availability.FREE), ActionKind.FINISH),
+    (HandOutStep.SENT, seen(Availability.HELD), ActionKind.KEEP),
+    (HandOutStep.SENT, seen(Availability.HELD, recorded=PromptState.ENDED), ActionKind.FINISH),
+    (HandOutStep.SENT, seen(Availability.BUSY, recorded=PromptState.ENDED), ActionKind.KEEP),
+    (HandOutStep.SENT, seen(Availability.BLOCKED, hit=True), ActionKind.KEEP),
+    (HandOutStep.SENT, seen(Availability.FREE, hit=True), ActionKind.KEEP),  # an old limit on the screen: not done
+    (HandOutStep.SENT, seen(Availability.FREE, recorded=PromptState.LIMIT), ActionKind.KEEP),
+    (HandOutStep.SENT, seen(Availability.FREE, recorded=PromptState.ERROR), ActionKind.FAIL),
+    (HandOutStep.SENT, seen(Availability.BUSY, recorded=PromptState.ERROR), ActionKind.KEEP),  # it retries
     (
-        Step.SENT,
+        HandOutStep.SENT,
         seen(Availability.FREE, recorded=PromptState.OPEN),
         ActionKind.FINISH,
     ),  # interrupted: the session is free again
-    (Step.PASTING, seen(Availability.HELD, drafted=True), ActionKind.ENTER),
-    (Step.PASTING, seen(Availability.HELD), ActionKind.REQUEUE),  # somebody else's draft
-    (Step.PASTING, seen(Availability.FREE), ActionKind.REQUEUE),
-    (Step.PASTING, seen(Availability.BUSY), ActionKind.REQUEUE),  # with something else
-    (Step.PASTING, seen(Availability.FREE, shown=True), ActionKind.REQUEUE),  # an older prompt of the same words
-    (Step.PASTING, seen(Availability.BUSY, recorded=PromptState.OPEN), ActionKind.SENT),  # the operator pressed Enter
-    (Step.PASTING, seen(Availability.FREE, recorded=PromptState.ENDED), ActionKind.FINISH),
-    (Step.ENTERING, seen(Availability.HELD, drafted=True), ActionKind.ENTER),
-    (Step.ENTERING, seen(Availability.BUSY), ActionKind.SENT),
-    (Step.ENTERING, seen(Availability.FREE, shown=True), ActionKind.SENT),
-    (Step.ENTERING, seen(Availability.BLOCKED, hit=True), ActionKind.SENT),
-    (Step.ENTERING, seen(Availability.FREE, recorded=PromptState.LIMIT), ActionKind.SENT),
-    (Step.ENTERING, seen(Availability.HELD), ActionKind.KEEP),
-    (Step.ENTERING, seen(Availability.FREE), ActionKind.FAIL),  # nobody knows: never twice, never lost
-    (Step.ENTERING, seen(Availability.FREE, recorded=PromptState.ABSENT), ActionKind.FAIL),
+    (HandOutStep.PASTING, seen(Availability.HELD, drafted=True), ActionKind.ENTER),
+    (HandOutStep.PASTING, seen(Availability.HELD), ActionKind.REQUEUE),  # somebody else's draft
+    (HandOutStep.PASTING, seen(Availability.FREE), ActionKind.REQUEUE),
+    (HandOutStep.PASTING, seen(Availability.BUSY), ActionKind.REQUEUE),  # with something else
+    (HandOutStep.PASTING, seen(Availability.FREE, shown=True), ActionKind.REQUEUE),  # an older prompt of the same words
+    (
+        HandOutStep.PASTING,
+        seen(Availability.BUSY, recorded=PromptState.OPEN),
+        ActionKind.SENT,
+    ),  # the operator pressed Enter
+    (HandOutStep.PASTING, seen(Availability.FREE, recorded=PromptState.ENDED), ActionKind.FINISH),
+    (HandOutStep.ENTERING, seen(Availability.HELD, drafted=True), ActionKind.ENTER),
+    (HandOutStep.ENTERING, seen(Availability.BUSY), ActionKind.SENT),
+    (HandOutStep.ENTERING, seen(Availability.FREE, shown=True), ActionKind.SENT),
+    (HandOutStep.ENTERING, seen(Availability.BLOCKED, hit=True), ActionKind.SENT),
+    (HandOutStep.ENTERING, seen(Availability.FREE, recorded=PromptState.LIMIT), ActionKind.SENT),
+    (HandOutStep.ENTERING, seen(Availability.HELD), ActionKind.KEEP),
+    (HandOutStep.ENTERING, seen(Availability.FREE), ActionKind.FAIL),  # nobody knows: never twice, never lost
+    (HandOutStep.ENTERING, seen(Availability.FREE, recorded=PromptState.ABSENT), ActionKind.FAIL),
 ]
 GONE = [
-    (Step.PASTING, {}, ActionKind.REQUEUE),
-    (Step.ENTERING, {}, ActionKind.FAIL),
-    (Step.SENT, {}, ActionKind.FAIL),
-    (Step.SENT, {"swapped": True}, ActionKind.REQUEUE),
-    (Step.SENT, {"recorded": PromptState.ENDED}, ActionKind.FINISH),
-    (Step.SENT, {"recorded": PromptState.ENDED, "swapped": True}, ActionKind.FINISH),
-    (Step.SENT, {"recorded": PromptState.OPEN}, ActionKind.REQUEUE),
-    (Step.SENT, {"recorded": PromptState.LIMIT}, ActionKind.REQUEUE),
-    (Step.SENT, {"recorded": PromptState.ABSENT}, ActionKind.REQUEUE),
-    (Step.SENT, {"recorded": PromptState.DOUBT}, ActionKind.FAIL),
-    (Step.SENT, {"recorded": PromptState.OPEN, "successor": "c"}, ActionKind.REBIND),
-    (Step.SENT, {"recorded": PromptState.OPEN, "successor": "other"}, ActionKind.REQUEUE),
-    (Step.SENT, {"recorded": PromptState.OPEN, "startable": True}, ActionKind.LOST),
-    (Step.PASTING, {"recorded": PromptState.OPEN, "startable": True}, ActionKind.REQUEUE),
+    (HandOutStep.PASTING, {}, ActionKind.REQUEUE),
+    (HandOutStep.ENTERING, {}, ActionKind.FAIL),
+    (HandOutStep.SENT, {}, ActionKind.FAIL),
+    (HandOutStep.SENT, {"swapped": True}, ActionKind.REQUEUE),
+    (HandOutStep.SENT, {"recorded": PromptState.ENDED}, ActionKind.FINISH),
+    (HandOutStep.SENT, {"recorded": PromptState.ENDED, "swapped": True}, ActionKind.FINISH),
+    (HandOutStep.SENT, {"recorded": PromptState.OPEN}, ActionKind.REQUEUE),
+    (HandOutStep.SENT, {"recorded": PromptState.LIMIT}, ActionKind.REQUEUE),
+    (HandOutStep.SENT, {"recorded": PromptState.ABSENT}, ActionKind.REQUEUE),
+    (HandOutStep.SENT, {"recorded": PromptState.DOUBT}, ActionKind.FAIL),
+    (HandOutStep.SENT, {"recorded": PromptState.OPEN, "successor": "c"}, ActionKind.REBIND),
+    (HandOutStep.SENT, {"recorded": PromptState.OPEN, "successor": "other"}, ActionKind.REQUEUE),
+    (HandOutStep.SENT, {"recorded": PromptState.OPEN, "startable": True}, ActionKind.LOST),
+    (HandOutStep.PASTING, {"recorded": PromptState.OPEN, "startable": True}, ActionKind.REQUEUE),
 ]
 
 
 @pytest.mark.parametrize(("step", "sighting", "action"), ALIVE)
-def test_a_task_whose_agent_is_there(step: Step, sighting: Sighting, action: ActionKind) -> None:
+def test_a_task_whose_agent_is_there(step: HandOutStep, sighting: TaskObservation, action: ActionKind) -> None:
     assert judge(record(step), sighting, NOW, HOUR).kind is action
 
 
 @pytest.mark.parametrize(("step", "facts", "action"), GONE)
-def test_a_task_whose_agent_is_gone(step: Step, facts: dict[str, Any], action: ActionKind) -> None:
-    verdict = judge(record(step), Sighting(alive=False, availability=Availability.DEAD, **facts), NOW, HOUR)
+def test_a_task_whose_agent_is_gone(step: HandOutStep, facts: dict[str, Any], action: ActionKind) -> None:
+    verdict = judge(record(step), TaskObservation(alive=False, availability=Availability.DEAD, **facts), NOW, HOUR)
     assert verdict.kind is action
     assert verdict.why or action in {ActionKind.FINISH, ActionKind.LOST}
 
@@ -115,14 +119,14 @@ def test_a_task_that_takes_too_long_has_failed_however_its_session_stands() -> N
 
 
 def test_the_successor_is_waited_for_a_minute() -> None:
-    gone = Sighting(alive=False, availability=Availability.FREE, recorded=PromptState.OPEN, startable=True)
+    gone = TaskObservation(alive=False, availability=Availability.FREE, recorded=PromptState.OPEN, startable=True)
     assert judge(record(lost_at=at(seconds=-59)), gone, NOW, HOUR).kind is ActionKind.KEEP
     assert judge(record(lost_at=at(seconds=-61)), gone, NOW, HOUR).kind is ActionKind.REQUEUE
     assert judge(record(lost_at=at(seconds=5)), gone, NOW, HOUR).kind is ActionKind.REQUEUE, "the clock went back"
 
 
 SIGHTINGS = st.builds(
-    Sighting,
+    TaskObservation,
     alive=st.booleans(),
     availability=st.sampled_from(Availability),
     recorded=st.sampled_from(PromptState),
@@ -136,9 +140,9 @@ SIGHTINGS = st.builds(
 )
 
 
-@given(SIGHTINGS, st.sampled_from(Step))
-@example(Sighting(alive=True, availability=Availability.BUSY, recorded=PromptState.ENDED), Step.PASTING)
-def test_never_a_second_agent_while_the_first_may_do_it(sighting: Sighting, step: Step) -> None:
+@given(SIGHTINGS, st.sampled_from(HandOutStep))
+@example(TaskObservation(alive=True, availability=Availability.BUSY, recorded=PromptState.ENDED), HandOutStep.PASTING)
+def test_never_a_second_agent_while_the_first_may_do_it(sighting: TaskObservation, step: HandOutStep) -> None:
     verdict = judge(record(step), sighting, NOW, HOUR)
     if verdict.kind is ActionKind.REQUEUE:
         taken = sighting.recorded in {
@@ -148,13 +152,18 @@ def test_never_a_second_agent_while_the_first_may_do_it(sighting: Sighting, step
             PromptState.LIMIT,
             PromptState.ERROR,
         }
-        assert not sighting.alive or (step is Step.PASTING and not taken and not sighting.drafted)
+        assert not sighting.alive or (step is HandOutStep.PASTING and not taken and not sighting.drafted)
         assert sighting.recorded is not PromptState.ENDED
         assert (
-            sighting.alive or step is Step.PASTING or sighting.successor != "c" or sighting.recorded is PromptState.NONE
+            sighting.alive
+            or step is HandOutStep.PASTING
+            or sighting.successor != "c"
+            or sighting.recorded is PromptState.NONE
         )
     if verdict.kind is ActionKind.FINISH:
-        assert sighting.recorded is PromptState.ENDED or (sighting.alive and step is Step.SENT and not sighting.hit)
+        assert sighting.recorded is PromptState.ENDED or (
+            sighting.alive and step is HandOutStep.SENT and not sighting.hit
+        )
     if verdict.kind is ActionKind.ENTER:
         assert sighting.alive
         assert sighting.drafted
@@ -168,7 +177,7 @@ def test_a_task_that_was_tried_often_enough_has_failed() -> None:
 
 
 def queued(name: str, changed: float = 0.0, **fields: Any) -> Queued:
-    return Queued(name=name, changed=changed, record=Record(**fields))
+    return Queued(name=name, changed=changed, record=TaskRecord(**fields))
 
 
 def slot(session: str, availability: Availability = Availability.FREE, path: str = "/w") -> Slot:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failover_oneshot.agents.claude.wordings import TABLE, Row, match
+from failover_oneshot.agents.claude.wordings import TABLE, WordingRow, match
 from failover_oneshot.detection.text import normalise
 from tests.support.paths import DATA, PANES
 from tests.support.recordings import panes
@@ -16,7 +16,7 @@ RECORDED = panes()
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
-def test_every_row_of_the_table_has_an_example_that_it_decides(row: Row) -> None:
+def test_every_row_of_the_table_has_an_example_that_it_decides(row: WordingRow) -> None:
     found = match(normalise(row.example))
     assert found is not None
     assert found[0].name == row.name
@@ -25,7 +25,7 @@ def test_every_row_of_the_table_has_an_example_that_it_decides(row: Row) -> None
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 @settings(max_examples=60)
 @given(st.data())
-def test_what_a_row_fits_has_one_of_its_keys(row: Row, data: st.DataObject) -> None:
+def test_what_a_row_fits_has_one_of_its_keys(row: WordingRow, data: st.DataObject) -> None:
     """So to look for the keys first loses nothing."""
     text = normalise(data.draw(st.from_regex(row.pattern)))
     if re.match(row.pattern, text):

@@ -7,19 +7,19 @@ import pytest
 
 from failover_oneshot.config.model import Autonomous, Config, Dedicated, Pool
 from failover_oneshot.ctl.doctor import rules
-from failover_oneshot.ctl.doctor.rules import Level, Line, Watched
-from failover_oneshot.ctl.systemd.units import View
+from failover_oneshot.ctl.doctor.rules import DoctorLine, Level, WatchedSession
+from failover_oneshot.ctl.systemd.units import UnitView
 from failover_oneshot.model import Outcome
-from failover_oneshot.state.model import Journal, LastCheck, Pause, State, Step, Trouble
+from failover_oneshot.state.model import Journal, LastCheck, Pause, State, SwapStep, Trouble
 from tests.support.builders import NOW, at, make_config
 
 
-def levels(lines: list[Line]) -> list[str]:
+def levels(lines: list[DoctorLine]) -> list[str]:
     return [line.level.value for line in lines]
 
 
 def test_the_exit_code_is_the_worst_line() -> None:
-    ok, warning, error = (Line("x", level, "") for level in Level)
+    ok, warning, error = (DoctorLine("x", level, "") for level in Level)
     assert [rules.exit_code(lines) for lines in ([], [ok], [ok, warning], [error, warning, ok])] == [0, 0, 1, 2]
 
 
@@ -36,9 +36,9 @@ def pool(**changes: Any) -> Config:
     return Config(pool=Pool(autonomous=autonomous, dedicated=(Dedicated(name="ops"),)))
 
 
-def run_names(*names: str, restartable: bool = True) -> list[Watched]:
+def run_names(*names: str, restartable: bool = True) -> list[WatchedSession]:
     index = {"ccl-auto-11": 11, "ccl-auto-12": 12}
-    return [Watched(name=name, index=index.get(name), restartable=restartable) for name in names]
+    return [WatchedSession(name=name, index=index.get(name), restartable=restartable) for name in names]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def run_names(*names: str, restartable: bool = True) -> list[Watched]:
         (pool(command="claude"), run_names("ccl-auto-11", "ops", restartable=False), ["ok"]),
     ],
 )
-def test_the_range_against_what_runs(config: Config, running: list[Watched], expected: list[str]) -> None:
+def test_the_range_against_what_runs(config: Config, running: list[WatchedSession], expected: list[str]) -> None:
     lines = list(rules.pool_range(config, running))
     assert len(lines) == len(expected), lines
     for line, words in zip(lines, expected, strict=True):
@@ -93,7 +93,7 @@ def test_a_timer_that_fires_in_vain_is_seen() -> None:
 
 
 def test_what_the_state_owes() -> None:
-    journal = Journal(started_at=NOW, from_="main", to="backup", step=Step.VERIFY, runs=2)
+    journal = Journal(started_at=NOW, from_="main", to="backup", step=SwapStep.VERIFY, runs=2)
     state = State(
         active_account="gone",
         swap_in_progress=journal,
@@ -140,8 +140,8 @@ def test_a_timer_that_looks_elsewhere_is_seen() -> None:
         "Environment": "PATH=/usr/bin LANG=C.UTF-8 TMUX_TMPDIR=/run/t",
     }
     theirs = rules.timers_view(known)
-    assert theirs == View(config="/a b.yaml", state="/s.json", tmux_tmpdir="/run/t")
+    assert theirs == UnitView(config="/a b.yaml", state="/s.json", tmux_tmpdir="/run/t")
     assert list(rules.same_view(theirs, theirs)) == []
-    assert levels(list(rules.same_view(theirs, View(config="/a b.yaml")))) == ["warning", "warning"]
+    assert levels(list(rules.same_view(theirs, UnitView(config="/a b.yaml")))) == ["warning", "warning"]
     plain = {"ExecStart": "{ path=/bin/failover-check ; argv[]=/bin/failover-check ; ignore_errors=no ; }"}
-    assert rules.timers_view(plain) == View()
+    assert rules.timers_view(plain) == UnitView()

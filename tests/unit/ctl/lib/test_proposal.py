@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from failover_oneshot.config import schema
 from failover_oneshot.ctl.lib import proposal
-from failover_oneshot.ctl.lib.proposal import AmbiguousError, Facts, Running, propose, render
+from failover_oneshot.ctl.lib.proposal import AmbiguousError, ProposalFacts, RunningSession, propose, render
 
 
-def running(*names: str, agent: bool = True, start_known: bool = True) -> list[Running]:
-    return [Running(name=name, agent=agent, start_known=start_known) for name in names]
+def running(*names: str, agent: bool = True, start_known: bool = True) -> list[RunningSession]:
+    return [RunningSession(name=name, agent=agent, start_known=start_known) for name in names]
 
 
 def test_the_pool_is_the_group_that_works_by_itself() -> None:
@@ -60,7 +60,9 @@ def test_whatever_is_named_how_the_text_is_taken(names: list[str], account: str,
         found = propose(running(*names))
     except AmbiguousError:
         return
-    text = render(Facts(proposal=found, accounts=((account, path, path),), tmux={"binary": path}), schema.sentences())
+    text = render(
+        ProposalFacts(proposal=found, accounts=((account, path, path),), tmux={"binary": path}), schema.sentences()
+    )
     import yaml
 
     value = yaml.safe_load(text)

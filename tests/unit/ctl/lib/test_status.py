@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from failover_oneshot.ctl.lib.status import Status, compose
+from failover_oneshot.ctl.lib.status import StatusReport, compose
 from failover_oneshot.decision.rules import Action, Decision
 from failover_oneshot.model import Kind, Outcome
 from failover_oneshot.state.model import AccountMemory, HitMemory, LastSwap, Pause, SessionMemory, State, Trouble
@@ -16,7 +16,7 @@ from tests.support.builders import NOW, at, finding, healthy, make_config
 SWAP = Decision(action=Action.SWAP, outcome=Outcome.SWAPPED, reason="because", candidates=("backup",), blocked_pool=1)
 
 
-def status(state: State, *, disabled: tuple[str, ...] = (), **changes: Any) -> Status:
+def status(state: State, *, disabled: tuple[str, ...] = (), **changes: Any) -> StatusReport:
     given: dict[str, Any] = {"findings": (), "decision": SWAP, **changes}
     config = make_config(("main", "backup", "third"), disabled=disabled)
     findings, decision = given.pop("findings"), given.pop("decision")
@@ -90,5 +90,5 @@ def test_a_pause_that_is_over_and_a_cooldown_that_is_over_are_not_told() -> None
 def test_the_object_can_be_encoded_and_read_back() -> None:
     state = State(active_account="main", last_swap=LastSwap(at=NOW, from_="main", to="backup"))
     text = msgspec.json.encode(status(state, findings=(finding(),)))
-    assert msgspec.json.decode(text, type=Status) == status(state, findings=(finding(),))
+    assert msgspec.json.decode(text, type=StatusReport) == status(state, findings=(finding(),))
     assert json.loads(text)["last_swap"]["from"] == "main"

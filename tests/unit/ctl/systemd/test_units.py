@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failover_oneshot.ctl.systemd import programs, units
-from failover_oneshot.ctl.systemd.units import SERVICE, TIMER, Place, render
+from failover_oneshot.ctl.systemd.units import SERVICE, TIMER, UnitSettings, render
 from tests.support.paths import DEPLOY
 
 
 def test_what_depends_on_the_machine_is_filled_in() -> None:
-    place = Place(
+    place = UnitSettings(
         home="/home/me",
         command=["/home/me/.local/bin/failover-check", "--config", "/srv/a b%c/$x.yaml"],
         folders=["/opt/tmux/bin"],
@@ -28,7 +28,7 @@ def test_what_depends_on_the_machine_is_filled_in() -> None:
 
 def test_with_the_defaults_the_shipped_units_are_installed() -> None:
     """But for the line that says by whom."""
-    place = Place(home="/home/me", command=["/home/me/.local/bin/failover-check"])
+    place = UnitSettings(home="/home/me", command=["/home/me/.local/bin/failover-check"])
     for name in (SERVICE, TIMER):
         shipped = (DEPLOY / name).read_text()
         assert render(name, shipped, place).endswith(f"\n{shipped}")
@@ -37,7 +37,7 @@ def test_with_the_defaults_the_shipped_units_are_installed() -> None:
 
 def test_a_shipped_unit_that_lacks_a_line_is_refused() -> None:
     with pytest.raises(ValueError, match="ExecStart"):
-        render(SERVICE, "[Service]\n", Place(home="/", command=["/bin/true"]))
+        render(SERVICE, "[Service]\n", UnitSettings(home="/", command=["/bin/true"]))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_time_spans_of_systemctl(span: str, expected: float | None) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
 def test_any_path_stays_one_word_of_one_line(path: str) -> None:
     """A path can not begin a new line of the unit, nor a specifier or a variable."""
-    place = Place(home="/home/me", command=["/bin/check", "--config", path])
+    place = UnitSettings(home="/home/me", command=["/bin/check", "--config", path])
     service = render(SERVICE, programs.template(SERVICE), place)
     [line] = [line for line in service.split("\n") if line.startswith("ExecStart=")]
     words = shlex.split(line.removeprefix("ExecStart=").replace("%%", "%").replace("$$", "$"), comments=False)
