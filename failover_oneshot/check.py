@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from failover_oneshot.config.model import Config
+from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.decision.pipeline import Assessment, assess, prepare
-from failover_oneshot.decision.rules import Action, Decision
 from failover_oneshot.detection.findings import detect
 from failover_oneshot.errors import EXIT_DATA, EXIT_FAILED
 from failover_oneshot.model import Observation, Outcome

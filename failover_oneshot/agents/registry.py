@@ -10,7 +10,7 @@ PLAIN: Final = "plain"
 NAMES: Final = (CLAUDE, PLAIN)
 
 
-def agent(name: str = CLAUDE, folder: str = "") -> Agent:
+def agent(name: str, folder: str = "") -> Agent:
     """The agent program of that name. ``folder``: where it keeps its records; "": it is asked about screens alone."""
     if name == PLAIN:
         from failover_oneshot.agents.plain import Plain

@@ -6,8 +6,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from failover_oneshot.config.model import Account, Config
+from failover_oneshot.decision.decision import Decision
 from failover_oneshot.decision.pipeline import Assessment, assess
-from failover_oneshot.decision.rules import Decision
 from failover_oneshot.model import Finding, Kind, Observation, Pane, Reading, Role, Session
 from failover_oneshot.state.model import State
 

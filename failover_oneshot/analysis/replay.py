@@ -11,8 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from failover_oneshot.config.model import AfterSwap, Config, Quota
+from failover_oneshot.decision.decision import Decision
 from failover_oneshot.decision.pipeline import assess
-from failover_oneshot.decision.rules import Decision
 from failover_oneshot.model import Finding, Observation, Outcome, Reading, Restart, Role, Session
 from failover_oneshot.state.model import LastCheck, State, SwapStep, seconds
 from failover_oneshot.state.transitions import settle

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from failover_oneshot.analysis.replay import step
 from failover_oneshot.config.model import Account, Config, Strategy
 from failover_oneshot.config.values import Duration
-from failover_oneshot.decision.rules import Action
+from failover_oneshot.decision.decision import Action
 from failover_oneshot.model import Evidence, Kind, Limit, Observation, Outcome, Pane, Reading, Role, Session
 from failover_oneshot.state.model import State
 

@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from failover_oneshot.config.model import Config
 from failover_oneshot.decision.candidates import candidates
-from failover_oneshot.decision.rules import HOUR, Action, Decision, exhausted_until, swaps_last_hour
+from failover_oneshot.decision.decision import Action, Decision
+from failover_oneshot.decision.rules import HOUR, exhausted_until, swaps_last_hour
 from failover_oneshot.decision.wording import shown, tally
 from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE, FailoverError
 from failover_oneshot.model import Finding, Observation, Outcome, Role

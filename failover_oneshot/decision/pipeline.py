@@ -11,7 +11,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from failover_oneshot.config.model import Config
-from failover_oneshot.decision.rules import Action, Decision, before_observing, decide
+from failover_oneshot.decision.decision import Action, Decision
+from failover_oneshot.decision.rules import before_observing, decide
 from failover_oneshot.detection.findings import detect
 from failover_oneshot.model import Finding, Observation
 from failover_oneshot.state.model import State

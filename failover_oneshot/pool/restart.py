@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from failover_oneshot.agents.base import Agent
 from failover_oneshot.config.model import AfterSwap, Autonomous, Config, Dedicated
 from failover_oneshot.lib import procfs
 from failover_oneshot.model import Pane, Restart, Role, Session
@@ -119,18 +120,21 @@ def missing(
     )
 
 
-def perform(tmux: TmuxReader, restart: Restart, env: _Env) -> Restart:
+def perform(tmux: TmuxReader, restart: Restart, env: _Env, agent: Agent | None = None) -> Restart:
     """Do one part of a plan; the result's status is done or failed, with a note. Safe to repeat.
 
     When the world shows that it has happened already, nothing is done. `env`: what the session gets in its environment,
-    None to take a variable away; it never meets a command line. Raises TmuxError and TmuxTimeoutError: whether it has
-    happened is then unknown, and `perform` is to be called again.
+    None to take a variable away; it never meets a command line. `agent`: whose prompt a nudge types into.
+
+    Raises TmuxError and TmuxTimeoutError: whether it has happened is then unknown, and `perform` is to be called again.
     """
     if not isinstance(tmux, TmuxControl):
         raise TypeError("a tmux for looking only can't restart anything")
     if restart.status in {"done", "failed"}:
         return restart
     try:
+        if restart.action == "nudge":
+            return _nudge(tmux, restart, tmux.rows(), agent)
         return _ACTIONS[restart.action](tmux, restart, tmux.rows(), env)
     except ValueError as problem:  # words that can't be said to tmux; nothing has been done
         return replace(restart, status="failed", note=str(problem))
@@ -228,19 +232,20 @@ def _respawn(tmux: TmuxControl, restart: Restart, listing: _Listing, env: _Env) 
     return _done(restart, note or restart.note)
 
 
-def _nudge(tmux: TmuxControl, restart: Restart, listing: _Listing, _: _Env) -> Restart:
+def _nudge(tmux: TmuxControl, restart: Restart, listing: _Listing, agent: Agent | None) -> Restart:
+    if agent is None:
+        raise TypeError("a nudge has to know whose prompt it types into")
     rows = _of(listing, restart)
     if not rows or not _as_planned(rows, restart):
         return replace(restart, status="failed", note="the session that was blocked is gone")
     from failover_oneshot.pool.typist import nudge
 
-    return nudge(tmux, restart)
+    return nudge(tmux, restart, agent)
 
 
 _ACTIONS: Final[Mapping[str, Callable[[TmuxControl, Restart, _Listing, _Env], Restart]]] = {
     "recreate": _recreate,
     "respawn": _respawn,
-    "nudge": _nudge,
     "create": _create,
 }
 

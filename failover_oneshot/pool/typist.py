@@ -14,7 +14,6 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from failover_oneshot.agents import registry
 from failover_oneshot.agents.base import Agent, Prompt
 from failover_oneshot.lib import procfs
 from failover_oneshot.model import Pane, Restart
@@ -175,7 +174,7 @@ def paste(target: PaneTarget, text: str, folder: Path) -> PutText:
     )
 
 
-def nudge(tmux: TmuxControl, restart: Restart) -> Restart:
+def nudge(tmux: TmuxControl, restart: Restart, agent: Agent) -> Restart:
     """Escape from the limit's menu or wait, then the text, then Enter.
 
     Nothing is typed into a draft, a menu or a shell, nor where the screen isn't understood: the status is then failed
@@ -188,7 +187,7 @@ def nudge(tmux: TmuxControl, restart: Restart) -> Restart:
         put=lambda: PutText(keys(restart, "-l", "--", restart.text)),
         gone="the pane that was blocked is gone",
     )
-    (typed,) = carry_out(tmux, registry.agent(), [(job, _nudge(job, started=restart.status == "started"))])
+    (typed,) = carry_out(tmux, agent, [(job, _nudge(job, started=restart.status == "started"))])
     return replace(restart, status="done" if typed.end is TypingEnd.TAKEN else "failed", note=_note(typed))
 
 

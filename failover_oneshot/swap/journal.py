@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from failover_oneshot.config.model import Config, Method
-from failover_oneshot.decision.rules import Action, Decision
+from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.lib import durations
 from failover_oneshot.model import Finding, Outcome, Restart
 from failover_oneshot.report import Move

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from failover_oneshot.accounts.registry import MethodError, SwapMethod
+from failover_oneshot.agents import registry as agents
 from failover_oneshot.config.model import Config
 from failover_oneshot.config.model import Method as Way
 from failover_oneshot.model import Outcome, Restart, Session
@@ -182,7 +183,7 @@ class Swapper:
             if restart.status in {"done", "failed"}:
                 continue
             state = self._write(state, restarts=_replaced(journal, number, replace(restart, status="started")))
-            done = pool.perform(self.tmux, restart, environment)
+            done = pool.perform(self.tmux, restart, environment, agents.of_the_pool(self.config))
             tell(done)
             journal = replace(journal, restarts=_replaced(journal, number, done))
         restarts = pool.verify(self.tmux, journal.restarts) if journal.restarts else ()

@@ -120,8 +120,8 @@ def hand_out(
 ) -> tuple[ExecutedAction, ...]:
     """Carry out the plan of a hand-out: refusals first, then each task into running/, then all texts side by side.
 
-    Where the disk or tmux fails, the log says so, and the next check goes on with what was begun. With a `TmuxReader` for
-    looking only nothing is changed.
+    Where the disk or tmux fails, the log says so, and the next check goes on with what was begun. With a `TmuxReader`
+    nothing is changed.
     """
     if not isinstance(tmux, TmuxControl):
         return tuple(_logged(_planned(action)) for action in actions)

@@ -1,7 +1,7 @@
 """The only module that runs tmux.
 
-`TmuxReader` looks and can't change anything: all that a dry run gets. `TmuxControl` adds the commands that write. Each tmux
-process is bounded by `tmux.timeout`, so that a stopped server can't hang the check.
+`TmuxReader` looks and can't change anything: all that a dry run gets. `TmuxControl` adds the commands that write. Each
+tmux process is bounded by `tmux.timeout`, so that a stopped server can't hang the check.
 """
 
 import os

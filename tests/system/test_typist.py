@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from failover_oneshot.agents import registry
 from failover_oneshot.config.model import AfterSwap, Autonomous, Config, Pool
 from failover_oneshot.model import Restart
 from failover_oneshot.pool import restart, typist
@@ -33,7 +34,7 @@ def agent(server: Server) -> AgentPane:
 
 def nudged(server: Server) -> Restart:
     (part,) = restart.plan(CONFIG, server.sessions(CONFIG.pool), {"ccl-auto-1"}, "backup", {})
-    return restart.perform(server.control(), part, {})
+    return restart.perform(server.control(), part, {}, registry.of_the_pool(CONFIG))
 
 
 def test_a_blocked_agent_goes_on(server: Server, agent: AgentPane) -> None:
@@ -131,7 +132,7 @@ def test_an_agent_that_is_another_one_now_is_not_nudged(server: Server, agent: A
     agent.start()
     (part,) = restart.plan(CONFIG, server.sessions(CONFIG.pool), {"ccl-auto-1"}, "backup", {})
     server.tmux("respawn-pane", "-k", "-t", "=ccl-auto-1:", "exec sleep 600")
-    part = restart.perform(server.control(), part, {})
+    part = restart.perform(server.control(), part, {}, registry.of_the_pool(CONFIG))
     assert (part.status, "gone" in part.note) == ("failed", True)
 
 

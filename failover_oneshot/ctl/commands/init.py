@@ -171,7 +171,7 @@ def _running(rows: Iterable[PaneRow], claude_dir: Path) -> Iterable[RunningSessi
     for row in rows:
         by_name.setdefault(row.session_name, []).append(row)
     panes = {row.pane.pane_id: row.pane.pid for found in by_name.values() for row in found}
-    owners = registry.agent(folder=str(claude_dir)).processes(panes)
+    owners = registry.agent(registry.CLAUDE, str(claude_dir)).processes(panes)
     for name, found in sorted(by_name.items()):
         alive = [row.pane for row in found if not row.pane.dead]
         agents = [p for p in alive if p.pane_id in owners or proposal.is_agent(p.command, p.title)]

@@ -21,7 +21,7 @@ from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.installation import log
 from failover_oneshot.ctl.lib.terminal import OUTCOMES, Terminal
 from failover_oneshot.ctl.lib.times import span
-from failover_oneshot.decision.rules import Action
+from failover_oneshot.decision.decision import Action
 from failover_oneshot.errors import EXIT_FAILED
 from failover_oneshot.model import Outcome, Role
 from failover_oneshot.state.model import State, stamp

@@ -7,8 +7,9 @@ from msgspec import Struct
 
 from failover_oneshot.accounts import registry
 from failover_oneshot.ctl.lib.installation import Installation, told
+from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.decision.pipeline import assess, prepare
-from failover_oneshot.decision.rules import Action, Decision, before_observing
+from failover_oneshot.decision.rules import before_observing
 from failover_oneshot.model import Finding, Observation, Outcome
 from failover_oneshot.observe import observe
 from failover_oneshot.state.model import State

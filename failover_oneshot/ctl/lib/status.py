@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from failover_oneshot.config.model import Config
-from failover_oneshot.decision.rules import Decision, swaps_last_hour
+from failover_oneshot.decision.decision import Decision
+from failover_oneshot.decision.rules import swaps_last_hour
 from failover_oneshot.model import Finding, Kind, Limit, Outcome, Role, TaskTally
 from failover_oneshot.state.model import (
     Journal,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from failover_oneshot.config.model import Config
-from failover_oneshot.decision.rules import Action, decide
+from failover_oneshot.decision.decision import Action
+from failover_oneshot.decision.rules import decide
 from failover_oneshot.model import Finding, Outcome
 from failover_oneshot.pool import restart as pool
 from failover_oneshot.state.model import State

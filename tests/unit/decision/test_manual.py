@@ -2,8 +2,8 @@
 
 import pytest
 
+from failover_oneshot.decision.decision import Action
 from failover_oneshot.decision.manual import NothingDoneError, Order, obey
-from failover_oneshot.decision.rules import Action
 from failover_oneshot.state.model import AccountMemory, State
 from tests.support.builders import NOW, at, finding, hits, make_config, seen
 

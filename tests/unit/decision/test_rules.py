@@ -7,7 +7,8 @@ import pytest
 from freezegun import freeze_time
 
 from failover_oneshot.config.model import Config
-from failover_oneshot.decision.rules import Action, Decision, decide
+from failover_oneshot.decision.decision import Action, Decision
+from failover_oneshot.decision.rules import decide
 from failover_oneshot.model import Finding, Outcome
 from failover_oneshot.state.model import AccountMemory, Journal, LastSwap, Pause, State, SwapStep, Trouble, Waiting
 from tests.support.builders import NOW, at, finding, healthy, hits, make_config, seen, unreadable

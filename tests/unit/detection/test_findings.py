@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from failover_oneshot.agents.claude.classify import classify
 from failover_oneshot.config.model import Config
-from failover_oneshot.decision.rules import Action, Decision, decide
+from failover_oneshot.decision.decision import Action, Decision
+from failover_oneshot.decision.rules import decide
 from failover_oneshot.detection.findings import detect
 from failover_oneshot.model import Evidence, Finding, Kind, Limit, Observation, Pane, Reading, Role, Session
 from failover_oneshot.state.model import State

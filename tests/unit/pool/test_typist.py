@@ -14,16 +14,18 @@ RULE = "─" * 80
 TARGET = Restart(session="s", action="nudge", pane_id="%1", pane_pid=2, server_pid=3)
 ENTER = typist.keys(TARGET, "Enter")
 
+CLAUDE = registry.agent(registry.CLAUDE)
+
 
 def view(draft: str = "", said: str = "● Done.", **pane: Any) -> PaneView:
     text = f"{said}\n\n{RULE}\n❯ {draft}\n{RULE}\n  ⏵⏵ auto mode on"
     shown = Pane(**{"pane_id": "%1", "pid": 2, "command": "claude", "text": text, **pane})
-    return PaneView(pane=shown, prompt=registry.agent().prompt(text, ""))
+    return PaneView(pane=shown, prompt=CLAUDE.prompt(text, ""))
 
 
 EMPTY, DRAFTED = view(), view("the text")
 TAKEN = view(said="● Done.\n\n❯ the text\n\n● I work on it.")
-GONE = PaneView(pane=None, prompt=registry.agent().prompt("", ""))
+GONE = PaneView(pane=None, prompt=CLAUDE.prompt("", ""))
 
 
 def job(**changes: Any) -> Job:
@@ -64,7 +66,10 @@ def test_a_text_is_seen_before_enter_is_pressed_and_seen_taken_after_it() -> Non
         (view(mode="copy-mode"), "the pane is in copy-mode"),
         (view(command="bash", pid=-1), "a shell (bash) is in front"),
         (view(text=None), "the pane can't be read"),
-        (PaneView(pane=EMPTY.pane, prompt=registry.agent().prompt("$ ", "")), "the screen is not understood"),
+        (
+            PaneView(pane=EMPTY.pane, prompt=CLAUDE.prompt("$ ", "")),
+            "the screen is not understood",
+        ),
     ],
 )
 def test_nothing_is_typed_where_something_forbids_it(seen: PaneView, why: str) -> None:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from failover_oneshot.decision.rules import Action, Decision
+from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.model import Outcome, Restart
 from failover_oneshot.report import Move
 from failover_oneshot.state.model import AccountMemory, SessionMemory, State, SwapStep, Trouble, Waiting

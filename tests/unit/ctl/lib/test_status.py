@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from failover_oneshot.ctl.lib.status import StatusReport, compose
-from failover_oneshot.decision.rules import Action, Decision
+from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.model import Kind, Outcome
 from failover_oneshot.state.model import AccountMemory, HitMemory, LastSwap, Pause, SessionMemory, State, Trouble
 from failover_oneshot.state.transitions import remember
