@@ -32,7 +32,7 @@ test: tmux $(VENV)/installed-dev
 	@$(VENV)/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 check: lint
-	@$(VENV)/bin/python -m pytest $(PARALLEL) tests/unit $(ARGS)
+	@$(VENV)/bin/python -m pytest $(PARALLEL) tests/unit tests/test_architecture.py $(ARGS)
 
 lint: $(VENV)/installed-dev
 	@$(VENV)/bin/ruff check
