@@ -45,7 +45,7 @@ def in_pane(sandbox: Sandbox, *arguments: str, width: int, height: int = 40, **c
     """The name of a session, outside the range, in which the command runs."""
     exports = [f"{name}={value}" for name, value in environ(sandbox, TERM="screen-256color", **changes).items()]
     command = shlex.join(["env", "-i", *exports, *CTL, *arguments])
-    sandbox.server.start("eyes", f"{command}; exec sleep 600", width=width, height=height)
+    sandbox.server.start("eyes", f"trap : INT; {command}; exec sleep 600", width=width, height=height)
     return "eyes"
 
 

@@ -124,21 +124,25 @@ class UserManager:
 
     def _stop(self) -> None:
         if self.process:
-            # Whoever is in our namespace was started by us: units, and what they left running.
-            namespace = self._namespace(self.process.pid)
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-            if namespace and namespace != self._namespace(os.getpid()):
-                for pid in (int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()):
-                    if self._namespace(pid) == namespace:
-                        with suppress(ProcessLookupError):
-                            os.kill(pid, signal.SIGKILL)
+            # Held open: the kernel gives the number of a namespace that is gone to the next one that is made.
+            with suppress(OSError), Path(f"/proc/{self.process.pid}/ns/mnt").open("rb"):
+                self._end_all(self.process, self._namespace(self.process.pid))
         poll(self._removed)
         shutil.rmtree(self.folder)
+
+    def _end_all(self, process: subprocess.Popen[bytes], namespace: str) -> None:
+        """End the manager, and whoever is in its namespace: units, and what they left running."""
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if namespace and namespace != self._namespace(os.getpid()):
+            for pid in (int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()):
+                if self._namespace(pid) == namespace:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
 
     @staticmethod
     def _namespace(pid: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from failover_oneshot.agents import registry
 from failover_oneshot.config.model import Autonomous, Config, Pool
 from failover_oneshot.model import Restart
 from failover_oneshot.pool import restart as pool
@@ -15,6 +16,8 @@ from tests.support.polling import poll
 from tests.support.tmux_server import Server
 
 SECRET = "FAKE-'\"$HOME#{pid};~\n  # sécret\\n"  # a value that any carelessness would change
+
+CLAUDE = registry.agent(registry.CLAUDE)
 
 
 def config(mode: str = "recreate", **autonomous: object) -> Config:
@@ -64,7 +67,7 @@ def test_a_neighbour_is_not_taken_for_a_session_that_is_gone(server: Server, act
     (part,) = planned(server, config("respawn"))
     server.tmux("kill-session", "-t", "=ccl-auto-1")
     before = everything(server)["ccl-auto-11"]
-    done = pool.perform(server.control(), msgspec.structs.replace(part, action=action), {})
+    done = pool.perform(server.control(), msgspec.structs.replace(part, action=action), {}, CLAUDE)
     assert done.status == ("done" if action == "recreate" else "failed")
     assert everything(server)["ccl-auto-11"] == before
     assert server.names() == {"ccl-auto-11"} | ({"ccl-auto-1"} if action == "recreate" else set())
