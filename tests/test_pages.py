@@ -19,7 +19,6 @@ from failover_oneshot.model import Evidence, Kind, Limit, Outcome
 from failover_oneshot.report import Report, to_json
 from failover_oneshot.state.model import HitMemory, State
 from tests.support.paths import ROOT
-from tests.support.user_manager import UnavailableError, UserManager
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DEPLOY = ROOT / "deploy"
@@ -167,22 +166,3 @@ def test_the_configurations_of_monitoring_are_accepted(tmp_path: Path) -> None:
         file = tmp_path / "failover.yaml"
         file.write_text(block)
         loader.load(file, {"HOME": "/home/ada"})
-
-
-def test_daemon_and_timer_never_run_side_by_side() -> None:
-    """With the drop-in of docs/migration.md, under a real user manager."""
-    try:
-        with UserManager() as manager:
-            daemon, timer = "claude-failover.service", "failover.timer"
-            (manager.units / daemon).write_text("[Service]\nExecStart=/bin/sleep 600\n")
-            manager.install(DEPLOY / "failover.service", DEPLOY / timer)
-            manager.drop_in(timer, (DEPLOY / "not-beside-the-daemon.conf").read_text())
-
-            def active() -> list[str]:
-                return [u for u in (daemon, timer) if manager.property(u, "ActiveState") == "active"]
-
-            for unit in (daemon, timer, daemon):
-                manager.systemctl("start", unit)
-                assert active() == [unit]
-    except UnavailableError as why:
-        pytest.skip(str(why))

@@ -47,6 +47,22 @@ def test_the_timer_goes_on_after_failures_and_its_own_restart(manager: UserManag
     poll(lambda: out.read_text().count("ran") >= before + 3)
 
 
+def test_daemon_and_timer_never_run_side_by_side(manager: UserManager) -> None:
+    """With the drop-in of docs/migration.md."""
+    daemon, timer = "claude-failover.service", "failover.timer"
+    (manager.units / daemon).write_text("[Service]\nExecStart=/bin/sleep 600\n")
+    manager.drop_in(timer, (DEPLOY / "not-beside-the-daemon.conf").read_text())
+
+    def active() -> list[str]:
+        return [unit for unit in (daemon, timer) if manager.property(unit, "ActiveState") == "active"]
+
+    for unit in (daemon, timer, daemon):
+        manager.systemctl("start", unit)
+        assert active() == [unit]
+    manager.systemctl("stop", daemon)
+    (manager.units / daemon).unlink()
+
+
 @pytest.mark.parametrize(("kill_mode", "alive"), [("", True), ("KillMode=control-group", False)])
 def test_a_server_that_the_check_started_outlives_it(manager: UserManager, kill_mode: str, alive: bool) -> None:
     """With the unit as it is shipped; with systemd's default every session dies, which is why the line is there."""
