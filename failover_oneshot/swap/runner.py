@@ -17,8 +17,7 @@ from msgspec.structs import replace
 
 from failover_oneshot.accounts.registry import MethodError, SwapMethod
 from failover_oneshot.agents import registry as agents
-from failover_oneshot.config.model import Config
-from failover_oneshot.config.model import Method as Way
+from failover_oneshot.config.model import Config, Method
 from failover_oneshot.model import Outcome, Restart, Session
 from failover_oneshot.pool import restart as pool
 from failover_oneshot.state.model import Journal, State
@@ -196,10 +195,10 @@ class Swapper:
         seen = self.tmux.observe(self.config.pool, capture=False)
         blocked = frozenset(journal.acted_on)
         # In peace the files are enough: a client takes the new login with its next message. Only `env` needs a restart.
-        everyone = journal.kind == "swap" or (journal.kind == "failback" and self.config.swap.method is Way.ENV)
+        everyone = journal.kind == "swap" or (journal.kind == "failback" and self.config.swap.method is Method.ENV)
         sessions = [s for s in seen.sessions if everyone or s.name in blocked]
         restarts = pool.plan(self.config, sessions, blocked, journal.to or "", self.resume_ids(sessions))
-        if self.config.swap.method is Way.ENV and journal.kind != "resume":
+        if self.config.swap.method is Method.ENV and journal.kind != "resume":
             restarts = tuple(_restart_needed(restart) for restart in restarts)
         return restarts
 

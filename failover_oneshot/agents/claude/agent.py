@@ -45,7 +45,7 @@ class Claude:
     def prompt_state(self, conversation: str, offset: int, text: str) -> PromptState:
         from failover_oneshot.agents.claude import prompts
 
-        return prompts.word(conversation, offset, text)
+        return prompts.prompt_state(conversation, offset, text)
 
     def own_login(self, pids: Iterable[int]) -> str | None:
         from failover_oneshot.agents.claude.own_login import own_login

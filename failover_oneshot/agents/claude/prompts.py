@@ -16,7 +16,7 @@ _LIMITS: Final = ("rate_limit", "billing_error")
 _ENDS: Final = ("end_turn", "stop_sequence", "max_tokens", "refusal")
 
 
-def word(path: str, offset: int, text: str) -> PromptState:
+def prompt_state(path: str, offset: int, text: str) -> PromptState:
     """What the records after `offset` say of the prompt `text`; NONE when records that were there can't be read."""
     whole = records.size(path)
     if whole < offset:

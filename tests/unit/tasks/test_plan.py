@@ -25,6 +25,7 @@ from failover_oneshot.tasks.task import (
     TaskRecord,
 )
 from tests.support.builders import NOW, at
+from tests.support.task_observations import SIGHTINGS
 
 LIMITS = Dispatch()
 TAKEN = {PromptState.OPEN, PromptState.DOUBT, PromptState.ENDED, PromptState.LIMIT, PromptState.ERROR}
@@ -208,19 +209,6 @@ def test_the_report_names_moves_and_nothing_else() -> None:
 # -- laws --------------------------------------------------------------------------------------------------------------
 
 SESSIONS = ("a", "b", "c")
-SIGHTINGS = st.builds(
-    TaskObservation,
-    alive=st.booleans(),
-    availability=st.sampled_from(Availability),
-    recorded=st.sampled_from(PromptState),
-    hit=st.booleans(),
-    shown=st.booleans(),
-    answered=st.booleans(),
-    drafted=st.booleans(),
-    successor=st.sampled_from(["", "c", "other"]),
-    startable=st.booleans(),
-    swapped=st.booleans(),
-)
 RECORDS = st.builds(
     TaskRecord,
     attempts=st.integers(1, 4),

@@ -26,6 +26,7 @@ from failover_oneshot.tasks.task import (
     was_restarted,
 )
 from tests.support.builders import NOW, at
+from tests.support.task_observations import SIGHTINGS
 
 PLACE = AgentPlace(server_pid=1, pane_id="%1", pane_pid=2, client_pid=3, conversation="c", transcript="/t", offset=9)
 HOUR = 3600.0
@@ -123,21 +124,6 @@ def test_the_successor_is_waited_for_a_minute() -> None:
     assert judge(record(lost_at=at(seconds=-59)), gone, NOW, HOUR).kind is ActionKind.KEEP
     assert judge(record(lost_at=at(seconds=-61)), gone, NOW, HOUR).kind is ActionKind.REQUEUE
     assert judge(record(lost_at=at(seconds=5)), gone, NOW, HOUR).kind is ActionKind.REQUEUE, "the clock went back"
-
-
-SIGHTINGS = st.builds(
-    TaskObservation,
-    alive=st.booleans(),
-    availability=st.sampled_from(Availability),
-    recorded=st.sampled_from(PromptState),
-    hit=st.booleans(),
-    shown=st.booleans(),
-    answered=st.booleans(),
-    drafted=st.booleans(),
-    successor=st.sampled_from(["", "c", "other"]),
-    startable=st.booleans(),
-    swapped=st.booleans(),
-)
 
 
 @given(SIGHTINGS, st.sampled_from(HandOutStep))

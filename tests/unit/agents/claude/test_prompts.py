@@ -27,7 +27,7 @@ def test_a_field_of_any_type_is_no_error(tmp_path: Path, odd: object) -> None:
         {**error, "apiError": odd, "error": odd},
     ):
         write(path, prompt(1, "do it"), record)
-        assert prompts.word(str(path), 0, "do it") in {PromptState.OPEN, PromptState.DOUBT, PromptState.ERROR}
+        assert prompts.prompt_state(str(path), 0, "do it") in {PromptState.OPEN, PromptState.DOUBT, PromptState.ERROR}
 
 
 def line(kind: str, text: str | list[Any], **fields: Any) -> str:
@@ -73,24 +73,24 @@ def test_what_the_records_say_of_a_prompt(tmp_path: Path, records: str, word: Pr
     path = tmp_path / "c.jsonl"
     earlier = TASK + END  # the same words before: another task
     path.write_text(earlier + records)
-    assert prompts.word(str(path), len(earlier), "do it") is word
+    assert prompts.prompt_state(str(path), len(earlier), "do it") is word
 
 
 def test_records_that_are_gone_say_nothing(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
-    assert prompts.word(str(path), 0, "do it") is PromptState.ABSENT, "it has not begun"
-    assert prompts.word(str(path), 5, "do it") is PromptState.NONE
+    assert prompts.prompt_state(str(path), 0, "do it") is PromptState.ABSENT, "it has not begun"
+    assert prompts.prompt_state(str(path), 5, "do it") is PromptState.NONE
     path.write_text("x")
-    assert prompts.word(str(path), 5, "do it") is PromptState.NONE
+    assert prompts.prompt_state(str(path), 5, "do it") is PromptState.NONE
     path.unlink()
     path.mkdir()
-    assert prompts.word(str(path), 0, "do it") is PromptState.NONE
+    assert prompts.prompt_state(str(path), 0, "do it") is PromptState.NONE
 
 
 def test_a_conversation_that_grew_long_is_read_at_both_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompts, "_PART", 4096)
     path = tmp_path / "c.jsonl"
     path.write_text(TASK + (TOOL + RESULT) * 200 + END)
-    assert prompts.word(str(path), 0, "do it") is PromptState.ENDED
+    assert prompts.prompt_state(str(path), 0, "do it") is PromptState.ENDED
     path.write_text(TASK + (TOOL + RESULT) * 200)
-    assert prompts.word(str(path), 0, "do it") is PromptState.OPEN
+    assert prompts.prompt_state(str(path), 0, "do it") is PromptState.OPEN
