@@ -132,8 +132,7 @@ def _check(run: _Run, order: "Order | None") -> _Ended:
         config, state, now, lambda state: observe(config, state, run.tmux, method, run.environ, now), order=order
     )
     log_findings(found.findings)
-    for note in found.decision.notes:
-        log.info("%s", note)
+    _log_decision(found.decision)
     state = intend(config, found.state, found.decision, found.findings, now)
 
     dispatched = _collect(run, state, found)  # before a swap restarts sessions
@@ -143,6 +142,14 @@ def _check(run: _Run, order: "Order | None") -> _Ended:
     report = _report(run, state, found, result, upkeep, dispatched)
     saved, notices = _save(run, state, report)
     return _Ended(report=report, saved=saved, notices=notices, decided_on=(found.state, found.observation))
+
+
+def _log_decision(decision: Decision) -> None:
+    """What the summary line leaves out: the evidence of a decision that does something, and its notes."""
+    if decision.action is not Action.HOLD:
+        log.info("decision: %s", decision.reason)
+    for note in decision.notes:
+        log.info("%s", note)
 
 
 def _method(run: _Run, state: State) -> "Callable[[], SwapMethod]":
@@ -160,6 +167,7 @@ def _reset(run: _Run, state: State, why: str) -> _Ended:
     """A fresh state begins, and this run swaps nothing."""
     report = Report(
         outcome=Outcome.STATE_RESET,
+        summary=why,
         reason=why,
         dry_run=run.dry_run,
         at=seconds(run.now),
@@ -253,6 +261,7 @@ def _report(
     decision = found.decision
     return Report(
         outcome=result.outcome,
+        summary=result.summary or decision.summary,
         reason=result.reason,
         dry_run=run.dry_run,
         at=seconds(run.now),

@@ -113,7 +113,7 @@ def _check(options: argparse.Namespace) -> int:
 
     from failover_oneshot import check
     from failover_oneshot.config import loader
-    from failover_oneshot.report import to_json, to_sentence
+    from failover_oneshot.report import summary_line, to_json
 
     settings = loader.load(loader.find(options.config, os.environ), os.environ)
     path = check.state_path(options.state, settings, os.environ)
@@ -131,9 +131,9 @@ def _check(options: argparse.Namespace) -> int:
             after_check.could_not_check(settings, code)
             after_check.end(settings, code, str(error))
             return code
-        after_check.end(settings, report.exit_code, to_sentence(report))
+        after_check.end(settings, report.exit_code, summary_line(report))
     if options.json:
         say(to_json(report))
     elif not options.quiet:
-        say(to_sentence(report))
+        say(summary_line(report))
     return report.exit_code

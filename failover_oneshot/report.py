@@ -1,14 +1,14 @@
-"""One check's result as a sentence and as JSON (docs/behavior.md, "JSON output"). Pure."""
+"""One check's result, as the summary line and as JSON (docs/behavior.md, "JSON output"). Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from failover_oneshot.lib.plural import plural
 from failover_oneshot.model import Finding, Outcome, PoolTally, Restart, TaskMove, TaskTally
-from failover_oneshot.state.model import stamp
 
 
 class Move(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
@@ -19,17 +19,18 @@ class Move(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
 
 
 class Upkeep(Struct, frozen=True, kw_only=True):
-    """What was done for the pool's size."""
+    """What was done to keep the pool at its size."""
 
     restarts: tuple[Restart, ...] = ()
-    notes: tuple[str, ...] = ()  # what was not done, one sentence each
+    notes: tuple[str, ...] = ()  # what was left undone, one sentence each
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What one check decided and did; in a dry run, what it would do."""
+    """What one check decided and did; in a dry run, what it would do. Times are UTC."""
 
     outcome: Outcome
-    reason: str
+    summary: str  # the text of the summary line, without the outcome and what was done
+    reason: str  # the whole sentence, with the evidence
     dry_run: bool
     at: datetime
     active_account: str | None = None
@@ -40,10 +41,10 @@ class Report(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     restarts: tuple[Restart, ...] = ()
     moves: tuple[TaskMove, ...] = ()
-    pool: PoolTally | None = None  # None: not looked at
+    pool: PoolTally | None = None  # None: not counted
     tasks: TaskTally | None = None  # None: there is no spool
     notes: tuple[str, ...] = ()
-    outcome_before: Outcome | None = None  # of the check before
+    outcome_before: Outcome | None = None  # the previous check's
     exit_code: int = 0
 
 
@@ -53,6 +54,7 @@ def to_json(report: Report) -> str:
         {
             "version": 1,
             "outcome": report.outcome,
+            "summary": report.summary,
             "reason": report.reason,
             "dry_run": report.dry_run,
             "at": report.at,
@@ -110,62 +112,55 @@ def _task_action(move: TaskMove) -> Mapping[str, Any]:
     return action
 
 
-def to_sentence(report: Report) -> str:
-    """The summary line: what was decided, why, and until when."""
-    head = str(report.outcome)
+def summary_line(report: Report) -> str:
+    """The one line on stdout: the outcome, why, and what was done. Names and evidence are in the log and `to_json`."""
+    return f"{_head(report)}: " + "; ".join((report.summary, *_sessions(report), *_tasks(report), *report.notes))
+
+
+def _head(report: Report) -> str:
+    """The outcome; a swap with its accounts: `swapped main -> backup`."""
+    if report.swap is None:
+        return f"dry run: {report.outcome}" if report.dry_run else str(report.outcome)
+    accounts = f"{report.swap.from_ or 'no account'} -> {report.swap.to}"
     if report.dry_run:
-        head = f"dry run: {head}"
-    if report.swap:
-        done = not report.dry_run and report.outcome is Outcome.SWAPPED
-        moved = "" if done else ": would swap" if report.dry_run else ": owed: a swap"
-        head += f"{moved} from {report.swap.from_ or 'no account'} to {report.swap.to}"
-    parts = [f"{head}: {report.reason}"]
-    for action in ("recreate", "respawn", "nudge", "create"):
-        names = [r.session for r in report.restarts if r.action == action]
-        if names:
-            parts.append(f"{_verb(action, report.dry_run)} {', '.join(names)}")
+        return f"dry run: would swap {accounts}"
+    return f"{report.outcome} {accounts}"
+
+
+def _sessions(report: Report) -> Iterator[str]:
+    """What was done with sessions: `3 sessions restarted on backup`, `1 session started`; failures by name."""
+    on = f" on {report.active_account}" if report.active_account else ""
+    for actions, verb in (({"recreate", "respawn"}, "restart"), ({"nudge"}, "nudge"), ({"create"}, "start")):
+        count = sum(r.action in actions and r.status != "failed" for r in report.restarts)
+        if count and report.dry_run:
+            yield f"would {verb} {plural(count, 'session')}"
+        elif count and verb == "nudge":
+            yield f"{plural(count, 'session')} continue{'s' if count == 1 else ''}{on}"
+        elif count:
+            yield f"{plural(count, 'session')} {verb}ed{on if verb == 'restart' else ''}"
     failed = [f"{r.session} ({r.note})" for r in report.restarts if r.status == "failed"]
     if failed:
-        parts.append(f"FAILED: {', '.join(failed)}")
-    parts += _task_parts(report)
-    parts += report.notes
-    if standing := tally(report.pool, report.tasks):
-        parts.append(standing)
-    if report.next_possible_at and stamp(report.next_possible_at) not in report.reason:
-        parts.append(f"next possible at {stamp(report.next_possible_at)}")
-    return "; ".join(parts)
+        yield f"{plural(len(failed), 'session')} not restarted: {_at_most(5, failed)}"
 
 
-def _task_parts(report: Report) -> list[str]:
-    parts = []
-    for action, past, would in (
-        ("hand_out", "handed out", "would hand out"),
-        ("finish", "done", "would be done"),
-        ("requeue", "back in the queue", "would go back to the queue"),
+def _tasks(report: Report) -> Iterator[str]:
+    """What was done with tasks, then how many there are: `2 tasks dispatched`; failures by name."""
+    for action, past, future in (
+        ("hand_out", "dispatched", "dispatch"),
+        ("finish", "done", "finish"),
+        ("requeue", "requeued", "requeue"),
     ):
-        names = [f"{m.task} to {m.session}" if action == "hand_out" else m.task
-                 for m in report.moves if m.action == action and m.status != "failed"]  # fmt: skip
-        if names:
-            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            parts.append(f"{would if report.dry_run else past}: {', '.join(names[:5])}{more}")
-    bad = [f"{m.task} ({m.note})" for m in report.moves if m.action == "fail" or m.status == "failed"]
-    if bad:
-        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
-        parts.append(f"tasks FAILED: {', '.join(bad[:5])}{more}")
-    return parts
+        count = sum(m.action == action and m.status != "failed" for m in report.moves)
+        if count:
+            tasks = plural(count, "task")
+            yield f"would {future} {tasks}" if report.dry_run else f"{tasks} {past}"
+    failed = [f"{m.task} ({m.note})" for m in report.moves if m.action == "fail" or m.status == "failed"]
+    if failed:
+        yield f"{plural(len(failed), 'task')} failed: {_at_most(5, failed)}"
+    if report.tasks:
+        yield f"tasks: {report.tasks.waiting} queued, {report.tasks.running} running, {report.tasks.failed} failed"
 
 
-def tally(pool: PoolTally | None, tasks: TaskTally | None) -> str:
-    """How the pool and the tasks stand, for the summary line and `failoverctl status`; "" when neither is known."""
-    parts = []
-    if pool:
-        text = f"{pool.free} free, {pool.busy} busy, {pool.blocked} blocked, {pool.dead} dead"
-        parts.append(f"pool: {text}, {pool.held} held" if pool.held else f"pool: {text}")
-    if tasks:
-        parts.append(f"tasks: {tasks.waiting} waiting, {tasks.running} running, {tasks.failed} failed")
-    return "; ".join(parts)
-
-
-def _verb(action: str, dry_run: bool) -> str:
-    past = {"recreate": "recreated", "respawn": "respawned", "nudge": "nudged", "create": "created"}
-    return f"would {action}" if dry_run else past[action]
+def _at_most(count: int, texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - count} more" if len(texts) > count else ""
+    return f"{', '.join(texts[:count])}{more}"

@@ -15,7 +15,7 @@ NAME = PACKAGE.name
 PURE_PACKAGES = ("detection", "decision")
 IMPURE_OF_AGENTS = {"agent", "own_login", "processes", "prompts", "records", "registry", "transcript", "version"}
 PURE_MODULES = {
-    *("model", "errors", "report", "config.model", "config.values", "swap.journal", "tmux.formats"),
+    *("model", "errors", "report", "config.model", "config.values", "lib.plural", "swap.journal", "tmux.formats"),
     *("state.model", "state.transitions", "state.history"),
     *("lib.durations", "lib.redact", "lib.scrub"),
     *("monitoring.metrics", "monitoring.outbox"),

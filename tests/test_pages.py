@@ -134,7 +134,7 @@ def test_the_keys_that_are_named_exist(page: str) -> None:
 
 def test_the_contract_names_every_value_key_flag_and_command() -> None:
     page = (ROOT / "docs/behavior.md").read_text(encoding="utf-8")
-    report = Report(outcome=Outcome.OK, reason="", dry_run=False, at=datetime(2026, 1, 1, tzinfo=UTC))
+    report = Report(outcome=Outcome.OK, summary="", reason="", dry_run=False, at=datetime(2026, 1, 1, tzinfo=UTC))
     values = {*Outcome, *Kind, *Limit, *Evidence, *COMMANDS, *json.loads(to_json(report))}
     fields = {field.encode_name for struct in (State, HitMemory) for field in structs.fields(struct)}
     flags = {flag for action in cli.parser()._actions for flag in action.option_strings} - {"-h", "--help"}

@@ -10,30 +10,31 @@ from failover_oneshot.state.model import Waiting
 
 
 class Action(StrEnum):
-    """What the shell has to do for a decision."""
+    """What a check does."""
 
     HOLD = "hold"  # nothing
-    FINISH = "finish"  # the swap that an earlier run left unfinished
-    SUSPECT = "suspect"  # remember that a hit was seen once
+    FINISH = "finish"  # resume an interrupted swap
+    SUSPECT = "suspect"  # record a hit without a reset time, for the next check to confirm
     SWAP = "swap"
-    RESUME = "resume"  # restart the blocked sessions on the account that is active already
+    RESUME = "resume"  # restart the blocked sessions on the account that is already active
     WAIT = "wait"  # every account is exhausted
-    FAIL = "fail"  # a swap is due and must not be made
+    FAIL = "fail"  # a swap is due but not allowed
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """What one check decided, and why. Times are UTC."""
+    """What a check does and why. Times are UTC."""
 
     action: Action
-    outcome: Outcome  # that the check has when all that was decided succeeds
-    reason: str
+    outcome: Outcome  # the check's, if everything that was decided succeeds
+    summary: str  # for the summary line: short, without names and evidence
+    reason: str  # the whole sentence, with the evidence
     next_possible_at: datetime | None = None
     blocked_pool: int = 0
     blocked_dedicated: int = 0
     candidates: tuple[str, ...] = ()  # for SWAP: in the order in which they are tried
-    exhausted_until: datetime | None = None  # of the active account, for SWAP and WAIT
-    failback: bool = False  # a SWAP in peace: no session is blocked
-    acted_on: tuple[str, ...] = ()  # the sessions whose present hits SWAP and RESUME answer
+    exhausted_until: datetime | None = None  # the active account's, for SWAP and WAIT
+    failback: bool = False  # a SWAP to the preferred account while no session is blocked
+    acted_on: tuple[str, ...] = ()  # the sessions whose hits are handled after SWAP or RESUME
     suspected_hit_at: datetime | None = None
     waiting: Waiting | None = None
     notes: tuple[str, ...] = ()  # for the log

@@ -1,4 +1,4 @@
-"""A swap that the operator orders: the same decision value as a check's, or the sentence why nothing is done. Pure."""
+"""A swap by hand: the same decision value as a check's, or the reason why it is refused. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,22 +8,23 @@ from msgspec import Struct
 from failover_oneshot.config.model import Config
 from failover_oneshot.decision.candidates import candidates
 from failover_oneshot.decision.decision import Action, Decision
-from failover_oneshot.decision.rules import HOUR, exhausted_until, swaps_last_hour
-from failover_oneshot.decision.wording import shown, tally
+from failover_oneshot.decision.rules import HOUR, swaps_last_hour
+from failover_oneshot.decision.waiting import exhausted_until
+from failover_oneshot.decision.wording import shown, tally, too_many_swaps
 from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE, FailoverError
 from failover_oneshot.model import Finding, Observation, Outcome, Role
 from failover_oneshot.state.model import State, seconds, stamp
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """``to`` None: whichever account the strategy picks. ``force``: also one that is exhausted or disabled."""
+    """A swap by hand. ``to`` None: the account that the strategy picks; ``force``: even if exhausted or disabled."""
 
     to: str | None = None
     force: bool = False
 
 
 class NothingDoneError(FailoverError):
-    """The order changes nothing: the sentence why, and the exit code (0 where nothing needed to be done)."""
+    """The order is refused: the message says why; exit code 0 if there was nothing to do."""
 
     def __init__(self, sentence: str, exit_code: int = EXIT_FAILED) -> None:
         super().__init__(sentence)
@@ -33,12 +34,12 @@ class NothingDoneError(FailoverError):
 def obey(
     config: Config, state: State, observation: Observation, findings: Sequence[Finding], order: Order, now: datetime
 ) -> Decision:
-    """The decision that the order asks for. Pause and cooldown are the checks' business: the operator's word is newer.
+    """The decision that the order asks for. It ignores the pause and the cooldown: the operator's order is newer.
 
-    Raises NothingDoneError when it is not to be carried out.
+    Raises NothingDoneError when the order is refused.
     """
     if not config.accounts:
-        raise NothingDoneError("no accounts are configured: name them under accounts in the config first")
+        raise NothingDoneError("no accounts are configured; add them under `accounts` in the config")
     chosen = (
         (_named(config, state, observation, order.to, order, now),)
         if order.to
@@ -48,8 +49,7 @@ def obey(
     if len(swaps) >= config.swap.max_per_hour and not order.force:
         free_at = seconds(swaps[-config.swap.max_per_hour] + HOUR)
         raise NothingDoneError(
-            f"not swapped: {len(swaps)} swaps in the last hour, and swap.max_per_hour is {config.swap.max_per_hour}; "
-            f"possible again at {stamp(free_at)}, or now with --force"
+            f"{too_many_swaps(config, swaps)}; next possible at {stamp(free_at)}, or now with --force"
         )
     counted = [f for f in findings if f.counted]
     pool = sum(f.role is Role.POOL for f in counted)
@@ -58,6 +58,7 @@ def obey(
     return Decision(
         action=Action.SWAP,
         outcome=Outcome.SWAPPED,
+        summary="by hand",
         reason=f"by hand; {tally(config, findings, pool, len(counted) - pool)}{evidence}",
         blocked_pool=pool,
         blocked_dedicated=len(counted) - pool,
@@ -71,17 +72,17 @@ def _named(config: Config, state: State, observation: Observation, name: str, or
     account = config.account(name)
     if account is None:
         known = ", ".join(a.name for a in config.accounts)
-        raise NothingDoneError(f"{name} is no account of the config (there are: {known})", EXIT_USAGE)
+        raise NothingDoneError(f"no account named '{name}' (accounts: {known})", EXIT_USAGE)
     if name == state.active_account:
-        raise NothingDoneError(f"{name} is the active account already: nothing is changed", 0)
+        raise NothingDoneError(f"{name} is already the active account; nothing to do", 0)
     if why := observation.unusable.get(name):
-        raise NothingDoneError(f"{name} can not be swapped to: {why}; `failoverctl accounts check {name}` says more")
+        raise NothingDoneError(f"cannot swap to {name}: {why}; run `failoverctl accounts check {name}`")
     if not account.enabled and not order.force:
-        raise NothingDoneError(f"{name} is disabled in the config: enable it there, or use --force")
+        raise NothingDoneError(f"{name} is disabled in the config; enable it there, or use --force")
     until = state.account(name).exhausted_until
     if until is not None and until > now and not order.force:
         raise NothingDoneError(
-            f"{name} is exhausted until {stamp(until)}: wait, or forget that with `failoverctl reset {name}`, or use "
+            f"{name} is exhausted until {stamp(until)}; wait, run `failoverctl reset {name}` if that is wrong, or use "
             "--force"
         )
     return name
@@ -95,11 +96,11 @@ def _picked(config: Config, state: State, observation: Observation, now: datetim
     for account in config.accounts:
         until = state.account(account.name).exhausted_until
         if account.name == state.active_account:
-            parts.append(f"{account.name} is the active one")
+            parts.append(f"{account.name} is active")
         elif not account.enabled:
             parts.append(f"{account.name} is disabled")
         elif why := observation.unusable.get(account.name):
-            parts.append(f"{account.name} can not be used: {why}")
+            parts.append(f"{account.name} is unusable: {why}")
         elif until is not None:
             parts.append(f"{account.name} is exhausted until {stamp(until)}")
-    raise NothingDoneError(f"no account is free: {', '.join(parts)}; --to NAME --force takes an exhausted one")
+    raise NothingDoneError(f"no account is free: {', '.join(parts)}; --to NAME --force swaps to an exhausted one")

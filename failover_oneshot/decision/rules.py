@@ -12,10 +12,20 @@ from msgspec.structs import replace
 from failover_oneshot.config.model import Config
 from failover_oneshot.decision.candidates import candidates
 from failover_oneshot.decision.decision import Action, Decision
-from failover_oneshot.decision.wording import names, shown, tally
+from failover_oneshot.decision.wording import (
+    clock,
+    hits_in_short,
+    names,
+    nothing_free,
+    shown,
+    tally,
+    tally_in_short,
+    too_many_swaps,
+    waiting_in_short,
+)
 from failover_oneshot.lib import durations
 from failover_oneshot.model import Finding, Observation, Outcome, Role
-from failover_oneshot.state.model import State, Waiting, seconds, stamp
+from failover_oneshot.state.model import State, seconds, stamp
 
 HOUR = timedelta(hours=1)
 
@@ -34,23 +44,24 @@ def before_observing(config: Config, state: State, now: datetime) -> Decision | 
     """Rules 1 to 3, which need no look at the panes; None when the panes decide."""
     journal = state.swap_in_progress
     if journal is not None:
-        what = f"the swap from {journal.from_ or 'no account'} to {journal.to}"
+        what = f"swap from {journal.from_ or 'no account'} to {journal.to}"
         if journal.kind == "resume":
-            what = f"the restart of the blocked sessions on {journal.to or 'the active account'}"
+            what = f"restart of the blocked sessions on {journal.to or 'the active account'}"
         return Decision(
             action=Action.FINISH,
             outcome=Outcome.RESUMED if journal.kind == "resume" else Outcome.SWAPPED,
-            reason=f"finishing {what} that began at {stamp(journal.started_at)} and stopped at step {journal.step}",
+            summary=f"resumed an interrupted swap at step {journal.step}",
+            reason=f"resuming an interrupted {what} at step {journal.step} (started {stamp(journal.started_at)})",
             suspected_hit_at=state.suspected_hit_at,
             waiting=state.waiting,
         )
     pause = state.paused
     if pause is not None and (pause.until is None or now < pause.until):
         why = f" ({pause.reason})" if pause.reason else ""
+        summary = f"until {clock(pause.until, now) if pause.until else '`failoverctl resume`'}{why}"
         end = f"until {stamp(pause.until)}" if pause.until else "until `failoverctl resume`"
-        return _hold(
-            Outcome.PAUSED, f"paused by the operator since {stamp(pause.since)} {end}{why}", state, pause.until
-        )
+        reason = f"paused by the operator since {stamp(pause.since)} {end}{why}"
+        return _hold(Outcome.PAUSED, summary, reason, state, pause.until)
     return _cooldown(config, state, now)
 
 
@@ -68,10 +79,9 @@ def _cooldown(config: Config, state: State, now: datetime) -> Decision | None:
     if left <= 0:
         return None
     until = seconds(now + timedelta(seconds=left))
-    reason = (
-        f"cooldown for another {durations.format(left)} after {what} at {stamp(at)}: no detection until {stamp(until)}"
-    )
-    return _hold(Outcome.COOLDOWN, reason, state, until)
+    summary = f"{durations.format(left)} left (until {clock(until, now)})"
+    reason = f"{durations.format(left)} of cooldown left after {what} at {stamp(at)}; no detection until {stamp(until)}"
+    return _hold(Outcome.COOLDOWN, summary, reason, state, until)
 
 
 def _judge(
@@ -79,8 +89,8 @@ def _judge(
 ) -> Decision:
     """Rules 4 to 8: the panes decide."""
     if not observation.sessions:
-        why = "no tmux server is running" if not observation.server_running else "no session of the range is running"
-        decision = _hold(Outcome.NO_SESSIONS, why, state, None)
+        why = "no session of the range is running" if observation.server_running else "no tmux server is running"
+        decision = _hold(Outcome.NO_SESSIONS, why, why, state, None)
         return _clear_suspicion(decision, state)
 
     counted = [f for f in findings if f.counted]
@@ -89,6 +99,7 @@ def _judge(
     base = Decision(
         action=Action.HOLD,
         outcome=Outcome.OK,
+        summary=tally_in_short(config, findings, pool, dedicated),
         reason=tally(config, findings, pool, dedicated),
         blocked_pool=pool,
         blocked_dedicated=dedicated,
@@ -99,14 +110,17 @@ def _judge(
     waiting = state.waiting
 
     if waiting is not None:
-        resumable = _resumable(state, findings, now)
-        if resumable and state.active_account:
+        from failover_oneshot.decision.waiting import resumable  # a healthy check waits for nothing
+
+        freed = resumable(state, findings, now)
+        if freed and state.active_account:
             return replace(
                 base,
                 action=Action.RESUME,
                 outcome=Outcome.RESUMED,
-                reason=f"{state.active_account} is free again: restarting {names(resumable)} on it",
-                acted_on=tuple(f.name for f in resumable),
+                summary=f"{state.active_account} is free again",
+                reason=f"{state.active_account} is free again: restarting {names(freed)} on it",
+                acted_on=tuple(f.name for f in freed),
                 suspected_hit_at=None,
                 waiting=None,
             )
@@ -121,7 +135,7 @@ def _judge(
     known = [f.resets_at for f in counted if f.resets_at is not None]
     confirmed = bool(known) or waiting is not None or state.exhausted(state.active_account, now)
     if not confirmed:
-        suspect = _suspect(config, state, base, counted, now)
+        suspect = _suspect(config, state, base, counted, findings, now)
         if suspect is not None:
             return suspect
     return _move(config, state, observation, base, counted, findings, now)
@@ -149,7 +163,8 @@ def _failback(
         base,
         action=Action.SWAP,
         outcome=Outcome.SWAPPED,
-        reason=f"{base.reason}; back to {preferred}, which is free again, while every session is idle",
+        summary=f"{preferred} is free again and every session is idle",
+        reason=f"{base.reason}; going back to {preferred}: it is free again and every session is idle",
         candidates=(str(preferred),),
         failback=True,
         suspected_hit_at=None,
@@ -161,7 +176,7 @@ def _below(base: Decision, state: State, findings: Sequence[Finding]) -> Decisio
     """Rule 5: too few hits."""
     blind = [f for f in findings if f.error is not None]
     if state.suspected_hit_at is not None and blind:
-        note = f"suspected hit kept: {names(blind)} could not be read, which is neither a hit nor a clear"
+        note = f"suspected hit kept ({names(blind)} unreadable: neither a hit nor a clear)"
         return replace(base, waiting=None, notes=(*base.notes, note))
     return _clear_suspicion(replace(base, waiting=None), state)
 
@@ -174,7 +189,12 @@ def _clear_suspicion(decision: Decision, state: State) -> Decision:
 
 
 def _suspect(
-    config: Config, state: State, base: Decision, counted: Sequence[Finding], now: datetime
+    config: Config,
+    state: State,
+    base: Decision,
+    counted: Sequence[Finding],
+    findings: Sequence[Finding],
+    now: datetime,
 ) -> Decision | None:
     """Rule 6: None when the suspicion is confirmed."""
     poll = config.quota.poll_interval
@@ -191,7 +211,8 @@ def _suspect(
         base,
         action=Action.SUSPECT,
         outcome=Outcome.SUSPECTED,
-        reason=f"{base.reason}: {shown(counted)}; no reset time is given, so the next check has to confirm it",
+        summary=f"{hits_in_short(findings, counted, now)}; the next check confirms or clears it",
+        reason=f"{base.reason}: {shown(counted)}; no reset time, so the next check has to confirm it",
         suspected_hit_at=first,
         next_possible_at=again,
     )
@@ -207,109 +228,61 @@ def _move(
     now: datetime,
 ) -> Decision:
     """Rules 7 and 8: swap, or wait for the account that frees first."""
+    from failover_oneshot.decision.waiting import exhausted_until, free_first, wait  # a healthy check needs none of it
+
     active = state.active_account
     until = exhausted_until(config, state, counted, now)
-    # All the hits on screen are answered by this swap, the ones that did not count as well.
-    acted_on = tuple(f.name for f in findings if f.blocked)
-    evidence = f"{base.reason}: {shown(counted or [f for f in findings if f.blocked])}"
+    # The swap answers every hit on the screens, including those that did not count.
+    blocked = [f for f in findings if f.blocked]
+    hits = hits_in_short(findings, counted or blocked, now)
+    evidence = f"{base.reason}: {shown(counted or blocked)}"
     if not config.accounts:
-        return _wait(base, state, None, until, f"{evidence}; no accounts are configured: nothing to swap to", now)
+        base = replace(base, summary=f"{hits}; no accounts configured, nothing to swap to")
+        return wait(base, state, None, until, f"{evidence}; no accounts are configured, nothing to swap to", now)
 
-    swaps = swaps_last_hour(state, now)
     found = candidates(config, state, observation.unusable, now)
     if not found:
-        reason, first, free_at = _nothing_free(config, state, observation, until, now)
-        decision = _wait(base, state, first, free_at, f"{evidence}; {reason}", now)
-        return replace(decision, exhausted_until=until)
+        at, first = free_first(config, state, observation, until, now)
+        base = replace(base, summary=waiting_in_short(config, observation, first, at, now), exhausted_until=until)
+        reason = f"{evidence}; {nothing_free(config, state, observation, until, now)}"
+        reason += f"; {first} is free first, at {stamp(at)}" if at else ""
+        return wait(base, state, first, at, reason, now)
+    swaps = swaps_last_hour(state, now)
     if len(swaps) >= config.swap.max_per_hour:
-        free_at = seconds(swaps[-config.swap.max_per_hour] + HOUR)
-        return replace(
-            base,
-            action=Action.FAIL,
-            outcome=Outcome.FAILED,
-            reason=f"{evidence}; not swapped: {len(swaps)} swaps in the last hour, swap.max_per_hour is "
-            f"{config.swap.max_per_hour}; next possible at {stamp(free_at)}",
-            next_possible_at=free_at,
-        )
+        return _too_many(config, base, evidence, swaps, now)
     return replace(
         base,
         action=Action.SWAP,
         outcome=Outcome.SWAPPED,
+        summary=hits,
         reason=f"{evidence}; {active or 'the active account'} is exhausted until {stamp(until)}",
         candidates=found,
         exhausted_until=until,
-        acted_on=acted_on,
+        acted_on=tuple(f.name for f in blocked),
         suspected_hit_at=None,
         waiting=None,
     )
 
 
-def exhausted_until(config: Config, state: State, counted: Sequence[Finding], now: datetime) -> datetime:
-    """Until when the active account counts as exhausted: the latest reset of the counted hits."""
-    known = [f.resets_at for f in counted if f.resets_at is not None]
-    if known:
-        return max(known)
-    already = state.account(state.active_account).exhausted_until
-    if already is not None and already > now:  # the backoff runs from the first sight, not from each check
-        return already
-    return seconds(now + timedelta(seconds=config.quota.unknown_reset_backoff))
-
-
-def _nothing_free(
-    config: Config, state: State, observation: Observation, until: datetime, now: datetime
-) -> tuple[str, str | None, datetime | None]:
-    """Why no account can be swapped to, which one frees first, and when."""
-    frees: list[tuple[datetime, str]] = []
-    parts = []
-    for account in config.accounts:
-        if not account.enabled:
-            parts.append(f"{account.name} is disabled")
-        elif account.name == state.active_account:
-            frees.append((until, account.name))
-        elif account.name in observation.unusable:
-            parts.append(f"{account.name} can not be used: {observation.unusable[account.name]}")
-        elif state.exhausted(account.name, now):
-            free_at = state.account(account.name).exhausted_until
-            assert free_at is not None  # noqa: S101 - what `exhausted` means
-            frees.append((free_at, account.name))
-    parts = [f"{name} is exhausted until {stamp(at)}" for at, name in sorted(frees)] + parts
-    at, name = min(frees, default=(None, None))
-    first = f"; {name} frees first, at {stamp(at)}" if at else ""
-    return f"no account is free: {', '.join(parts)}{first}", name, at
-
-
-def _wait(
-    base: Decision, state: State, account: str | None, until: datetime | None, reason: str, now: datetime
-) -> Decision:
-    old = state.waiting
-    waiting = Waiting(
-        since=old.since if old else seconds(now), account=account, until=until, checks=old.checks + 1 if old else 1
-    )
-    if old:
-        waited = durations.format(max(0.0, (now - old.since).total_seconds()))
-        reason = f"waiting for {waited} now ({waiting.checks} checks): {reason}"
+def _too_many(config: Config, base: Decision, evidence: str, swaps: Sequence[datetime], now: datetime) -> Decision:
+    """A swap is due and `swap.max_per_hour` forbids it."""
+    free_at = seconds(swaps[-config.swap.max_per_hour] + HOUR)
+    why = too_many_swaps(config, swaps)
     return replace(
         base,
-        action=Action.WAIT,
-        outcome=Outcome.WAITING,
-        reason=reason,
-        next_possible_at=until if account else None,
-        suspected_hit_at=None,
-        waiting=waiting,
+        action=Action.FAIL,
+        outcome=Outcome.FAILED,
+        summary=f"{why}; next possible at {clock(free_at, now)}",
+        reason=f"{evidence}; {why}; next possible at {stamp(free_at)}",
+        next_possible_at=free_at,
     )
 
 
-def _resumable(state: State, findings: Sequence[Finding], now: datetime) -> list[Finding]:
-    """The sessions still blocked by the exhaustion that was waited for, once the active account is free of it."""
-    if state.exhausted(state.active_account, now):
-        return []
-    return [f for f in findings if f.blocked and not f.acted_on and (f.resets_at is None or f.resets_at <= now)]
-
-
-def _hold(outcome: Outcome, reason: str, state: State, until: datetime | None) -> Decision:
+def _hold(outcome: Outcome, summary: str, reason: str, state: State, until: datetime | None) -> Decision:
     return Decision(
         action=Action.HOLD,
         outcome=outcome,
+        summary=summary,
         reason=reason,
         next_possible_at=until,
         suspected_hit_at=state.suspected_hit_at,

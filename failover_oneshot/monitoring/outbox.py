@@ -14,7 +14,7 @@ from failover_oneshot.config.model import Notify
 from failover_oneshot.decision.wording import names
 from failover_oneshot.lib.redact import redact
 from failover_oneshot.model import Kind, Outcome
-from failover_oneshot.report import Report, to_sentence
+from failover_oneshot.report import Report, summary_line
 from failover_oneshot.state.model import Notice, State, seconds, stamp
 
 MAX_TRIES = 8  # the pauses between them are 1, 2, 4 … 64 minutes: the last is made after two hours
@@ -84,7 +84,7 @@ def _said_already(situation: str, outbox: Sequence[Notice], now: datetime) -> bo
 
 def _happened(state: State, report: Report) -> Iterator[tuple[str, str, str, str]]:
     """What is so now: situation, event, what tells it from the next of its kind ("": it does not last), and text."""
-    sentence = f"{to_sentence(report)} ({stamp(report.at)})"
+    sentence = f"{summary_line(report)} ({stamp(report.at)})"
     if report.outcome in _ONCE:
         yield "", _ONCE[report.outcome], "", sentence
     if report.outcome is Outcome.WAITING and state.waiting is not None:

@@ -56,6 +56,7 @@ class ActionResult(Struct, frozen=True, kw_only=True):
 
     outcome: Outcome
     reason: str
+    summary: str = ""  # for the summary line; "": the decision's own
     move: Move | None = None
     restarts: tuple[Restart, ...] = ()
 
@@ -157,10 +158,11 @@ def given_up(state: State, why: str, now: datetime, keep: int) -> tuple[State, A
     The cooldown counts from it too, so that a swap which keeps failing does not repeat with every check.
     """
     journal = current(state)
-    reason = f"{journal.reason}; the swap failed and everything is as it was: {why}"
+    summary = f"swap failed; rolled back to {journal.from_ or 'no account'}: {why}"
+    reason = f"{journal.reason}; {summary}"
     state = _recorded(state, journal, Outcome.FAILED, reason, now, keep)
     state = replace(state, swap_in_progress=None, last_failure=Trouble(at=seconds(now), reason=why))
-    return state, ActionResult(outcome=Outcome.FAILED, reason=reason)
+    return state, ActionResult(outcome=Outcome.FAILED, reason=reason, summary=summary)
 
 
 def waited(state: State, waiting: Waiting | None, now: datetime, keep: int) -> State:

@@ -102,8 +102,10 @@ class Swapper:
             pass
 
     def _owed(self, why: str) -> ActionResult:
-        reason = f"{current(self._latest).reason}; the swap is not finished, the next check goes on with it: {why}"
-        return ActionResult(outcome=Outcome.FAILED, reason=reason)
+        summary = f"swap interrupted; the next check resumes it: {why}"
+        return ActionResult(
+            outcome=Outcome.FAILED, reason=f"{current(self._latest).reason}; {summary}", summary=summary
+        )
 
     # -- the account -------------------------------------------------------------------------------------------------
 

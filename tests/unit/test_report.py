@@ -1,19 +1,28 @@
-"""One check's result: its sentence and its JSON."""
+"""One check's result: the summary line and the JSON."""
 
 import json
 from typing import Any
 
 import pytest
 
-from failover_oneshot.model import Outcome, PoolTally, Restart, TaskMove, TaskTally
-from failover_oneshot.report import Move, Report, tally, to_json, to_sentence
-from tests.support.builders import NOW, at, finding
+from failover_oneshot.model import Outcome, Restart, TaskMove, TaskTally
+from failover_oneshot.report import Move, Report, summary_line, to_json
+from tests.support.builders import NOW, finding
 
 MOVE = Move(from_="main", to="backup")
 
 
 def report(outcome: Outcome = Outcome.SWAPPED, **changes: Any) -> Report:
-    return Report(**{"outcome": outcome, "reason": "because", "dry_run": False, "at": NOW, **changes})
+    return Report(
+        **{
+            "outcome": outcome,
+            "summary": "because",
+            "reason": "because at length",
+            "dry_run": False,
+            "at": NOW,
+            **changes,
+        }
+    )
 
 
 def restarts(action: str, *sessions: str, status: str = "done", note: str = "") -> tuple[Restart, ...]:
@@ -21,45 +30,43 @@ def restarts(action: str, *sessions: str, status: str = "done", note: str = "") 
 
 
 @pytest.mark.parametrize(
-    ("told", "sentence"),
+    ("done", "line"),
     [
         (report(Outcome.OK), "ok: because"),
         (report(Outcome.OK, dry_run=True), "dry run: ok: because"),
-        (report(swap=MOVE), "swapped from main to backup: because"),
-        (report(swap=Move(from_=None, to="backup")), "swapped from no account to backup: because"),
-        (report(swap=MOVE, dry_run=True), "dry run: swapped: would swap from main to backup: because"),
-        (report(Outcome.FAILED, swap=MOVE), "failed: owed: a swap from main to backup: because"),
-        (report(restarts=restarts("recreate", "a", "b")), "swapped: because; recreated a, b"),
-        (report(restarts=restarts("nudge", "a"), dry_run=True), "dry run: swapped: because; would nudge a"),
+        (report(swap=MOVE), "swapped main -> backup: because"),
+        (report(swap=Move(from_=None, to="backup")), "swapped no account -> backup: because"),
+        (report(swap=MOVE, dry_run=True), "dry run: would swap main -> backup: because"),
         (
-            report(restarts=restarts("respawn", "a", status="failed", note="it is gone")),
-            "swapped: because; respawned a; FAILED: a (it is gone)",
+            report(swap=MOVE, active_account="backup", restarts=restarts("recreate", "a", "b")),
+            "swapped main -> backup: because; 2 sessions restarted on backup",
         ),
-        (report(Outcome.OK, notes=("a is left alone",)), "ok: because; a is left alone"),
-        (report(Outcome.WAITING, next_possible_at=at(hours=1)),
-         "waiting: because; next possible at 2026-11-24T11:00:00Z"),
-        (report(Outcome.COOLDOWN, reason="until 2026-11-24T11:00:00Z", next_possible_at=at(hours=1)),
-         "cooldown: until 2026-11-24T11:00:00Z"),
+        (report(active_account="backup", restarts=restarts("nudge", "a")),
+         "swapped: because; 1 session continues on backup"),
+        (report(active_account="backup", restarts=restarts("nudge", "a", "b")),
+         "swapped: because; 2 sessions continue on backup"),
+        (report(restarts=restarts("nudge", "a"), dry_run=True), "dry run: swapped: because; would nudge 1 session"),
+        (report(Outcome.OK, active_account="main", restarts=restarts("create", "a")), "ok: because; 1 session started"),
+        (
+            report(restarts=restarts("respawn", "a", status="failed", note="the pane is gone")),
+            "swapped: because; 1 session not restarted: a (the pane is gone)",
+        ),
+        (report(Outcome.OK, notes=("a is not started",)), "ok: because; a is not started"),
+        (report(Outcome.OK, tasks=TaskTally(waiting=4, running=1)),
+         "ok: because; tasks: 4 queued, 1 running, 0 failed"),
     ],
 )  # fmt: skip
-def test_the_summary_line(told: Report, sentence: str) -> None:
-    assert to_sentence(told) == sentence
+def test_the_summary_line(done: Report, line: str) -> None:
+    assert summary_line(done) == line
 
 
-def test_tasks_are_named_up_to_five_and_then_counted() -> None:
-    moves = tuple(TaskMove(action="hand_out", task=f"t{n}", session=f"s{n}", status="done") for n in range(7))
-    failed = (TaskMove(action="fail", task="bad", note="it is empty"),)
-    assert to_sentence(report(Outcome.OK, moves=(*moves, *failed))) == (
-        "ok: because; handed out: t0 to s0, t1 to s1, t2 to s2, t3 to s3, t4 to s4 and 2 more; "
-        "tasks FAILED: bad (it is empty)"
-    )
-
-
-def test_how_the_pool_and_the_tasks_stand() -> None:
-    assert tally(None, None) == ""
-    assert tally(PoolTally(free=2, dead=1), None) == "pool: 2 free, 0 busy, 0 blocked, 1 dead"
-    assert tally(PoolTally(held=3), TaskTally(waiting=4)) == (
-        "pool: 0 free, 0 busy, 0 blocked, 0 dead, 3 held; tasks: 4 waiting, 0 running, 0 failed"
+def test_tasks_are_counted_and_failed_ones_named() -> None:
+    moves = [TaskMove(action="hand_out", task=f"t{n}", session=f"s{n}", status="done") for n in range(7)]
+    moves += [TaskMove(action="finish", task="t8", status="done"), TaskMove(action="requeue", task="t9", status="done")]
+    moves += [TaskMove(action="fail", task=f"bad{n}", note="it is empty") for n in range(6)]
+    assert summary_line(report(Outcome.OK, moves=moves)) == (
+        "ok: because; 7 tasks dispatched; 1 task done; 1 task requeued; 6 tasks failed: bad0 (it is empty), "
+        "bad1 (it is empty), bad2 (it is empty), bad3 (it is empty), bad4 (it is empty) and 1 more"
     )
 
 
@@ -69,6 +76,7 @@ def test_the_json_is_one_line_and_says_what_was_done() -> None:
     text = to_json(report(swap=MOVE, findings=(finding(),), restarts=(*done, *planned)))
     value = json.loads(text)
     assert "\n" not in text
+    assert (value["summary"], value["reason"]) == ("because", "because at length")
     assert (value["version"], value["outcome"], value["at"]) == (1, "swapped", "2026-11-24T10:00:00Z")
     assert value["swap"] == {"from": "main", "to": "backup"}
     assert value["actions"] == [

@@ -9,7 +9,7 @@ from failover_oneshot.ctl.lib import installation
 from failover_oneshot.decision.manual import NothingDoneError, Order
 from failover_oneshot.errors import EXIT_FAILED
 from failover_oneshot.model import Outcome
-from failover_oneshot.report import Report, to_json, to_sentence
+from failover_oneshot.report import Report, summary_line, to_json
 from failover_oneshot.state.model import seconds
 
 log = logging.getLogger("failover")
@@ -48,11 +48,16 @@ def run(options: argparse.Namespace) -> int:
             raise
         now = seconds(installation.now())
         still = Report(
-            outcome=Outcome.OK, reason=str(nothing), dry_run=options.dry_run, at=now, active_account=options.to
+            outcome=Outcome.OK,
+            summary=str(nothing),
+            reason=str(nothing),
+            dry_run=options.dry_run,
+            at=now,
+            active_account=options.to,
         )
         installation.paper().say(to_json(still) if options.json else str(nothing))
         return 0
-    installation.paper().say(to_json(report) if options.json else to_sentence(report))
+    installation.paper().say(to_json(report) if options.json else summary_line(report))
     if options.to and report.swap and report.active_account != options.to and not report.exit_code:
         log.error("an earlier swap was finished first: run this again for the swap to %s", options.to)
         return EXIT_FAILED

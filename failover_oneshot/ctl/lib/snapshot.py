@@ -51,7 +51,7 @@ def snapshot(site: Installation, now: datetime) -> Snapshot:
         if state.active_account != named:
             notes = (*notes, f"the live login is that of {state.active_account}, not of {named}: taken as active")
     if code:
-        decision = Decision(action=Action.HOLD, outcome=Outcome.STATE_RESET, reason=notes[0])
+        decision = Decision(action=Action.HOLD, outcome=Outcome.STATE_RESET, summary=notes[0], reason=notes[0])
     return Snapshot(
         state=state,
         observation=observation,

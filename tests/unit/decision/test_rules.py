@@ -9,7 +9,7 @@ from freezegun import freeze_time
 from failover_oneshot.config.model import Config
 from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.decision.rules import decide
-from failover_oneshot.model import Finding, Outcome
+from failover_oneshot.model import Finding, Kind, Limit, Outcome
 from failover_oneshot.state.model import AccountMemory, Journal, LastSwap, Pause, State, SwapStep, Trouble, Waiting
 from tests.support.builders import NOW, at, finding, healthy, hits, make_config, seen, unreadable
 
@@ -28,10 +28,10 @@ def swapped(**delta: float) -> State:
 
 BLOCKED = hits(11, 12, 13)
 RULES = [
-    # rule, state, findings, action, outcome, a part of the sentence
+    # state, findings, action, outcome, a part of the reason
     pytest.param(
         State(swap_in_progress=Journal(started_at=NOW, from_="main", to="backup", step=SwapStep.INSTALL)),
-        BLOCKED, Action.FINISH, Outcome.SWAPPED, "stopped at step install", id="1 a journal comes first",
+        BLOCKED, Action.FINISH, Outcome.SWAPPED, "at step install", id="1 a journal comes first",
     ),
     pytest.param(
         State(
@@ -54,7 +54,8 @@ RULES = [
         BLOCKED, Action.SWAP, Outcome.SWAPPED, "", id="2 the pause is over",
     ),
     pytest.param(
-        swapped(minutes=-9, seconds=-59), BLOCKED, Action.HOLD, Outcome.COOLDOWN, "another 1s", id="3 [daemon] 10 min",
+        swapped(minutes=-9, seconds=-59),
+        BLOCKED, Action.HOLD, Outcome.COOLDOWN, "1s of cooldown left", id="3 [daemon] 10 min",
     ),
     pytest.param(
         swapped(minutes=-10), hits(11, 12, account="backup"), Action.SWAP, Outcome.SWAPPED, "", id="3 cooldown is over",
@@ -64,14 +65,14 @@ RULES = [
         BLOCKED, Action.HOLD, Outcome.COOLDOWN, "after the failed attempt", id="3 counts from a failed attempt",
     ),
     pytest.param(
-        swapped(days=1), BLOCKED, Action.HOLD, Outcome.COOLDOWN, "another 10m", id="3 a swap in the future",
+        swapped(days=1), BLOCKED, Action.HOLD, Outcome.COOLDOWN, "10m of cooldown left", id="3 a swap in the future",
     ),
     pytest.param(None, (), Action.HOLD, Outcome.NO_SESSIONS, "no session of the range", id="no session"),
     pytest.param(None, hits(11), Action.HOLD, Outcome.OK, "1 of 1 pool", id="5 [daemon] one is too few"),
     pytest.param(None, hits(11, 12), Action.SWAP, Outcome.SWAPPED, "2 of 2 pool", id="5 [daemon] two are enough"),
     pytest.param(None, (finding("ops"),), Action.SWAP, Outcome.SWAPPED, "1 of 1 dedicated", id="5 [daemon] dedicated"),
     pytest.param(
-        None, hits(11, 12, counted=False, why_not="shows a hit of backup"), Action.HOLD, Outcome.OK, "hit of backup",
+        None, hits(11, 12, counted=False, why_not="a hit of backup"), Action.HOLD, Outcome.OK, "hit of backup",
         id="4 what does not count is named",
     ),
     pytest.param(None, hits(11, 12, **NO_RESET), Action.SUSPECT, Outcome.SUSPECTED, "no reset time", id="6 seen once"),
@@ -96,7 +97,7 @@ RULES = [
     ),
     pytest.param(
         State(active_account="main", accounts={"backup": AccountMemory(exhausted_until=at(hours=1))}), BLOCKED,
-        Action.WAIT, Outcome.WAITING, "backup frees first", id="8 the other is exhausted",
+        Action.WAIT, Outcome.WAITING, "backup is free first, at 2026-11-24T11:00:00Z", id="8 the other is exhausted",
     ),
     pytest.param(
         State(active_account="main", accounts={"backup": AccountMemory(exhausted_until=NOW)}), BLOCKED,
@@ -112,6 +113,56 @@ def test_rules(
     decision = judge(findings, state)
     assert (decision.action, decision.outcome) == (action, outcome)
     assert words in decision.reason
+
+
+FIVE_HOUR = hits(11, 12, 13, limit=Limit.FIVE_HOUR)
+EXHAUSTED = {"backup": AccountMemory(exhausted_until=at(hours=9))}
+
+
+@pytest.mark.parametrize(
+    ("decision", "summary"),
+    [
+        (judge(tuple(healthy(f"ccl-auto-{n}") for n in range(10))), "0 of 10 pool sessions blocked"),
+        (judge((*hits(11), healthy("ccl-auto-12"))), "1 of 2 pool sessions blocked (threshold 2)"),
+        (
+            judge((*hits(11, counted=False, why_not="expired"), unreadable("ccl-auto-12"), healthy("ccl-auto-13"))),
+            "0 of 3 pool sessions blocked; 1 blocked session not counted; 1 session unreadable",
+        ),
+        (judge((*FIVE_HOUR, healthy("ccl-auto-14"))), "3 of 4 pool sessions hit the 5-hour limit (resets 12:00Z)"),
+        (
+            judge((*hits(11, limit=Limit.SEVEN_DAY, resets_at=at(days=3)), *hits(12))),
+            "2 of 2 pool sessions hit a limit (resets 2026-11-27 10:00Z)",
+        ),
+        (judge((finding("ops", limit=Limit.FIVE_HOUR), healthy())), "1 of 1 dedicated sessions hit the 5-hour limit (resets 12:00Z)"),
+        (
+            judge(hits(11, 12, kind=Kind.BILLING, limit=None)),
+            "2 of 2 pool sessions have a billing problem (resets 12:00Z)",
+        ),
+        (
+            judge(hits(11, 12, **NO_RESET)),
+            "2 of 2 pool sessions hit a limit (no reset time); the next check confirms or clears it",
+        ),
+        (judge(BLOCKED, swapped(seconds=-30)), "9m30s left (until 10:09Z)"),
+        (judge((), None), "no session of the range is running"),
+        (
+            judge(BLOCKED, State(active_account="main", accounts=EXHAUSTED)),
+            "all accounts exhausted; main is free first, in 2h (12:00Z)",
+        ),
+        (
+            judge(BLOCKED, config=make_config(("main", "off"), disabled=("off",))),
+            "no account is free (1 disabled); main is free first, in 2h (12:00Z)",
+        ),
+        (judge(FIVE_HOUR, State(), make_config(())),
+         "3 of 3 pool sessions hit the 5-hour limit (resets 12:00Z); no accounts configured, nothing to swap to"),
+        (
+            judge(BLOCKED, State(paused=Pause(since=NOW, until=at(hours=2), reason="moving accounts"))),
+            "until 12:00Z (moving accounts)",
+        ),
+        (judge(BLOCKED, State(paused=Pause(since=NOW))), "until `failoverctl resume`"),
+    ],
+)  # fmt: skip
+def test_the_summary_is_short(decision: Decision, summary: str) -> None:
+    assert decision.summary == summary
 
 
 def test_a_cooldown_says_until_when() -> None:
@@ -156,7 +207,7 @@ def test_unusable_and_disabled_accounts_are_passed_over_and_named() -> None:
         config, state, seen(BLOCKED, unusable={"broken": "its store is empty", "spare": "no"}), BLOCKED, NOW
     )
     assert nothing.outcome is Outcome.WAITING
-    assert "broken can not be used: its store is empty" in nothing.reason
+    assert "broken is unusable: its store is empty" in nothing.reason
     assert "off is disabled" in nothing.reason
 
 
@@ -166,7 +217,7 @@ def test_without_accounts_there_is_nothing_to_swap_to() -> None:
     assert "no accounts are configured" in decision.reason
 
 
-def test_the_churn_breaker_names_when_the_next_swap_is_possible() -> None:
+def test_max_per_hour_says_when_the_next_swap_is_possible() -> None:
     history = tuple({"at": f"2026-11-24T09:{minute}:00Z", "outcome": "swapped"} for minute in (10, 20, 30, 40))
     decision = judge(BLOCKED, State(active_account="main", history=history))
     assert (decision.action, decision.outcome) == (Action.FAIL, Outcome.FAILED)
@@ -177,7 +228,7 @@ def test_the_churn_breaker_names_when_the_next_swap_is_possible() -> None:
 WAITING = Waiting(since=at(hours=-3), account="main", until=NOW)
 
 
-def test_the_active_account_that_frees_first_gets_its_blocked_sessions_restarted() -> None:
+def test_blocked_sessions_are_restarted_when_the_active_account_is_free() -> None:
     old = hits(11, 12, counted=False, stale=True, resets_at=NOW, first_seen=at(hours=-3))
     state = State(active_account="main", waiting=WAITING, accounts={"main": AccountMemory(exhausted_until=NOW)})
     decision = judge((*old, healthy("ccl-auto-13")), state)
@@ -185,7 +236,7 @@ def test_the_active_account_that_frees_first_gets_its_blocked_sessions_restarted
     assert decision.waiting is None
 
 
-def test_the_first_other_account_to_free_is_swapped_to_even_when_one_session_is_left() -> None:
+def test_the_first_account_to_be_free_is_used_for_a_single_session() -> None:
     state = State(
         active_account="main",
         waiting=WAITING,
@@ -199,7 +250,7 @@ def test_waiting_ends_when_nothing_is_blocked_any_more() -> None:
     assert (decision.outcome, decision.waiting) == (Outcome.OK, None)
 
 
-def test_waiting_without_a_reset_time_neither_starts_the_suspicion_anew_nor_pushes_the_end_away() -> None:
+def test_waiting_without_a_reset_time_keeps_its_end() -> None:
     state = State(
         active_account="main",
         waiting=Waiting(since=at(minutes=-10), account="main", until=at(minutes=50)),
@@ -210,4 +261,4 @@ def test_waiting_without_a_reset_time_neither_starts_the_suspicion_anew_nor_push
     )
     decision = judge(hits(11, 12, **NO_RESET), state)
     assert (decision.outcome, decision.exhausted_until) == (Outcome.WAITING, at(minutes=50))
-    assert decision.reason.startswith("waiting for 10m now (2 checks)")
+    assert decision.reason.startswith("waiting for 10m (2 checks)")

@@ -12,7 +12,7 @@ HOOKS = Hooks(on_swap=("swapped.sh",), on_waiting=("waiting.sh", "x"), on_failur
 
 
 def called(outcome: Outcome, before: Outcome | None, hooks: Hooks = HOOKS) -> tuple[str, tuple[str, ...]] | None:
-    return due(hooks, Report(outcome=outcome, reason="because", dry_run=False, at=NOW), before)
+    return due(hooks, Report(outcome=outcome, summary="because", reason="because", dry_run=False, at=NOW), before)
 
 
 @pytest.mark.parametrize(

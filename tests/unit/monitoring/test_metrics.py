@@ -47,6 +47,7 @@ STATE = State(
 )
 REPORT = Report(
     outcome=Outcome.WAITING,
+    summary="because",
     reason="because",
     dry_run=False,
     at=NOW,
@@ -135,7 +136,7 @@ def test_what_was_not_looked_at_is_left_out(outcome: Outcome, there: bool) -> No
 
 
 def test_a_fresh_state_and_no_accounts_are_no_trouble() -> None:
-    blank = Report(outcome=Outcome.NO_SESSIONS, reason="", dry_run=False, at=NOW)
+    blank = Report(outcome=Outcome.NO_SESSIONS, summary="", reason="", dry_run=False, at=NOW)
     samples = parsed(metrics.render(Config(), State(), blank))
     assert value(samples, "swaps_total") == 0
     assert not any("account" in name or "tasks" in name for name, _ in samples)

@@ -22,7 +22,9 @@ STUCK = Waiting(since=NOW)
 
 def report(outcome: Outcome, minutes: float = 0, *findings: Finding, **changes: Any) -> Report:
     at = NOW + timedelta(minutes=minutes)
-    return Report(outcome=outcome, reason="because", dry_run=False, at=at, findings=findings, **changes)
+    return Report(
+        outcome=outcome, summary="because", reason="because", dry_run=False, at=at, findings=findings, **changes
+    )
 
 
 def story(*steps: tuple[State, Report], notify: Notify = ALL) -> list[list[str]]:
@@ -130,7 +132,7 @@ def test_a_notice_says_what_why_and_when_and_no_secret() -> None:
     )
     move = Move(from_="main", to="backup")
     _, (notice,) = note(ALL, FREE, report(Outcome.SWAPPED, swap=move))
-    assert notice.text == "swapped from main to backup: because (2026-11-24T10:00:00Z)"
+    assert notice.text == "swapped main -> backup: because (2026-11-24T10:00:00Z)"
 
 
 def test_what_is_not_delivered_is_tried_again_with_growing_pauses_and_given_up_after_two_hours() -> None:

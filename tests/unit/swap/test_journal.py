@@ -27,7 +27,8 @@ MAIN = State(active_account="main", suspected_hit_at=at(seconds=-30))
 SWAP = Decision(
     action=Action.SWAP,
     outcome=Outcome.SWAPPED,
-    reason="2 of 3",
+    summary="2 of 3",
+    reason="2 of 3 pool sessions blocked",
     candidates=("backup", "third"),
     acted_on=("ccl-auto-11", "ccl-auto-12"),
     exhausted_until=at(hours=2),
@@ -79,7 +80,11 @@ def test_a_finished_swap_is_recorded_and_its_hits_are_answered() -> None:
     state = replace(state, swap_in_progress=replace(current(state), restarts=restarts, runs=1))
     state, result = finished(state, at(seconds=5), keep=10)
     assert (state.active_account, state.swap_in_progress, state.waiting) == ("backup", None, None)
-    assert (result.outcome, result.reason, result.move) == (Outcome.SWAPPED, "2 of 3", Move(from_="main", to="backup"))
+    assert (result.outcome, result.reason, result.move) == (
+        Outcome.SWAPPED,
+        SWAP.reason,
+        Move(from_="main", to="backup"),
+    )
     assert state.last_swap is not None
     assert (state.last_swap.at, state.last_swap.to) == (at(seconds=5), "backup")
     assert state.accounts["main"].last_used_at == at(seconds=5)
@@ -94,7 +99,7 @@ def test_a_finished_swap_is_recorded_and_its_hits_are_answered() -> None:
 def test_a_swap_that_took_several_runs_says_so() -> None:
     state = begun()
     state = replace(state, swap_in_progress=replace(current(state), runs=3))
-    assert finished(state, NOW, keep=10)[1].reason == "2 of 3 (finished by run 3)"
+    assert finished(state, NOW, keep=10)[1].reason == "2 of 3 pool sessions blocked (finished by run 3)"
 
 
 def test_a_swap_that_is_given_up_leaves_the_account_and_begins_a_cooldown() -> None:

@@ -13,7 +13,14 @@ from failover_oneshot.state.model import AccountMemory, HitMemory, LastSwap, Pau
 from failover_oneshot.state.transitions import remember
 from tests.support.builders import NOW, at, finding, healthy, make_config
 
-SWAP = Decision(action=Action.SWAP, outcome=Outcome.SWAPPED, reason="because", candidates=("backup",), blocked_pool=1)
+SWAP = Decision(
+    action=Action.SWAP,
+    outcome=Outcome.SWAPPED,
+    summary="because",
+    reason="because",
+    candidates=("backup",),
+    blocked_pool=1,
+)
 
 
 def status(state: State, *, disabled: tuple[str, ...] = (), **changes: Any) -> StatusReport:
