@@ -133,7 +133,8 @@ EXHAUSTED = {"backup": AccountMemory(exhausted_until=at(hours=9))}
             judge((*hits(11, limit=Limit.SEVEN_DAY, resets_at=at(days=3)), *hits(12))),
             "2 of 2 pool sessions hit a limit (resets 2026-11-27 10:00Z)",
         ),
-        (judge((finding("ops", limit=Limit.FIVE_HOUR), healthy())), "1 of 1 dedicated sessions hit the 5-hour limit (resets 12:00Z)"),
+        (judge((finding("ops", limit=Limit.FIVE_HOUR), healthy())),
+         "1 of 1 dedicated sessions hit the 5-hour limit (resets 12:00Z)"),
         (
             judge(hits(11, 12, kind=Kind.BILLING, limit=None)),
             "2 of 2 pool sessions have a billing problem (resets 12:00Z)",
