@@ -1,4 +1,4 @@
-"""One check from start to end: load, observe, decide, write the intent, act, write the result."""
+"""One check from start to end: load, observe, decide, save the intent, act, save the result."""
 
 import logging
 import time
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from failover_oneshot.decision.manual import Order
     from failover_oneshot.tasks.dispatch import Dispatched
 
-HANDS_OUT = (Outcome.OK, Outcome.COOLDOWN)
-"""The outcomes in which tasks are handed out: nothing is suspected, owed, waited for or just being restarted."""
+DISPATCHES = (Outcome.OK, Outcome.COOLDOWN)
+"""The outcomes in which tasks are dispatched: no suspicion, no unfinished swap, no wait, no restart in this check."""
 
 log = logging.getLogger("failover")
 
@@ -49,23 +49,23 @@ def state_path(explicit: str | None, config: Config, environ: Mapping[str, str])
 
 
 class _Run(Struct, frozen=True, kw_only=True):
-    """What one check works with: fixed from its start to its end."""
+    """What one check works with, fixed from start to end."""
 
     config: Config
     store: StateStore
     environ: Mapping[str, str]
-    tmux: TmuxReader  # for a real run a `TmuxControl`; in a dry run it only reads
+    tmux: TmuxReader  # a `TmuxControl` in a real run; a dry run only reads
     dry_run: bool
-    now: datetime  # the one reading of the clock, after the lock is ours
+    now: datetime  # UTC; the clock is read once, while the lock is held
     started: float  # time.monotonic(), for the duration
 
 
 class _Ended(Struct, frozen=True, kw_only=True):
-    """What one check came to."""
+    """The result of one check."""
 
     report: Report
-    saved: State = State()  # as it was written
-    notices: tuple[Notice, ...] = ()  # to be sent once the lock is free
+    saved: State = State()  # as written
+    notices: tuple[Notice, ...] = ()  # to be sent after the lock is released
     decided_on: tuple[State, Observation | None] = (State(), None)
 
 
@@ -78,12 +78,12 @@ def check(
     order: "Order | None" = None,
     record: Path | None = None,
 ) -> Report:
-    """One whole check on the state at ``path``; with an ``order`` of the operator's in place of its own decision.
+    """Run one check on the state at ``path``. An ``order`` (a swap by hand) replaces the check's own decision.
 
-    ``record``: the folder in which what was seen is kept, for `failoverctl replay`.
+    ``record``: the folder where the observation is saved for `failoverctl replay`.
 
-    Raises StoreError, LockTimeoutError, TmuxError and TmuxTimeoutError (see `cli.py` for their exit codes), and
-    NothingDoneError for an order that is not to be carried out.
+    Raises StoreError, LockTimeoutError, TmuxError and TmuxTimeoutError (`errors.py` has their exit codes), and
+    NothingDoneError for an order that is refused.
     """
     store = StateStore(path, config.state.lock_timeout)
     with nullcontext() if dry_run else store.locked():
@@ -107,7 +107,7 @@ def check(
 
 
 def _after(run: _Run, ended: _Ended) -> None:
-    """Hooks, metrics and messages: outside the lock, and their failure is a warning."""
+    """Run hooks, write metrics and send notices: outside the lock; a failure is a warning."""
     config, report = run.config, ended.report
     if hook := hooks.due(config.hooks, report, report.outcome_before):
         hooks.run(*hook, report, config.hooks.timeout)
@@ -118,7 +118,7 @@ def _after(run: _Run, ended: _Ended) -> None:
 
 
 def _check(run: _Run, order: "Order | None") -> _Ended:
-    """The story: load, observe, decide, write the intent, act, write the result."""
+    """Load, observe, decide, save the intent, act, save the result."""
     config, now = run.config, run.now
     loaded = run.store.load(now, quarantine=not run.dry_run)
     method = _method(run, loaded.state)
@@ -145,7 +145,7 @@ def _check(run: _Run, order: "Order | None") -> _Ended:
 
 
 def _log_decision(decision: Decision) -> None:
-    """What the summary line leaves out: the evidence of a decision that does something, and its notes."""
+    """Log what the summary line leaves out: the evidence of a decision that does something, and its notes."""
     if decision.action is not Action.HOLD:
         log.info("decision: %s", decision.reason)
     for note in decision.notes:
@@ -153,7 +153,7 @@ def _log_decision(decision: Decision) -> None:
 
 
 def _method(run: _Run, state: State) -> "Callable[[], SwapMethod]":
-    """The config's swap method, made when it is needed: a healthy pool's check has no use for it."""
+    """The config's swap method, made on first use: the check of a healthy pool does not need it."""
 
     def made() -> "SwapMethod":
         from failover_oneshot.accounts import registry
@@ -164,7 +164,7 @@ def _method(run: _Run, state: State) -> "Callable[[], SwapMethod]":
 
 
 def _reset(run: _Run, state: State, why: str) -> _Ended:
-    """A fresh state begins, and this run swaps nothing."""
+    """Save a fresh state; this run swaps nothing."""
     report = Report(
         outcome=Outcome.STATE_RESET,
         summary=why,
@@ -179,10 +179,10 @@ def _reset(run: _Run, state: State, why: str) -> _Ended:
 
 
 def _act(run: _Run, state: State, decision: Decision, method: "Callable[[], SwapMethod]") -> tuple[ActionResult, State]:
-    """Carry the decision out; in a dry run, say what that would be."""
+    """Carry out the decision; in a dry run only say what it would do."""
     if decision.action not in {Action.SWAP, Action.RESUME, Action.FINISH}:
         return ActionResult(outcome=decision.outcome, reason=decision.reason), state
-    from failover_oneshot.swap.runner import Swapper  # here: most checks have nothing to do
+    from failover_oneshot.swap.runner import Swapper  # here: most checks do nothing
 
     config = run.config
     swapper = Swapper(config, method(), run.tmux, run.store.save, run.now, lambda seen: resume_ids(config, seen))
@@ -195,9 +195,9 @@ def _act(run: _Run, state: State, decision: Decision, method: "Callable[[], Swap
 
 
 def _collect(run: _Run, state: State, found: Assessment) -> "Dispatched | None":
-    """What became of the tasks that were handed out.
+    """What became of the dispatched tasks.
 
-    None while paused, while a swap is owed, and when neither tasks nor the pool's size are looked after.
+    None while paused or with an unfinished swap, and when neither dispatch nor `min` is configured.
     """
     config, decision = run.config, found.decision
     wanted = config.dispatch.spool or config.pool.autonomous.min
@@ -206,7 +206,7 @@ def _collect(run: _Run, state: State, found: Assessment) -> "Dispatched | None":
     from failover_oneshot.tasks import dispatch
 
     observation, findings = found.observation, found.findings
-    if observation is None:  # in the cooldown nothing is judged, but tasks go on
+    if observation is None:  # the cooldown skips detection, but tasks go on
         observation = observe_panes(config, run.tmux, run.environ, run.now)
         findings = detect(config, state, observation)
     return dispatch.collect(config, state, observation, findings, run.now, dry_run=run.dry_run)
@@ -215,13 +215,13 @@ def _collect(run: _Run, state: State, found: Assessment) -> "Dispatched | None":
 def _dispatch(
     run: _Run, state: State, dispatched: "Dispatched | None", result: ActionResult
 ) -> tuple["Dispatched | None", State]:
-    """Tasks of restarted sessions go back to the queue; in a quiet check waiting ones go to free sessions."""
+    """Requeue the tasks of restarted sessions; if the outcome allows it, dispatch queued tasks to idle sessions."""
     if dispatched is None:
         return None, state
     from failover_oneshot.tasks import dispatch
 
     dispatched = dispatch.requeue(dispatched, result.restarts, run.now)
-    if result.outcome in HANDS_OUT:
+    if result.outcome in DISPATCHES:
         dispatched = dispatch.hand_out(dispatched, run.tmux, run.config.dispatch, run.now)
     return dispatched, dispatch.remember(dispatched, state, run.config.dispatch, run.now)
 
@@ -229,7 +229,7 @@ def _dispatch(
 def _keep_size(
     run: _Run, result: ActionResult, state: State, observation: Observation | None, method: "Callable[[], SwapMethod]"
 ) -> tuple[Upkeep, State]:
-    """At least `min` sessions of the range, not while paused, waiting, or with a swap owed."""
+    """Keep at least `min` sessions of the range running; not while paused, waiting or after a failed swap."""
     config = run.config
     if not config.pool.autonomous.min or result.outcome in {Outcome.PAUSED, Outcome.WAITING, Outcome.FAILED}:
         return Upkeep(), state
@@ -282,7 +282,7 @@ def _report(
 
 
 def _save(run: _Run, state: State, report: Report) -> tuple[State, tuple[Notice, ...]]:
-    """Write what the check came to and what people are to be told of it; in a dry run nothing."""
+    """Save the result and queue the notices that are due; a dry run saves nothing."""
     due: tuple[Notice, ...] = ()
     if run.dry_run:
         return State(), due

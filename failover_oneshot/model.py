@@ -1,4 +1,4 @@
-"""The values that every other module speaks: frozen, without behaviour that touches the world.
+"""The values that all modules share: frozen, without side effects.
 
 Times are timezone-aware ``datetime`` in UTC, durations are seconds (``float``), unless a name says otherwise.
 """
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 
 class Limit(StrEnum):
-    """Which of the account's limits was reached."""
+    """Which of the account's limits is used up."""
 
     FIVE_HOUR = "five_hour"
     SEVEN_DAY = "seven_day"
@@ -36,7 +36,7 @@ class Limit(StrEnum):
 
 
 class Evidence(StrEnum):
-    """What a finding rests on: the client's own record, a structured screen, or plain text."""
+    """What a finding is based on: the agent's record, a structured screen, or plain text."""
 
     TRANSCRIPT = "transcript"
     SCREEN = "screen"
@@ -59,74 +59,74 @@ class Outcome(StrEnum):
 
 
 class Role(StrEnum):
-    """Why a session is watched: it lies in the autonomous range, or is named as dedicated."""
+    """Why a session is watched: its name is in the autonomous range, or it is dedicated."""
 
     POOL = "pool"
     DEDICATED = "dedicated"
 
 
 class Pane(Struct, frozen=True, kw_only=True):
-    """One tmux pane. ``text`` is the visible screen, None when it was not or could not be captured (see ``error``)."""
+    """One tmux pane. ``text`` is the visible screen; None if it was not captured (``error`` says why)."""
 
-    pane_id: str  # tmux's own id, such as "%12": unique for the life of the server
+    pane_id: str  # tmux's id, such as "%12": unique while the server runs
     pid: int  # the process that tmux started in the pane
     title: str = ""
-    command: str = ""  # pane_current_command: the foreground process' name
-    start_command: str = ""  # a shell command that starts the pane's program again; "" for the default shell
-    path: str = ""  # the working folder that the pane was started in, else the current one
-    current_path: str = ""  # the working folder of the foreground process
+    command: str = ""  # pane_current_command: the name of the foreground process
+    start_command: str = ""  # shell command that starts the pane's program again; "": the default shell
+    path: str = ""  # the folder that the pane was started in, else the current one
+    current_path: str = ""  # the foreground process's working folder
     width: int = 80
     height: int = 24
     active: bool = True  # the active pane of the active window of its session
     dead: bool = False
-    mode: str = ""  # why keys would not reach the program alone: "copy-mode" and others of tmux, "synchronized"
+    mode: str = ""  # why keys would not reach only the program: a tmux mode such as "copy-mode", or "synchronized"
     text: str | None = None
     error: str | None = None
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """One watched tmux session that exists."""
+    """One watched tmux session."""
 
     name: str
     role: Role
     index: int | None  # in the autonomous range; None for a dedicated one
-    session_id: str  # tmux's own id, such as "$3": a session created anew has another
-    server_pid: int = 0  # the tmux server's process: its ids begin anew with each server
+    session_id: str  # tmux's id, such as "$3"; a session created again has a new one
+    server_pid: int = 0  # the tmux server's process; a new server starts its ids again
     panes: tuple[Pane, ...]
     width: int = 80
     height: int = 24
 
 
 class Reading(Struct, frozen=True, kw_only=True):
-    """What one pane's screen or transcript says, before any clock or memory is applied."""
+    """What one pane's screen or record says, before the clock and the state are applied."""
 
     kind: Kind
     evidence: Evidence
     limit: Limit | None = None
-    limit_is_guess: bool = False  # the text names no limit: good for a report, not for reading the reset's clock
-    rule: str = ""  # the rule that fired, e.g. "quota.hit-your-limit"; "" for ok
-    pattern: str | None = None  # the words of that rule, or the operator's pattern
+    limit_is_guess: bool = False  # the text names no limit: enough for a report, not to resolve the reset
+    rule: str = ""  # the rule that matched, such as "quota.hit-your-limit"; "" for ok
+    pattern: str | None = None  # the rule's words, or the operator's pattern
     snippet: str | None = None  # one line, at most 120 characters
-    reset_text: str | None = None  # the reset as printed, e.g. "12:20pm (UTC)"; not resolved yet
-    resets_at: datetime | None = None  # already exact: a transcript's epoch
-    identity: str = ""  # the same hit seen again has the same identity; see identity.same_hit
-    busy: bool = False  # the client works: never blocked
-    moved_on: bool = False  # positive sign of health: the current turn belongs to something newer than any hit
-    printed_at: datetime | None = None  # when the hit was printed (transcript only)
-    account_uuid: str | None = None  # the account that the session ran on (transcript only)
+    reset_text: str | None = None  # the reset as printed, such as "12:20pm (UTC)"; not resolved yet
+    resets_at: datetime | None = None  # exact, from a record
+    identity: str = ""  # the same for the same hit in a later check (`identity.same_hit`)
+    busy: bool = False  # the agent works, so it is not blocked
+    moved_on: bool = False  # positive evidence: the current turn is newer than any hit
+    printed_at: datetime | None = None  # when the hit was printed (records only)
+    account_uuid: str | None = None  # the account that the session ran on (records only)
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """What one session shows, with the state's memory applied: the unit that the decision counts."""
+    """What an observation means for one session: the unit that the decision counts."""
 
     name: str
     role: Role
     kind: Kind
     limit: Limit | None = None
-    blocked: bool = False  # the kind is one of quota.swap_on and the client is not busy
-    stale: bool = False  # acted on already, or the reset has passed
-    counted: bool = False  # counts towards a threshold
-    why_not: str = ""  # for a blocked session that does not count: the reason
+    blocked: bool = False  # the kind is in quota.swap_on and the agent is not busy
+    stale: bool = False  # handled or expired
+    counted: bool = False  # counts toward a threshold
+    why_not: str = ""  # the reason, for a blocked session that does not count
     account: str | None = None  # the account that the session ran on when the hit was printed
     resets_at: datetime | None = None
     reset_text: str | None = None
@@ -139,17 +139,17 @@ class Finding(Struct, frozen=True, kw_only=True):
     identity: str = ""
     busy: bool = False
     moved_on: bool = False
-    error: str | None = None  # why it was unreadable
+    error: str | None = None  # why the session is unreadable
     pane_id: str | None = None  # the pane that the finding is about
 
 
 class AgentProcess(Struct, frozen=True, kw_only=True):
-    """A running agent, by the record that it keeps of itself."""
+    """A running agent, from its own process record."""
 
     pid: int
-    session_id: str  # of its conversation; safe as a file name
+    session_id: str  # the conversation's id; safe as a file name
     cwd: str
-    status: str = ""  # "idle", "busy", "waiting" (for the user); "" when unknown
+    status: str = ""  # "idle", "busy", "waiting" (for the user); "": unknown
 
     @property
     def busy(self) -> bool:
@@ -157,32 +157,32 @@ class AgentProcess(Struct, frozen=True, kw_only=True):
 
 
 class Observation(Struct, frozen=True, kw_only=True):
-    """What one check read of the world, at one instant."""
+    """What one check read, at one instant."""
 
     at: datetime
     server_running: bool
-    sessions: tuple[Session, ...] = ()  # the range in index order, then the dedicated ones in the config's order
-    readings: Mapping[str, Reading] = {}  # by pane id; a pane that could not be read has none
-    agents: Mapping[str, AgentProcess] = {}  # by pane id, as far as they keep records
-    zone: str = "UTC"  # the machine's time zone (IANA name), for resets that name none
-    unusable: Mapping[str, str] = {}  # account name to the reason why it can not be swapped to
+    sessions: tuple[Session, ...] = ()  # the range by index, then the dedicated ones in the config's order
+    readings: Mapping[str, Reading] = {}  # by pane id; an unreadable pane has none
+    agents: Mapping[str, AgentProcess] = {}  # by pane id, where the agent keeps a record
+    zone: str = "UTC"  # the machine's time zone (IANA name), for resets without one
+    unusable: Mapping[str, str] = {}  # account name to the reason why it cannot be swapped to
     notes: tuple[str, ...] = ()  # what could not be read, one sentence each
 
 
 class Restart(Struct, frozen=True, kw_only=True):
-    """One session to put on the new account, with what is needed to see whether that has happened already.
+    """One session to restart on the new account, with what tells whether that has already been done.
 
-    It is kept in the state file while a swap is under way, so it holds no secret: an account's environment is passed
-    when it is performed.
+    The state file keeps it during a swap, so it holds no secret: an account's environment is passed when the restart is
+    performed.
     """
 
     session: str
     action: str  # "recreate" | "respawn" | "nudge" | "create"
-    session_id: str = ""  # tmux's id before; "" for create
-    server_pid: int = 0  # ids begin anew with a new server
+    session_id: str = ""  # tmux's id before the restart; "" for create
+    server_pid: int = 0  # a new server starts its ids again
     pane_id: str = ""
     pane_pid: int = 0
-    command: str = ""  # filled in, ready for tmux's shell; "": the default shell
+    command: str = ""  # with values filled in, for tmux's shell; "": the default shell
     workdir: str = ""
     width: int = 80
     height: int = 24
@@ -192,17 +192,17 @@ class Restart(Struct, frozen=True, kw_only=True):
 
 
 class PoolTally(Struct, frozen=True, kw_only=True):
-    """How the pool's existing sessions stand; together they are all of them."""
+    """The pool's existing sessions by condition; the counts add up to all of them."""
 
-    free: int = 0  # at an empty prompt, with no task
-    busy: int = 0  # at work, or with a task of ours
-    blocked: int = 0  # at a limit or without a login
-    dead: int = 0  # without an agent: the pane is dead, or a shell is at its prompt
-    held: int = 0  # alive, but nothing may be typed: a draft, a menu, a screen that is not understood
+    free: int = 0  # idle: at an empty prompt, without a task
+    busy: int = 0  # working, or with a dispatched task
+    blocked: int = 0  # at a limit, or logged out
+    dead: int = 0  # no agent: the pane is dead, or shows a shell prompt
+    held: int = 0  # alive, but not safe to type into: a draft, a menu, an unknown screen
 
 
 class TaskTally(Struct, frozen=True, kw_only=True):
-    """How many tasks are in the spool, those that are done aside."""
+    """How many tasks are in the spool, not counting done ones."""
 
     waiting: int = 0
     running: int = 0
@@ -210,10 +210,10 @@ class TaskTally(Struct, frozen=True, kw_only=True):
 
 
 class TaskMove(Struct, frozen=True, kw_only=True):
-    """What a check did with one task, or in a dry run would do."""
+    """What a check did with one task; in a dry run, what it would do."""
 
     action: str  # "hand_out" | "finish" | "requeue" | "fail"
-    task: str  # as it may be printed
+    task: str  # printable
     session: str | None = None
-    status: str = "pending"  # "pending" (dry run) | "done" | "failed" (not handed out: it is queued again)
+    status: str = "pending"  # "pending" (dry run) | "done" | "failed" (not dispatched: requeued)
     note: str = ""

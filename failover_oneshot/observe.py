@@ -1,4 +1,4 @@
-"""Everything that a check has to see before it can decide: panes, records, the live login, the stores. Reads only."""
+"""What a check reads before it decides: panes, records, live credentials, stores. Never writes."""
 
 import logging
 import os
@@ -32,10 +32,10 @@ def observe(
     *,
     always: bool = False,
 ) -> tuple[State, Observation]:
-    """What one check reads: panes and records; the live login and the stores when they may matter, or ``always``.
+    """Read panes and records, and where they may matter (or ``always``) the live credentials and the stores.
 
-    The state comes back with what that taught: a login that the operator made by hand, sessions with their own login.
-    Raises TmuxError and TmuxTimeoutError.
+    The returned state includes what was learned: an account that somebody logged in to by hand, and sessions with their
+    own login. Raises TmuxError and TmuxTimeoutError.
     """
     seen = observe_panes(config, tmux, environ, now)
     blocked = any(r.kind in config.quota.swap_on and not r.busy for r in seen.readings.values())
@@ -48,13 +48,13 @@ def observe(
 
 
 def _unusable(config: Config, state: State, method: "SwapMethod") -> dict[str, str]:
-    """The enabled accounts that cannot be swapped to, and why."""
+    """The enabled accounts that cannot be swapped to, each with the reason."""
     others = [a for a in config.accounts if a.enabled and a.name != state.active_account]
     return {account.name: why for account in others if (why := method.check(account))}
 
 
 def observe_panes(config: Config, tmux: TmuxReader, environ: Mapping[str, str], now: datetime) -> Observation:
-    """The panes and the agents' records alone, no accounts. Raises TmuxError and TmuxTimeoutError."""
+    """Read only the panes and the agents' records. Raises TmuxError and TmuxTimeoutError."""
     seen = tmux.observe(config.pool, capture=True)
     for note in seen.notes:
         log.info("%s", note)
@@ -77,17 +77,19 @@ def observe_panes(config: Config, tmux: TmuxReader, environ: Mapping[str, str], 
 
 
 def _adopt(config: Config, state: State, method: "SwapMethod") -> State:
-    """The state with the account that is really live: the operator may have logged in by hand meanwhile."""
+    """The state with the account whose credentials are live: somebody may have logged in by hand."""
     live = method.live_account()
     state = replace(state, lineage=method.lineage())
     if live is None or live == state.active_account or config.account(live) is None:
         return state
-    log.warning("the live login is that of %s, not of %s: taken as the active account", live, state.active_account)
+    log.warning(
+        "live credentials belong to %s, not to %s; %s is now the active account", live, state.active_account, live
+    )
     return replace(state, active_account=live)
 
 
 def _warn_of_own_logins(state: State, seen: Observation, agent: Agent) -> State:
-    """The state with the sessions noted that bring a login of their own; a warning for each, once."""
+    """The state with the sessions that have their own login; each is logged once."""
     known = dict(state.sessions)
     for session in seen.sessions:
         memory = known.get(session.name, SessionMemory())
@@ -95,21 +97,21 @@ def _warn_of_own_logins(state: State, seen: Observation, agent: Agent) -> State:
         pids |= {seen.agents[pane.pane_id].pid for pane in session.panes if pane.pane_id in seen.agents}
         name = agent.own_login(pids)
         if name and name != memory.own_login:
-            log.warning("%s sets %s: a swap of the login's files does not reach it", session.name, name)
+            log.warning("%s: has its own login (%s); a swap does not reach it", session.name, name)
         known[session.name] = replace(memory, own_login=name)
     return replace(state, sessions=known)
 
 
 def resume_ids(config: Config, sessions: Sequence[Session]) -> dict[str, str]:
-    """The conversation that each session is in, by session name, from the agents' records."""
+    """Each session's conversation id, by session name, from the agents' records."""
     wanted = [config.pool.autonomous.resume_command, *(named.resume_command for named in config.pool.dedicated)]
     if not any(wanted):
         return {}
     agent = agents.of_the_pool(config)
     known = agent.processes({pane.pane_id: pane.pid for session in sessions for pane in session.panes if not pane.dead})
-    # An agent that was only started has an id, but no conversation to resume yet.
+    # An agent that has just started has an id but no conversation to resume.
     begun = {pane_id: p.session_id for pane_id, p in known.items() if Path(agent.conversation(p)).exists()}
-    # Of several panes the active one's agent wins: it comes last.
+    # The agent in the active pane wins: it comes last.
     return {
         session.name: begun[pane.pane_id]
         for session in sessions
@@ -129,14 +131,14 @@ def machine_zone(environ: Mapping[str, str]) -> str:
 
 
 def log_findings(findings: Sequence[Finding]) -> None:
-    """Each blocked or troubled session as one line of the log, with its evidence [daemon]."""
+    """Log each session that is not healthy in one line, with its evidence [daemon]."""
     for f in findings:
         if f.error is not None:
-            log.warning("%s could not be read: %s", f.name, f.error)
+            log.warning("%s: unreadable: %s", f.name, f.error)
         elif f.blocked:
             reset = f", resets {f.resets_at:%Y-%m-%dT%H:%M:%SZ}" if f.resets_at else ", no reset time"
-            aside = f" (not counted: {f.why_not})" if f.why_not else ""
-            log.info("%s: %s by %s: %s [%s]%s%s", f.name, f.kind, f.evidence, f.snippet, f.rule, reset, aside)
+            why_not = f"; not counted, {f.why_not}" if f.why_not else ""
+            log.info("%s: %s by %s: %s [%s]%s%s", f.name, f.kind, f.evidence, f.snippet, f.rule, reset, why_not)
         elif f.kind in ("auth", "server_error", "warning"):
             log.info("%s: %s: %s [%s]", f.name, f.kind, f.snippet, f.rule)
         else:

@@ -42,7 +42,7 @@ class Report(Struct, frozen=True, kw_only=True):
     restarts: tuple[Restart, ...] = ()
     moves: tuple[TaskMove, ...] = ()
     pool: PoolTally | None = None  # None: not counted
-    tasks: TaskTally | None = None  # None: there is no spool
+    tasks: TaskTally | None = None  # None: dispatch is not configured
     notes: tuple[str, ...] = ()
     outcome_before: Outcome | None = None  # the previous check's
     exit_code: int = 0

@@ -39,10 +39,10 @@ def _ordered(config: Config, state: State, now: datetime) -> list[Account]:
 
 
 def _next_reset(state: State, name: str, now: datetime) -> tuple[datetime, datetime]:
-    """When this account's running window ends, as far as a notice told: what is left in it is lost then.
+    """When this account's current window ends, if a warning on a screen said so: what is left of it is lost then.
 
-    Accounts of which nothing is known come after, the one that has been free for longest first.
+    Accounts without a known window come last, the one that has been free the longest first.
     """
     memory = state.account(name)
-    told = memory.window_resets_at
-    return told if told and told > now else NEVER, memory.exhausted_until or LONG_AGO
+    end = memory.window_resets_at
+    return end if end and end > now else NEVER, memory.exhausted_until or LONG_AGO

@@ -1,6 +1,6 @@
-"""The one way from a state to a decision: the check, `status`, `replay` and `explain` all go through `assess`. Pure.
+"""From a state to a decision: the check, `status`, `replay` and `explain` all use `assess`. Pure.
 
-What reads the world is handed in as a function, so that a recorded observation takes the same way as a fresh one.
+The function that observes is an argument, so that a recorded observation is treated like a fresh one.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from failover_oneshot.decision.manual import Order
 
 Observe = Callable[[State], tuple[State, Observation]]
-"""Reads the world; the state comes back with what reading it taught, such as a login made by hand."""
+"""Observes; the returned state includes what was learned, such as an account that somebody logged in to by hand."""
 
 
 class Assessment(Struct, frozen=True, kw_only=True):
-    """What one check makes of the world. ``observation`` is None when the state alone decided."""
+    """A decision and what it is based on. ``observation`` is None if the state alone decided."""
 
     state: State
     observation: Observation | None
@@ -37,9 +37,10 @@ class Assessment(Struct, frozen=True, kw_only=True):
 def prepare(
     config: Config, state: State, now: datetime, live_account: Callable[[], str | None]
 ) -> tuple[State, tuple[str, ...]]:
-    """The loaded state as a check starts from it, and warnings: no time in the future, an active account that exists.
+    """The loaded state made ready for a check, and warnings: no times in the future, an active account that exists.
 
-    ``live_account`` says whose login is live; it is asked only when the state names no account of the config.
+    ``live_account`` returns the account whose credentials are live; it is called only if the state names no account of
+    the config.
     """
     state, notes = settle(state, now)
     if config.account(state.active_account) or not config.accounts or state.swap_in_progress:
@@ -47,7 +48,7 @@ def prepare(
     enabled = [a.name for a in config.accounts if a.enabled]
     name = live_account() or (enabled[0] if enabled else config.accounts[0].name)
     if state.active_account:
-        notes.append(f"active account {state.active_account} is not in the config any more; taking {name}")
+        notes.append(f"active account {state.active_account} is no longer in the config; using {name}")
     return replace(state, active_account=name), tuple(notes)
 
 
@@ -60,10 +61,10 @@ def assess(
     order: "Order | None" = None,
     always: bool = False,
 ) -> Assessment:
-    """The decision for this instant, with the findings that it rests on.
+    """The decision for this instant, with the findings that it is based on.
 
-    ``order``: the operator's, in place of the check's own rules. ``always``: observe even where the state alone
-    decides, for those who show the sessions.
+    ``order``: a swap by hand, which replaces the check's own rules. ``always``: observe even if the state alone
+    decides, for callers that show the sessions.
 
     Raises what ``observe`` raises, and NothingDoneError for an order that is refused.
     """
@@ -88,6 +89,6 @@ def _decided(
 ) -> Decision:
     if order is None:
         return decide(config, state, observation, findings, now)
-    from failover_oneshot.decision.manual import obey  # here: a timer's check has no order
+    from failover_oneshot.decision.manual import obey  # here: a check by the timer has no order
 
     return obey(config, state, observation, findings, order, now)

@@ -1,4 +1,4 @@
-"""What to do: the eight rules of docs/behavior.md, "Decision", as one pure function of values.
+"""The eight rules of docs/behavior.md, "Decision", as one pure function of values.
 
 ``decide`` never looks at a clock, the disk or tmux; the same arguments give the same decision. Each decision carries
 the sentence that the operator reads in the journal.
@@ -41,7 +41,7 @@ def decide(
 
 
 def before_observing(config: Config, state: State, now: datetime) -> Decision | None:
-    """Rules 1 to 3, which need no look at the panes; None when the panes decide."""
+    """Rules 1 to 3, which need no observation; None if the panes decide."""
     journal = state.swap_in_progress
     if journal is not None:
         what = f"swap from {journal.from_ or 'no account'} to {journal.to}"
@@ -74,7 +74,7 @@ def _cooldown(config: Config, state: State, now: datetime) -> Decision | None:
     if not attempts:
         return None
     at, what = max(attempts)
-    # A time in the future (the clock went back) blocks for one cooldown from now, not longer.
+    # A time in the future (the clock went back) counts as now: one cooldown, not longer.
     left = min(config.quota.reactivate_cooldown - (now - at).total_seconds(), config.quota.reactivate_cooldown)
     if left <= 0:
         return None
@@ -124,14 +124,14 @@ def _judge(
                 suspected_hit_at=None,
                 waiting=None,
             )
-        # What was confirmed once stays so while any session is still blocked on the exhausted account.
+        # A confirmed hit stays confirmed while any session is blocked on the exhausted account.
         stuck = state.exhausted(state.active_account, now) and bool(counted)
         reached = reached or stuck
 
     if not reached:
         return _failback(config, state, observation, base, findings, now) or _below(base, state, findings)
 
-    # Rule 6 [daemon]: without a reset time a hit has to be seen by two checks in a row.
+    # Rule 6 [daemon]: without a reset time, two checks in a row have to see the hit.
     known = [f.resets_at for f in counted if f.resets_at is not None]
     confirmed = bool(known) or waiting is not None or state.exhausted(state.active_account, now)
     if not confirmed:
@@ -142,8 +142,8 @@ def _judge(
 
 
 def swaps_last_hour(state: State, now: datetime) -> list[datetime]:
-    """When the swaps of the last hour were completed, oldest first: what `swap.max_per_hour` bounds."""
-    from failover_oneshot.state.history import swaps_since  # not needed while nobody is blocked
+    """When the swaps of the last hour ended, oldest first; `swap.max_per_hour` limits them."""
+    from failover_oneshot.state.history import swaps_since  # not needed while no session is blocked
 
     return swaps_since(state, now - HOUR, now)
 
@@ -151,7 +151,7 @@ def swaps_last_hour(state: State, now: datetime) -> list[datetime]:
 def _failback(
     config: Config, state: State, observation: Observation, base: Decision, findings: Sequence[Finding], now: datetime
 ) -> Decision | None:
-    """With `quota.failback`: back to the preferred account once it is free and nobody would be disturbed."""
+    """With `quota.failback`: back to the preferred account when it is free and every session is idle."""
     preferred = next((a.name for a in config.accounts if a.enabled), None)
     quiet = not any(f.busy or f.blocked or f.error for f in findings)
     if not config.quota.failback or not quiet or preferred in {None, state.active_account}:
@@ -196,14 +196,14 @@ def _suspect(
     findings: Sequence[Finding],
     now: datetime,
 ) -> Decision | None:
-    """Rule 6: None when the suspicion is confirmed."""
+    """Rule 6: None if the suspicion is confirmed."""
     poll = config.quota.poll_interval
     since = state.suspected_hit_at
     if since is not None:
         age = (now - since).total_seconds()
         if poll / 2 <= age <= 3 * poll:
             return None
-        if age > 3 * poll or age < 0:  # from before a pause of the timer, or of the clock's future: void
+        if age > 3 * poll or age < 0:  # void: the timer was paused, or the clock went back
             since = None
     first = since or now
     again = first + timedelta(seconds=poll / 2)
@@ -227,12 +227,12 @@ def _move(
     findings: Sequence[Finding],
     now: datetime,
 ) -> Decision:
-    """Rules 7 and 8: swap, or wait for the account that frees first."""
+    """Rules 7 and 8: swap, or wait for the account that is free first."""
     from failover_oneshot.decision.waiting import exhausted_until, free_first, wait  # a healthy check needs none of it
 
     active = state.active_account
     until = exhausted_until(config, state, counted, now)
-    # The swap answers every hit on the screens, including those that did not count.
+    # The swap handles every hit on the screens, including those that do not count.
     blocked = [f for f in findings if f.blocked]
     hits = hits_in_short(findings, counted or blocked, now)
     evidence = f"{base.reason}: {shown(counted or blocked)}"
@@ -265,7 +265,7 @@ def _move(
 
 
 def _too_many(config: Config, base: Decision, evidence: str, swaps: Sequence[datetime], now: datetime) -> Decision:
-    """A swap is due and `swap.max_per_hour` forbids it."""
+    """A swap is due, but `swap.max_per_hour` is reached."""
     free_at = seconds(swaps[-config.swap.max_per_hour] + HOUR)
     why = too_many_swaps(config, swaps)
     return replace(

@@ -18,7 +18,7 @@ def exhausted_until(config: Config, state: State, counted: Sequence[Finding], no
     if known:
         return max(known)
     already = state.account(state.active_account).exhausted_until
-    if already is not None and already > now:  # the backoff runs from the first sight, not from each check
+    if already is not None and already > now:  # the backoff runs from the first check that saw the hit
         return already
     return seconds(now + timedelta(seconds=config.quota.unknown_reset_backoff))
 
@@ -59,7 +59,7 @@ def wait(
 
 
 def resumable(state: State, findings: Sequence[Finding], now: datetime) -> list[Finding]:
-    """The sessions still blocked by the exhaustion that was waited for, once the active account is free of it."""
+    """The sessions that are still blocked once the active account is free again."""
     if state.exhausted(state.active_account, now):
         return []
     return [f for f in findings if f.blocked and not f.acted_on and (f.resets_at is None or f.resets_at <= now)]

@@ -87,7 +87,7 @@ def test_a_swap_is_told_to_everybody_once(blocked: Sandbox, hook: Webhook, secon
         (message,) = listening.messages()
         assert message["title"] == f"failover on {os.uname().nodename}: swapped"
         assert message["type"] == "info"
-        assert message["message"].startswith("swapped from main to backup: 3 of 3 pool sessions blocked")
+        assert message["message"].startswith("swapped main -> backup: 3 of 3 pool sessions hit")
     assert (done.returncode, done.stderr.count("WARNING")) == (0, 0)
     assert blocked.state()["outbox"] == []
     assert blocked.check()["outcome"] == "cooldown"

@@ -168,7 +168,7 @@ def test_a_broken_store_is_named_and_nothing_is_touched(blocked: Sandbox, what: 
     before = blocked.server.pids(), blocked.live()
     report = blocked.check()
     assert report["outcome"] == "waiting"
-    assert "backup can not be used" in report["reason"]
+    assert "backup is unusable" in report["reason"]
     assert (blocked.server.pids(), blocked.live()) == before
 
 

@@ -41,7 +41,7 @@ def test_each_session_in_trouble_is_one_line_with_its_evidence(caplog: pytest.Lo
     hit = "quota by screen: You've hit your 5-hour limit · resets 12:00pm (UTC) [quota.status]"
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("INFO", f"ccl-auto-11: {hit}, resets 2026-11-24T12:00:00Z"),
-        ("INFO", f"ops: {hit}, no reset time (not counted: its reset has passed)"),
+        ("INFO", f"ops: {hit}, no reset time; not counted, its reset has passed"),
         ("INFO", "ccl-auto-12: auth: Please run /login [auth.login]"),
-        ("WARNING", "ccl-auto-13 could not be read: not captured"),
+        ("WARNING", "ccl-auto-13: unreadable: not captured"),
     ]
