@@ -22,7 +22,7 @@ from failover_oneshot.accounts.unclaimed import set_aside
 from failover_oneshot.config.model import Account, Config
 from failover_oneshot.lib import atomicfile
 
-REFRESH_STALE = 60.0  # seconds; as the client has them (docs/behavior.md, "Client locks")
+REFRESH_STALE = 60.0  # seconds; Claude Code's own values (docs/behavior.md, "Claude Code's locks")
 SETTINGS_STALE = 10.0
 ATTEMPTS = 5
 
