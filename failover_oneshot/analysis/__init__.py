@@ -1,1 +1,1 @@
-"""Explaining, recording, replaying and simulating checks."""
+"""Explains, records, replays and simulates checks."""

@@ -1,4 +1,4 @@
-"""What a check would make of sessions that show a text. Pure."""
+"""Says what a check would decide if sessions showed a given text. Pure."""
 
 from datetime import datetime, timedelta
 
@@ -13,18 +13,18 @@ from failover_oneshot.state.model import State
 
 
 class Consequence(Struct, frozen=True, kw_only=True):
-    """What a check would make of sessions that show this."""
+    """What a check would decide if sessions showed this."""
 
     finding: Finding
-    needed: int  # so many sessions of the pool have to show it
-    decision: Decision  # of the check that first sees so many
-    confirmed: Decision | None  # of the next check, where the first one only suspects
+    needed: int  # pool sessions that must show it (quota.pool_threshold)
+    decision: Decision  # of the first check that sees that many
+    confirmed: Decision | None  # of the next check, if the first one only suspects a hit
 
 
 def consequence(config: Config, reading: Reading, now: datetime, zone: str) -> Consequence:
-    """The rules applied to as many sessions of the pool as the threshold asks for, all showing the same.
+    """Apply the rules to as many pool sessions as the threshold needs, all showing ``reading``.
 
-    Nothing is remembered of before, and there is an account to swap to.
+    The state is fresh, and there is an account to swap to.
     """
     if len(config.accounts) < 2:
         config = replace(config, accounts=(Account(name="the active account"), Account(name="the next account")))
@@ -51,17 +51,17 @@ def consequence(config: Config, reading: Reading, now: datetime, zone: str) -> C
 
 
 def in_words(what: Consequence) -> str:
-    """The consequence as a sentence."""
+    """The consequence as one sentence."""
     finding = what.finding
     if finding.kind in {Kind.OK, Kind.WARNING, Kind.SERVER_ERROR, Kind.UNREADABLE} and not finding.blocked:
-        return f"a session that shows this is not blocked ({finding.kind}): no check swaps for it"
+        return f"a session showing this is not blocked ({finding.kind}); checks do not swap for it"
     if finding.busy:
-        return "the client is busy: a session that shows this is not blocked"
+        return "the agent is busy; a session showing this is not blocked"
     if not finding.blocked:
-        return f"{finding.kind} is not in quota.swap_on: it is reported, and no check swaps for it"
+        return f"{finding.kind} is not in quota.swap_on; it is reported, but checks do not swap for it"
     if not finding.counted:
-        return f"a session that shows this is blocked, but does not count: it {finding.why_not}"
-    many = f"{what.needed} such sessions of the pool (quota.pool_threshold)" if what.needed > 1 else "one such session"
+        return f"a session showing this is blocked but not counted: {finding.why_not}"
+    many = f"{what.needed} such pool sessions (quota.pool_threshold)" if what.needed > 1 else "1 such session"
     if what.confirmed is not None:
-        return f"{many}: the first check suspects a hit, and the next one in a row ends as {what.confirmed.outcome}"
-    return f"{many}: the check ends as {what.decision.outcome}"
+        return f"with {many}, the first check only suspects a hit; the next check's outcome is {what.confirmed.outcome}"
+    return f"with {many}, the check's outcome is {what.decision.outcome}"

@@ -1,6 +1,7 @@
-"""`failover-check --record DIR`: what each check saw, a compressed file each, and never more than a bounded heap.
+"""Writes and reads recordings: what each check observed, one compressed file per check, bounded in number and size.
 
-Every file is one line of JSON in a gzip member, so that `cat DIR/*.json.gz > one.jsonl.gz` makes one recording of many.
+`failover-check --record DIR` writes them. Each file is one line of JSON in a gzip member, so
+`cat DIR/*.json.gz > one.jsonl.gz` joins them into one recording.
 """
 
 import gzip
@@ -25,10 +26,10 @@ from failover_oneshot.state.model import State
 from failover_oneshot.tmux.client import TmuxError, TmuxReader, TmuxTimeoutError
 
 SUFFIX = ".json.gz"
-MOST_FILES = 5760  # two days, one every 30 s
+MOST_FILES = 5760  # two days of one check every 30 s
 MOST_BYTES = 64 * 1024 * 1024
-LARGEST = 256 * 1024 * 1024  # bytes of one recording that is read, decompressed
-KEPT_HISTORY = 20  # entries: the swaps of the last hour matter, no more
+LARGEST = 256 * 1024 * 1024  # bytes of a recording that is read, decompressed
+KEPT_HISTORY = 20  # entries; only the swaps of the last hour matter
 
 log = logging.getLogger("failover")
 
@@ -41,20 +42,20 @@ def keep(
     tmux: TmuxReader,
     environ: Mapping[str, str],
 ) -> None:
-    """Add one record, and take the oldest away beyond the bounds. What goes wrong is a warning: the check is done.
+    """Write one record and delete the oldest ones beyond the bounds. A failure is a warning: the check is done.
 
-    In a pause or a cooldown the check looked at nothing; the panes are then looked at for the record alone, as another
-    config might have.
+    During a pause or a cooldown the check reads no pane. They are then read for the record only, because another
+    configuration might have read them.
     """
     try:
         record = _record(seen, report, config, tmux, environ)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # The panes are clean already; this is for what reasons and names in the state may hold.
+        # The panes are scrubbed already; this is for reasons and names in the state.
         line = scrub(msgspec.json.encode(record).decode(), [environ.get("HOME", "")])
         atomicfile.write_atomic(_free_name(folder, record.at), gzip.compress(f"{line}\n".encode(), 5))
         prune(folder)
     except (OSError, ValueError, TmuxError, TmuxTimeoutError) as error:
-        log.warning("nothing was recorded in %s: %s", folder, getattr(error, "strerror", None) or error)
+        log.warning("cannot record this check in %s: %s", folder, getattr(error, "strerror", None) or error)
 
 
 def _record(
@@ -85,7 +86,7 @@ def _record(
 
 
 def _session(session: Session, home: str) -> Session:
-    """What the decision needs of it, and no more: no paths, no commands."""
+    """The session with only what a decision needs: no paths, no commands."""
     panes = tuple(
         Pane(
             pane_id=pane.pane_id,
@@ -104,7 +105,7 @@ def _session(session: Session, home: str) -> Session:
 
 
 def _free_name(folder: Path, at: datetime) -> Path:
-    """Of two in the same second the later one's name comes after the other's: they are read in that order."""
+    """A file name that sorts after the others of the same second, because records are read in order of name."""
     path = folder / f"{at:%Y%m%dT%H%M%SZ}{SUFFIX}"
     number = 1
     while os.path.lexists(path):
@@ -114,7 +115,7 @@ def _free_name(folder: Path, at: datetime) -> Path:
 
 
 def prune(folder: Path, most_files: int = MOST_FILES, most_bytes: int = MOST_BYTES) -> None:
-    """Take the oldest records away, by their names, until the rest is within the bounds. Other files are let be."""
+    """Delete the oldest records, by name, until the rest is within the bounds. Other files are left alone."""
     with os.scandir(folder) as entries:
         found = sorted((e.name, e.stat(follow_symlinks=False).st_size) for e in entries if e.name.endswith(SUFFIX))
     size = sum(bytes_ for _, bytes_ in found)
@@ -125,9 +126,9 @@ def prune(folder: Path, most_files: int = MOST_FILES, most_bytes: int = MOST_BYT
 
 
 def read(paths: Iterable[Path], wrong: list[str]) -> Iterator[RecordedCheck]:
-    """The records of files and folders, in the order of their names; what is none is added to ``wrong``.
+    """The records of files and folders, in order of name. Each invalid one adds a message to ``wrong``.
 
-    Raises OSError and ValueError for a file that can not be read.
+    Raises OSError and ValueError for a file that cannot be read.
     """
     for path in paths:
         files = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
@@ -136,10 +137,11 @@ def read(paths: Iterable[Path], wrong: list[str]) -> Iterator[RecordedCheck]:
                 try:
                     record = msgspec.json.decode(line, type=RecordedCheck)
                 except (msgspec.MsgspecError, RecursionError) as error:
-                    wrong.append(f"{file}, line {number}, is no record: {error}")
+                    wrong.append(f"{file}:{number}: not a valid record: {error}")
                     continue
                 if record.version > VERSION:
-                    wrong.append(f"{file}, line {number}, was recorded by a newer version")
+                    known = f"record version {record.version}, this one knows {VERSION}"
+                    wrong.append(f"{file}:{number}: recorded by a newer version ({known})")
                     continue
                 yield record
 
@@ -150,22 +152,22 @@ def _lines(file: Path, wrong: list[str]) -> list[bytes]:
         try:
             data = _decompressed(data)
         except (OSError, EOFError, zlib.error) as error:
-            wrong.append(f"{file} is cut off or damaged: {error}")
+            wrong.append(f"{file}: truncated or damaged: {error}")
             return []
     return [line for line in data.split(b"\n") if line.strip()]
 
 
 def _decompressed(data: bytes) -> bytes:
-    """All members; ValueError beyond `LARGEST`."""
+    """The decompressed gzip members. Raises ValueError beyond `LARGEST` bytes, EOFError if the end is missing."""
     parts, size = [], 0
     while data:
         engine = zlib.decompressobj(wbits=31)
         part = engine.decompress(data, LARGEST + 1 - size)
         size += len(part)
         if size > LARGEST:
-            raise ValueError(f"it is larger than {LARGEST} bytes")
+            raise ValueError(f"larger than {LARGEST} bytes")
         if not engine.eof:
-            raise EOFError("its end is missing")
+            raise EOFError("unexpected end of file")
         parts.append(part)
         data = engine.unused_data
     return b"".join(parts)

@@ -1,6 +1,6 @@
-"""Recorded observations through the decision: what a config would have decided when. Pure.
+"""Runs recorded observations through the decision: what a configuration would have decided, and when. Pure.
 
-Each record is decided on the state that the decisions before it left behind, as a row of checks would have.
+Each record is decided on the state that the earlier decisions left, as in a series of real checks.
 """
 
 from collections.abc import Callable
@@ -22,39 +22,39 @@ VERSION: Final = 1
 
 
 class RecordedCheck(Struct, frozen=True, kw_only=True):
-    """What one check saw, and how it ended. Screens are without secrets (`scrub`)."""
+    """What one check observed and how it ended. Screens hold no secrets (`scrub`)."""
 
     version: int
     at: datetime
     zone: str  # the machine's time zone
     server_running: bool
     sessions: tuple[Session, ...]
-    records: dict[str, Reading] = {}  # what the clients' own records say, by pane id
-    unusable: dict[str, str] = {}  # account to why it could not be swapped to
-    state: State = State()  # as it was before
+    records: dict[str, Reading] = {}  # readings of the agents' own records, by pane id
+    unusable: dict[str, str] = {}  # account to the reason why it is unusable
+    state: State = State()  # before the check
     outcome: Outcome = Outcome.OK  # of the real check
     active_account: str | None = None  # after the real check
 
 
 class Checked(Struct, frozen=True, kw_only=True):
-    """What a check with the config would have decided."""
+    """What a check with the given configuration would have decided."""
 
     at: datetime
     decision: Decision
     findings: tuple[Finding, ...]
-    state: State  # after it, when all that was decided succeeds
+    state: State  # after the check, if everything it decided succeeds
 
 
 Watched = Callable[[str], tuple[Role, int | None] | None]
-"""The role and index of a session's name by the config, None for one that is not watched."""
+"""The role and index of a session by its name; None if the configuration does not watch it."""
 
 
 Classify = Callable[[str, str, Quota], Reading]
-"""What an agent makes of a pane's text and title (`agents.base.Agent.classify`)."""
+"""Turns a pane's text and title into a reading (`agents.base.Agent.classify`)."""
 
 
 def check(config: Config, state: State, record: RecordedCheck, watched: Watched, classify: Classify) -> Checked:
-    """One record, decided on that state."""
+    """Decide one record on ``state``."""
     sessions = tuple(
         replace(session, role=found[0], index=found[1])
         for session in record.sessions
@@ -78,7 +78,7 @@ def check(config: Config, state: State, record: RecordedCheck, watched: Watched,
 
 
 def step(config: Config, state: State, observation: Observation) -> Checked:
-    """One check at the observation's instant, everything that it decides having succeeded at once."""
+    """One check at the observation's instant, as if everything it decides succeeds at once."""
     now = observation.at
     state, _ = settle(state, now)
     assessment = assess(config, state, now, lambda state: (state, observation))

@@ -1,9 +1,9 @@
-"""A month in seconds: accounts with 5-hour and weekly windows, a pool that works, and the real decision at each check.
+"""Simulates a month in seconds: accounts with 5-hour and weekly windows, a working pool, the real decision rules.
 
-Everything is made from the seed and frozen instants: the same arguments give the same result, and every policy meets
-the same work. The model: a session works in bouts; each hour of it uses one session-hour of the live account's windows;
-a window begins with the first use after the one before has ended. Once a window is used up each session is told so at
-its next request, and is stalled until the window ends or a swap restarts it.
+Everything follows from the seed and fixed instants: the same arguments give the same result, and every policy gets the
+same work. The model: a session works in bouts; each hour of work uses one session-hour of the active account's windows;
+a window begins with the first use after the previous one has ended. Once a window is used up, each session hits the
+limit at its next request and is stalled until the window ends or a swap restarts it.
 """
 
 from collections.abc import Sequence
@@ -22,30 +22,30 @@ from failover_oneshot.decision.decision import Action
 from failover_oneshot.model import Evidence, Kind, Limit, Observation, Outcome, Pane, Reading, Role, Session
 from failover_oneshot.state.model import State
 
-START: Final = datetime(2026, 1, 5, tzinfo=UTC)  # any Monday: no clock is read
+START: Final = datetime(2026, 1, 5, tzinfo=UTC)  # any Monday, because no clock is read
 FIVE_HOURS: Final = 5 * 3600.0
 WEEK: Final = 7 * 24 * 3600.0
-REQUEST: Final = 60.0  # seconds between a session's requests, on the average
+REQUEST: Final = 60.0  # mean seconds between a session's requests
 _WORKS: Final = Reading(kind=Kind.OK, evidence=Evidence.SCREEN, moved_on=True)
 
 
 class SimulatedLoad(Struct, frozen=True, kw_only=True):
-    """What the pool does and what the accounts hold. Windows are in session-hours, times in seconds."""
+    """The work of the pool and the size of the accounts. Windows are in session-hours, times in seconds."""
 
     accounts: int = 3
     sessions: int = 10
-    busy: float = 0.5  # the share of its time that a session works
-    bout: float = 2700.0  # how long it works at a stretch, on the average
+    busy: float = 0.5  # share of the time that a session works
+    bout: float = 2700.0  # mean length of a bout of work
     five_hour: float = 15.0
     weekly: float = 250.0
-    restart: float = 60.0  # what a restart costs each session
-    unknown: float = 0.0  # the share of hits that tell no reset time
+    restart: float = 60.0  # duration of a restart, per session
+    unknown: float = 0.0  # share of hits without a reset time
     days: float = 30.0
     seed: int = 1
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """What is compared."""
+    """The settings that a simulation compares."""
 
     strategy: Strategy
     threshold: int
@@ -53,18 +53,18 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 class SimulationResult(Struct, frozen=True, kw_only=True):
-    """One policy's month. Hours are session-hours, but for ``pool_stalled``."""
+    """The result of one policy. Hours are session-hours, except in ``pool_stalled`` and ``waited``."""
 
     policy: Policy
     wanted: float
     worked: float
-    stalled: float  # wanted, but blocked by a used-up window
+    stalled: float  # wanted, but blocked by a limit
     restarting: float  # wanted, but being restarted
     pool_stalled: float  # hours in which every session that wanted to work was blocked
     swaps: int
     resumes: int
     waited: float  # hours in which no account was free
-    checks: int  # decisions that were made
+    checks: int  # decisions made
 
 
 class _Window(Struct):
@@ -89,11 +89,11 @@ class _Window(Struct):
 
 class _Hit(Struct):
     reading: Reading
-    over: float  # when the client goes on by itself
+    over: float  # when the session continues without a swap
 
 
 def work(load: SimulatedLoad, poll: float) -> list[int]:
-    """For each check the sessions that want to work, as a bit mask: the same for every policy."""
+    """The sessions that want to work at each check, as bit masks; the same for every policy."""
     ticks = int(load.days * 86400 / poll)
     masks = [0] * ticks
     for session in range(load.sessions):
@@ -113,10 +113,9 @@ def work(load: SimulatedLoad, poll: float) -> list[int]:
 def simulate(
     base: Config, load: SimulatedLoad, policy: Policy, masks: Sequence[int], *, every_check: bool = False
 ) -> SimulationResult:
-    """One month under one policy. ``base`` gives what the policy does not say: patience, backoff, max_per_hour, ….
+    """Simulate one policy. ``base`` supplies what the policy does not set: patience, backoff, max_per_hour, ….
 
-    Checks that can decide nothing new (all is well, a cooldown runs, nothing is free yet) are left out, but for
-    ``every_check``.
+    Checks that cannot decide anything new (no hit, cooldown, no account free yet) are skipped unless ``every_check``.
     """
     return _Month(_configured(base, load, policy), load, policy, masks, every_check).run()
 
@@ -163,7 +162,7 @@ class _Month:
         self.restarting = 0
         self.back_at = 0.0
         self.state = State(active_account=config.accounts[0].name)
-        self.quiet_until = 0.0  # no check can decide anything else before
+        self.quiet_until = 0.0  # no check can decide anything new before
 
     def run(self) -> SimulationResult:
         wanted = worked = stalled = restarting = pool_stalled = waited = 0
@@ -205,7 +204,7 @@ class _Month:
         )
 
     def _continue(self, now: float) -> bool:
-        """The clients that wait go on by themselves when their window has ended."""
+        """Let the sessions continue whose window has ended; whether there were any."""
         over = [n for n, hit in self.hits.items() if now >= hit.over]
         for n in over:
             del self.hits[n]
@@ -213,7 +212,7 @@ class _Month:
         return bool(over)
 
     def _use(self, running: int, now: float) -> bool:
-        """What the running sessions take from the live account's windows; whether one of them hit a limit."""
+        """Charge the running sessions to the active account's windows; whether one of them hit a limit."""
         windows = self.windows[self.state.active_account or ""]
         for window in windows:
             window.roll(now)
@@ -235,14 +234,14 @@ class _Month:
 
     def _hit(self, n: int, now: float, limit: Limit, over: float) -> None:
         self.printed += 1
-        told = self.rng.random() >= self.load.unknown
+        known = self.rng.random() >= self.load.unknown
         reading = Reading(
             kind=Kind.QUOTA,
             evidence=Evidence.TRANSCRIPT,
             limit=limit,
             rule="simulated",
             snippet=f"the {limit} limit is used up",
-            resets_at=_instant(over) if told else None,
+            resets_at=_instant(over) if known else None,
             identity=f"transcript:{self.printed}",
             printed_at=_instant(now),
         )
@@ -250,7 +249,7 @@ class _Month:
         self.blocked |= 1 << n
 
     def _check(self, now: float) -> Outcome:
-        """One check: the decision of the real thing, and what it does to the pool."""
+        """Run one check with the real decision rules and apply it to the pool."""
         at = _instant(now)
         readings = {f"%{n}": self.hits[n].reading if n in self.hits else _WORKS for n in range(self.load.sessions)}
         observation = Observation(at=at, server_running=True, sessions=self.sessions, readings=readings)
@@ -278,5 +277,5 @@ def _instant(seconds: float) -> datetime:
 
 
 def encode(load: SimulatedLoad, results: Sequence[SimulationResult]) -> str:
-    """The object of `simulate --json`."""
+    """The JSON object of `failoverctl simulate --json`."""
     return msgspec.json.encode({"version": 1, "load": load, "results": results}).decode()

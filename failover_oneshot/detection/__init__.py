@@ -1,1 +1,1 @@
-"""What the observations mean: limit hits and their resets. Pure."""
+"""Turns readings into findings: which hits count, and when they reset. Pure."""

@@ -1,25 +1,25 @@
-"""What a hit is known by when it is seen again. Pure.
+"""Makes and compares the identities by which a hit is recognized in later checks. Pure.
 
-A screen's identity and a record's are never the same; whoever has both compares their times.
+The identity from a screen never equals the identity from a record; a caller that has both compares their times.
 """
 
 
 def screen_identity(what: str, prompt: str) -> str:
-    """The identity of a hit on a screen: its reset, else its words, and the prompt that began its turn.
+    """The identity of a hit on a screen. ``what`` is its reset, else its text; ``prompt`` began its turn.
 
-    The same hit is worded differently in the conversation, in the status area and in a menu; its reset is not. Both
-    texts come normalised; an empty prompt has scrolled off.
+    The reset is used because the conversation, the status area and a menu word the same hit differently. Both texts
+    are normalized; an empty prompt has scrolled off.
     """
     return f"screen:{_hash(what)}:{_hash(prompt) if prompt else '-'}"
 
 
 def record_identity(record: str) -> str:
-    """The identity of a hit in an agent's records: the name of its record."""
+    """The identity of a hit in the agent's records, from the ``uuid`` of its record."""
     return f"transcript:{record}"
 
 
 def same_hit(a: str, b: str) -> bool:
-    """Whether two identities are of one hit. In doubt yes: only another reset or another prompt proves another hit."""
+    """Whether two identities mean the same hit. In doubt yes: only another reset or prompt proves another hit."""
     if a == b:
         return True
     one, other = a.split(":"), b.split(":")

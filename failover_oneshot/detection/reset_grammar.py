@@ -1,7 +1,7 @@
-"""The grammar of reset times: from a message to what its clauses say, not yet an instant. Pure.
+"""Parses the reset clauses of a message. `resets.py` turns them into instants. Pure.
 
-The forms are those of docs/detection.md, "Reset times". Every pattern is anchored where it is tried and free of nested
-repetition, and clauses do not overlap, so the time is linear in the text.
+docs/detection.md, "Reset times", lists the forms. Every pattern is anchored and has no nested repetition, and clauses
+do not overlap, so the running time is linear in the length of the text.
 """
 
 import re
@@ -13,9 +13,9 @@ from failover_oneshot.detection import timezones
 
 
 class When(Struct):
-    """What a clause says about the time; None is what it leaves out."""
+    """What a clause says about the time. None: not said."""
 
-    seconds: float | None = None  # from the first sight on
+    seconds: float | None = None  # counted from when the hit is first seen
     epoch: int | None = None  # seconds
     year: int | None = None
     month: int | None = None
@@ -28,10 +28,10 @@ class When(Struct):
 class Clause(Struct, frozen=True, kw_only=True):
     """One reset clause."""
 
-    text: str  # as printed, white space collapsed, without "resets", "at", "by", "on"
+    text: str  # as printed, white space collapsed, without the words before it ("resets at", "by", "on")
     when: When
-    zone: str | None  # the name as printed, known or not
-    rough: bool  # the text itself says "about", or is cut off
+    zone: str | None  # as printed, even if unknown
+    rough: bool  # the text says "about", or is cut off
 
 
 _MONTHS = (
@@ -42,12 +42,13 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _DAY_WORDS = {"today": 0, "tonight": 0, "tomorrow": 1}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
-_LONGEST = 4000  # characters of a message that are read, and of its clauses the first so many: no client prints more
+# More than any agent prints: the characters of a message that are read, and the clauses that are kept.
+_LONGEST = 4000
 _MOST_CLAUSES = 16
 
 _FLAGS = re.IGNORECASE | re.ASCII
 
-# The words that a reset time follows. `|` is the old client's "usage limit reached|1760000400".
+# The words before a reset time. `|` is for old versions of Claude Code: "usage limit reached|1760000400".
 _ANCHOR = re.compile(
     r"(?<![a-z])(?:resets?|resetting|again|automatically|access|available|until|renews|refreshes)(?![a-z])|\|(?=\d{10})",
     _FLAGS,
@@ -79,7 +80,7 @@ _ZONE_BARE = re.compile(r" ?((?:[a-z]+(?:[/_-][a-z]+)*)?(?:[+-]\d{1,2}(?::?\d{2}
 
 
 def find(message: str) -> tuple[Clause, ...]:
-    """All reset clauses of a message in the order of the text; of two that say the same, the one that names a zone."""
+    """All reset clauses of a message, in order. Of two with the same time, only the one that names a zone is kept."""
     text = " ".join(message.split())[:_LONGEST]
     found: dict[tuple[object, str | None], Clause] = {}
     position = 0
@@ -94,7 +95,7 @@ def find(message: str) -> tuple[Clause, ...]:
 
 
 def parse(text: str) -> tuple[Clause, ...]:
-    """The clauses of a text that is one, or several joined by `; `, or a message that holds some."""
+    """The clauses of a text: one clause, several joined by `; `, or a whole message."""
     parts = " ".join(text.split())[:_LONGEST].split("; ")
     read = (_read(part, _end(_LEAD, part, 0)) for part in parts)
     return tuple(islice(filter(None, read), _MOST_CLAUSES)) or find(text)
@@ -106,7 +107,7 @@ def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
 
 
 def _read(text: str, start: int) -> Clause | None:
-    """The clause that begins exactly at `start`."""
+    """The clause that begins exactly at ``start``, or None."""
     when = When()
     word_in = _IN.match(text, start)
     begin = word_in.end() if word_in else start
@@ -124,7 +125,7 @@ def _read(text: str, start: int) -> Clause | None:
 
 
 def _duration(text: str, position: int, when: When) -> int | None:
-    """All units summed; the end of the last one."""
+    """Read a duration, all units summed, into ``when``; return its end."""
     end = None
     while amount := _AMOUNT.match(text, position):
         number = float(amount[1]) if amount[1][0].isdigit() else 1.0
@@ -135,7 +136,7 @@ def _duration(text: str, position: int, when: When) -> int | None:
 
 
 def _items(text: str, position: int, when: When) -> int | None:
-    """Clock, date, weekday in any order, each once; the end of the last one."""
+    """Read clock time, date and weekday, in any order, each once, into ``when``; return the end of the last one."""
     end = None
     while (after := _item(text, _end(_GLUE, text, position), when)) is not None:
         position = end = after
@@ -173,7 +174,7 @@ def _item(text: str, at: int, when: When) -> int | None:
 
 
 def _index(word: str, names: tuple[str, ...]) -> int:
-    """Of the name that the word abbreviates (or is), -1 when there is none."""
+    """The index of the name that the word is or abbreviates, else -1."""
     return next((i for i, name in enumerate(names) if name.startswith(word.lower())), -1)
 
 
@@ -190,13 +191,13 @@ def _clock(hour: int, minute: str | None, second: str | None, half: str | None) 
             return None
         hour = hour % 12 + (12 if half[0] in "pPnN" else 0)
     elif minute is None:
-        return None  # a lone number is no time
+        return None  # a number alone is not a time
     seconds = (hour * 60 + int(minute or 0)) * 60 + int(second or 0)
     return seconds if int(minute or 0) < 60 and int(second or 0) < 60 and seconds <= 86400 else None
 
 
 def _zone(text: str, position: int) -> tuple[str | None, int, bool]:
-    """The zone's name, the end of the clause, and whether the name is cut off."""
+    """The zone's name or None, the end of the clause, and whether the name is cut off."""
     if match := _ZONE_IN_PARENTHESES.match(text, position):
         name = match[1]
         if " " in name and any(map(str.isdigit, name)) and timezones.lookup(name) is None:

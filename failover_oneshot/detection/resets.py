@@ -1,7 +1,7 @@
-"""Reset times: from what a client prints to an absolute instant. Pure: no clock, no environment.
+"""Turns a printed reset time into an instant. Pure: reads no clock and no environment.
 
-`reset_grammar` knows the grammar, `timezones` the zone names; here are the rules of docs/detection.md, "Reset times". A
-text is to be resolved once, when its hit is first seen: a bare clock time means another instant the next day.
+This module holds the rules of docs/detection.md, "Reset times"; `reset_grammar` parses the text, `timezones` knows the
+zones. Resolve a text once, when its hit is first seen: a bare clock time means another instant the next day.
 """
 
 from datetime import UTC, datetime, time, timedelta, tzinfo
@@ -21,30 +21,30 @@ _WEEKLY = frozenset({Limit.SEVEN_DAY, Limit.SEVEN_DAY_OPUS, Limit.SEVEN_DAY_SONN
 
 
 class Reset(Struct, frozen=True):
-    """An instant in UTC; not `exact` when the text left something open: an unknown zone, no clock time, "about"."""
+    """An instant in UTC. ``exact`` is false if the text leaves it open: unknown zone, no clock time, "about"."""
 
     at: datetime
     exact: bool = True
 
 
 def extract_all(message: str) -> tuple[str, ...]:
-    """The reset clauses of a whole message (lines rejoined or not), as printed but for collapsed white space.
+    """The reset clauses of a whole message, as printed, with white space collapsed. Wrapped lines are fine.
 
-    Without "resets", "at", "by", "on" before them: "12:20pm (UTC)", "in: 3 hours", "1760000400".
+    The words before a clause ("resets", "at", "by", "on") are left out: "12:20pm (UTC)", "in: 3 hours", "1760000400".
     """
     return tuple(clause.text for clause in reset_grammar.find(message))
 
 
 def extract(message: str) -> str | None:
-    """The message's reset clause, or None. Several clauses are joined by "; ": `resolve` gives the one that blocks."""
+    """The reset clause of a message, or None. Several are joined by "; "; `resolve` picks the one that blocks."""
     return "; ".join(extract_all(message)) or None
 
 
 def resolve(text: str, seen_at: datetime, zone: str | tzinfo, limit: Limit | None = None) -> Reset | None:
-    """The instant of a reset text (see `extract`), first seen at `seen_at` (aware), or None; never raises.
+    """The instant of a reset text (see `extract`), first seen at ``seen_at`` (aware), or None. Never raises.
 
-    `zone` is the machine's, for a text that names none or an unknown one. Of several clauses the latest: it blocks.
-    A `Reset` at or before `seen_at` has passed: the hit is stale.
+    ``zone`` is the machine's, used if the text names no known zone. Of several clauses the latest one blocks. If the
+    result is at or before ``seen_at``, the hit is expired.
     """
     return _latest(reset_grammar.parse(text), seen_at, zone, limit)
 
@@ -56,7 +56,7 @@ def resolve_message(message: str, seen_at: datetime, zone: str | tzinfo, limit: 
 
 def _latest(found: tuple[Clause, ...], seen_at: datetime, machine: str | tzinfo, limit: Limit | None) -> Reset | None:
     machine_zone = timezones.lookup(machine) if isinstance(machine, str) else machine
-    # one client prints all times of a message in one zone, but names it only once
+    # all times of a message are in one zone, which is named only once
     named = next((clause.zone for clause in found if clause.zone), None)
     resets = []
     for clause in found:
@@ -64,7 +64,7 @@ def _latest(found: tuple[Clause, ...], seen_at: datetime, machine: str | tzinfo,
         try:
             at = _instant(clause.when, seen_at.astimezone(UTC), zone or machine_zone or UTC, limit)
         except (OverflowError, ValueError):
-            continue  # beyond the years that a datetime holds
+            continue  # outside the range of a datetime
         if at - seen_at < _TOO_FAR:
             resets.append(Reset(at, _is_exact(clause, zone, at - seen_at, limit)))
     return max(resets, key=lambda reset: reset.at, default=None)
@@ -74,7 +74,7 @@ def _is_exact(clause: Clause, zone: tzinfo | None, ahead: timedelta, limit: Limi
     when = clause.when
     if when.seconds is not None or when.epoch is not None:
         return not clause.rough
-    # a weekly limit's date without a year, further ahead than a week: more likely last week's
+    # a weekly limit's date without a year, more than a week ahead, has more likely just passed
     doubtful = limit in _WEEKLY and when.month is not None and when.year is None and ahead > _A_WEEK_AHEAD
     return zone is not None and when.clock is not None and not clause.rough and not doubtful
 
@@ -101,14 +101,14 @@ def _instant(when: When, seen: datetime, zone: tzinfo, limit: Limit | None) -> d
     candidates = [_on_day(day, clock, seen, zone) for day, clock in days]
     if len(candidates) == 1:
         return candidates[0]
-    if limit is Limit.FIVE_HOUR:  # of an ambiguous hour the earlier one, where only that is near enough
+    if limit is Limit.FIVE_HOUR:  # in an ambiguous hour only the earlier instant may be near enough
         candidates += [_on_day(day, clock, seen, zone, fold=0) for day, clock in days]
         return max((at for at in candidates if at <= seen + FIVE_HOURS_AHEAD), default=min(candidates))
     return min((at for at in candidates if at >= seen - grace), default=candidates[-1])
 
 
 def _day(year: int, month: int, day: int, clock: int | None) -> tuple[datetime, int | None]:
-    """Midnight of that day and the clock time; a day that does not exist is the start of the next one that does."""
+    """Midnight of the day, and the clock time. A day that does not exist becomes the start of the next one."""
     try:
         return datetime(year, month, day), clock
     except ValueError:
@@ -116,7 +116,7 @@ def _day(year: int, month: int, day: int, clock: int | None) -> tuple[datetime, 
 
 
 def _on_day(day: datetime, clock: int | None, seen: datetime, zone: tzinfo, fold: int = 1) -> datetime:
-    """A day without a clock time is its start, or, once that has passed, its end: some time on it is meant."""
+    """The instant on that day. Without a clock time: the start of the day or, if that has passed, its end."""
     if clock is not None:
         return _from_wall(day + timedelta(seconds=clock), zone, fold)
     start = _from_wall(day, zone, fold)
@@ -124,11 +124,11 @@ def _on_day(day: datetime, clock: int | None, seen: datetime, zone: tzinfo, fold
 
 
 def _from_wall(wall: datetime, zone: tzinfo, fold: int) -> datetime:
-    """The UTC instant of a local time: of two the one that `fold` says, of none the next that exists."""
+    """The UTC instant of a local time. ``fold`` picks one of two; a skipped time becomes the next that exists."""
     at = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
     if at.astimezone(zone).replace(tzinfo=None) == wall:
         return at.replace(fold=0)
-    # a clock change skips it, and lies between what the two folds make of it: found by halving, in at most 17 steps
+    # the time is skipped by a clock change between the two folds; bisection finds it in at most 17 steps
     early = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
     late = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     before = early.astimezone(zone).utcoffset()

@@ -1,4 +1,4 @@
-"""The form in which messages are compared. Pure."""
+"""Normalizes messages for comparison. Pure."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ _PLAIN: Final = (
 
 
 def normalise(text: str) -> str:
-    """Lower case, plain apostrophes, `·` for every separator, single spaces."""
+    """The text in lower case, with plain apostrophes, `·` for every separator, and single spaces."""
     text = " ".join(text.lower().split())
     for printed, plain in _PLAIN:  # many times faster than str.translate on a long text
         text = text.replace(printed, plain)

@@ -1,4 +1,4 @@
-"""Time zone names, as a client prints them, to ``tzinfo``. No clock; reads the zone database only when it must."""
+"""Looks up a time zone by the name that an agent prints. Reads no clock, and the zone database only if it must."""
 
 import re
 from datetime import UTC, timedelta, timezone, tzinfo
@@ -6,8 +6,8 @@ from functools import lru_cache
 
 _UTC_NAMES = frozenset({"z", "utc", "gmt", "ut", "uct", "zulu", "universal", "greenwich"})
 
-# Hours east of UTC. Only abbreviations that people use for one offset: BST, CST, CDT, IST, AST and AMT are claimed by
-# two continents. CET, EET, MET and WET are names of the zone database, with their summer time, and found there.
+# Hours east of UTC, only for abbreviations with one meaning: BST, CST, CDT, IST, AST and AMT are used on two
+# continents. CET, EET, MET and WET are found in the zone database, with their summer time.
 _ABBREVIATIONS: dict[str, float] = {
     "pst": -8, "pdt": -7, "mst": -7, "mdt": -6, "est": -5, "edt": -4,
     "akst": -9, "akdt": -8, "hst": -10, "cest": 2, "eest": 3, "msk": 3, "jst": 9, "kst": 9,
@@ -17,13 +17,13 @@ _AMBIGUOUS = frozenset({"amt", "ast", "bst", "cdt", "cst", "ist"})
 _OTHER_ABBREVIATIONS = _AMBIGUOUS | {"cet", "eet"}
 
 _OFFSET = re.compile(r"(?:utc|gmt)? ?([+-−])(\d{1,2})(?::?(\d{2}))?", re.IGNORECASE | re.ASCII)
-_SPELLINGS = {"of": "of", "es": "es", "au": "au", "us": "US"}  # not capitalised like the other words
+_SPELLINGS = {"of": "of", "es": "es", "au": "au", "us": "US"}  # not capitalized like the other words
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}")
 _ETC = re.compile(r"etc/gmt([+-])(\d{1,2})", re.IGNORECASE | re.ASCII)
 
 
 def is_bare(name: str) -> bool:
-    """Whether a word after a clock time is meant as a zone although no parentheses say so."""
+    """Whether a word after a clock time, without parentheses, is a zone."""
     folded = name.casefold()
     if "/" in name or _OFFSET.fullmatch(name):
         return lookup(name) is not None
@@ -32,10 +32,9 @@ def is_bare(name: str) -> bool:
 
 @lru_cache(maxsize=256)
 def lookup(name: str) -> tzinfo | None:
-    """The zone of that name in any case: IANA names and aliases, `UTC+2`, the unambiguous abbreviations; else None.
+    """The zone of that name, or None: IANA names and aliases, `UTC+2`, unambiguous abbreviations, in any case.
 
-    Never raises, whatever the name. On a machine without a zone database only UTC, `Etc/GMT±N`, offsets and
-    abbreviations are known.
+    Never raises. Without a zone database on the machine, only UTC, `Etc/GMT±N`, offsets and abbreviations are known.
     """
     name = name.strip()
     folded = name.casefold()
@@ -44,12 +43,12 @@ def lookup(name: str) -> tzinfo | None:
     if match := _OFFSET.fullmatch(name):
         return _fixed(match[1] == "+", int(match[2]), int(match[3] or 0))
     if match := _ETC.fullmatch(name):
-        return _fixed(match[1] == "-", int(match[2]), 0)  # POSIX counts west of Greenwich: Etc/GMT+5 is UTC-5
+        return _fixed(match[1] == "-", int(match[2]), 0)  # POSIX counts hours west of Greenwich: Etc/GMT+5 is UTC-5
     if folded in _AMBIGUOUS:
         return None
     if folded in _ABBREVIATIONS:
         return timezone(timedelta(hours=_ABBREVIATIONS[folded]))
-    # a wrapped name, joined again, may hold a space where there was none, or for an underscore
+    # a name rejoined from wrapped lines may hold a space that was not there, or that was an underscore
     for candidate in dict.fromkeys((name, name.replace(" ", ""), name.replace(" ", "_"))):
         if _NAME.fullmatch(candidate) and (found := _from_database(candidate)):
             return found
@@ -66,7 +65,7 @@ def _fixed(east: bool, hours: int, minutes: int) -> tzinfo | None:
 def _from_database(name: str) -> tzinfo | None:
     from zoneinfo import ZoneInfo
 
-    # listing the database to fold the case would cost more than a whole check: the usual spellings are tried instead
+    # listing the database to ignore case would take longer than a whole check, so try the usual spellings
     for candidate in dict.fromkeys((name, _title(name), name.upper())):
         try:
             return ZoneInfo(candidate)
@@ -76,6 +75,6 @@ def _from_database(name: str) -> tzinfo | None:
 
 
 def _title(name: str) -> str:
-    """`america/port_of_spain` as the database spells it: America/Port_of_Spain."""
+    """The name as the database spells it: `america/port_of_spain` becomes America/Port_of_Spain."""
     parts = re.split(r"([/_-])", name.lower())
     return "".join(_SPELLINGS.get(part) or part.capitalize() for part in parts)

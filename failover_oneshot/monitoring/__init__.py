@@ -1,1 +1,1 @@
-"""What people and their systems get to know after a check."""
+"""What a check reports to people and to monitoring systems."""

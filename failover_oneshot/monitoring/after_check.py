@@ -1,6 +1,6 @@
-"""After a run: the metrics file, the notices, the ping. Outside the lock, with everything decided and written.
+"""Writes the metrics file, sends notices and pings after a run, without the lock and with the state already written.
 
-Nothing here may stop or fail a check: what goes wrong is a warning. It is imported only when one of them is configured.
+Nothing here may stop or fail a check: every problem is a warning. Imported only when one of the three is configured.
 """
 
 import logging
@@ -26,16 +26,16 @@ log = logging.getLogger("failover")
 
 @contextmanager
 def _harmless() -> Iterator[None]:
-    """A mistake of ours in here must not fail a check that is done. Its text is not shown: it may quote a URL."""
+    """Turn an unexpected error into a warning, because the check is done. Its text is left out: it may quote a URL."""
     try:
         yield
     except Exception as error:
-        log.warning("unforeseen error while telling what happened, please report it: %s", type(error).__name__)
+        log.warning("unexpected error in metrics, notices or ping, please report it: %s", type(error).__name__)
 
 
 @_harmless()
 def begin(config: Config) -> None:
-    """A run begins."""
+    """Ping the start of a run, if `ping.start` is set."""
     if config.ping.url and config.ping.start:
         from failover_oneshot.monitoring.healthchecks import ping
 
@@ -44,7 +44,7 @@ def begin(config: Config) -> None:
 
 @_harmless()
 def checked(config: Config, store: StateStore, report: Report, state: State, due: Sequence[Notice]) -> None:
-    """A check ran to its end and left this state; ``due``: the notices to send now."""
+    """Write the metrics and send the notices in ``due`` after a complete check; ``state`` is as the check left it."""
     if config.metrics.textfile:
         _write(config.metrics.textfile, metrics.render(config, state, report))
     if due:
@@ -53,31 +53,33 @@ def checked(config: Config, store: StateStore, report: Report, state: State, due
 
 @_harmless()
 def could_not_check(config: Config, exit_code: int) -> None:
-    """A run ended without a check: the metrics of the last one stay, beside this run's exit code."""
+    """Write the exit code of a run that could not check; the metrics of the last check stay in the file."""
     path = config.metrics.textfile
     if not path:
         return
     try:
         before = atomicfile.read_bounded(path, MAX_BYTES).decode()
-    except (OSError, ValueError):  # none yet, or none of ours
+    except (OSError, ValueError):  # no such file yet, or not one of ours
         before = ""
     _write(path, metrics.rerun(before, config.metrics.labels, seconds(datetime.now(UTC)), exit_code))
 
 
 @_harmless()
-def end(config: Config, exit_code: int, said: str) -> None:
-    """A run is over; ``said``: what it has to say."""
-    # "Try again" is no failure, but no success either: when it goes on the pings stay away, and that is the alarm.
+def end(config: Config, exit_code: int, summary: str) -> None:
+    """Ping the end of a run, with its summary line or error as the body.
+
+    "Try again" is neither a success nor a failure. If it persists, the missing pings raise the alarm.
+    """
     if config.ping.url and exit_code != EXIT_TEMPFAIL:
         from failover_oneshot.monitoring.healthchecks import ping
 
-        ping(config.ping, "/fail" if exit_code else "", redact(said))
+        ping(config.ping, "/fail" if exit_code else "", redact(summary))
 
 
 def _write(path: str, text: str) -> None:
-    """Replace the file in one step. node_exporter runs as another user: everybody may read it, whatever the umask.
+    """Replace the file in one step. Anyone may read it, whatever the umask: node_exporter runs as another user.
 
-    It is not synced, as the state is: that costs ten times as much, and after a crash the next check writes it anew.
+    Unlike the state it is not synced: that takes ten times as long, and after a crash the next check rewrites the file.
     """
     temporary = Path(f"{path}.{os.urandom(4).hex()}.tmp")  # the collector reads *.prom only
     try:
@@ -87,7 +89,7 @@ def _write(path: str, text: str) -> None:
         temporary.replace(atomicfile.real_path(path))
     except (OSError, ValueError) as error:
         atomicfile.remove(temporary)
-        log.warning("metrics.textfile %s was not written: %s", path, getattr(error, "strerror", None) or error)
+        log.warning("cannot write metrics.textfile %s: %s", path, getattr(error, "strerror", None) or error)
 
 
 def _notify(config: Config, store: StateStore, report: Report, due: Sequence[Notice]) -> None:
@@ -96,13 +98,13 @@ def _notify(config: Config, store: StateStore, report: Report, due: Sequence[Not
     try:
         left = apprise.send(config.notify, due)
     except apprise.NotifyError as error:
-        log.warning("nobody was told: %s", error)
+        log.warning("no notice sent: %s", error)
         return
     again = {outbox.key(notice): missing for notice, missing in zip(due, left, strict=True)}
     try:
         with store.locked():
             loaded = store.load(report.at, quarantine=False)
-            if loaded.origin is Origin.FILE:  # else the next check has more to say of it
+            if loaded.origin is Origin.FILE:  # else the next check reports the problem
                 store.save(outbox.delivered(loaded.state, again))
     except (StoreError, LockTimeoutError) as error:
-        log.warning("it could not be noted who was told, so some may be told again: %s", error)
+        log.warning("could not record deliveries; some notices may be sent twice: %s", error)

@@ -1,7 +1,7 @@
-"""Tells people, through apprise in a process of its own (`apprise_sender.py`). What is told, and when: `outbox.py`.
+"""Sends notices through apprise, in a separate process per target (`apprise_sender.py`). `outbox.py` decides which.
 
-The URLs are secrets (law L4): they go to that process through its stdin, and a message of ours names a target by its
-place in the config or in the file.
+The URLs are secrets (law L4): they reach that process through stdin, and our own messages name a target by its place
+in the configuration or in `notify.urls_file`.
 """
 
 import json
@@ -26,8 +26,7 @@ from failover_oneshot.state.model import Notice
 
 LIMIT = 64 * 1024
 MISSING = (
-    "it needs apprise, which is not installed: `pipx inject failover-oneshot apprise`, "
-    "or `pip install 'failover-oneshot[notify]'`"
+    "apprise is not installed; run `pipx inject failover-oneshot apprise` or `pip install 'failover-oneshot[notify]'`"
 )
 TYPES = {"swapped": "info", "resumed": "success", "waiting": "warning", "failed": "failure", "auth": "failure"}
 
@@ -35,22 +34,22 @@ log = logging.getLogger("failover")
 
 
 class NotifyError(FailoverError):
-    """Nobody can be told; the sentence says what to mend, and holds no URL."""
+    """No notice can be sent. The message says why and what to do; it never holds a URL."""
 
     exit_code = EXIT_FAILED
 
 
 class NotifyTarget(Struct, frozen=True):
-    """Whom to tell. ``place`` is what may be said of the ``url``."""
+    """A receiver of notices. ``place`` names it in messages, because its ``url`` is a secret."""
 
     place: str
     url: str
 
 
 def targets(notify: Notify) -> tuple[NotifyTarget, ...]:
-    """Everybody who is to be told: first `notify.urls`, then the lines of `notify.urls_file`.
+    """The configured targets: first `notify.urls`, then the lines of `notify.urls_file`.
 
-    Raises NotifyError when the file can not be used.
+    Raises NotifyError when the file cannot be used.
     """
     found = [NotifyTarget(f"notify.urls[{i}]", url) for i, url in enumerate(notify.urls)]
     if notify.urls_file:
@@ -62,9 +61,9 @@ def targets(notify: Notify) -> tuple[NotifyTarget, ...]:
 
 
 def send(notify: Notify, notices: Sequence[Notice]) -> list[tuple[int, ...]]:
-    """Send each notice; for each the numbers of the targets that lack it still. What fails is a warning.
+    """Send each notice; return for each the numbers of the targets that still lack it. A failed delivery is a warning.
 
-    Raises NotifyError when none could be tried at all.
+    Raises NotifyError when no delivery could be tried.
     """
     to = targets(notify)
     deadline = time.monotonic() + notify.timeout
@@ -73,7 +72,7 @@ def send(notify: Notify, notices: Sequence[Notice]) -> list[tuple[int, ...]]:
         for number in range(len(to))
     }
     senders = {number: _start(to[number].url, [notices[i] for i in mine]) for number, mine in wanted.items() if mine}
-    # They work at the same time.
+    # The senders run side by side; all are bounded by the same deadline.
     answers = {number: _answers(sender, len(wanted[number]), deadline) for number, sender in senders.items()}
     if any(sender.returncode == EXIT_MISSING for sender in senders.values()):
         raise NotifyError(MISSING)
@@ -81,19 +80,15 @@ def send(notify: Notify, notices: Sequence[Notice]) -> list[tuple[int, ...]]:
     for number, errors in answers.items():
         for i, error in zip(wanted[number], errors, strict=True):
             if error is not None:
-                log.warning("not told of %s: %s: %s", notices[i].event, to[number].place, error)
+                log.warning("%s notice not delivered to %s: %s", notices[i].event, to[number].place, error)
                 left[i] = (*left[i], number)
     return left
 
 
 def _start(url: str, notices: Sequence[Notice]) -> subprocess.Popen[bytes]:
-    """A process that sends these notices to one target."""
-    argv = [
-        sys.executable,
-        "-P",
-        "-m",
-        "failover_oneshot.monitoring.apprise_sender",
-    ]  # -P: never a module of the working folder
+    """Start a process that sends these notices to one target."""
+    # -P: never import a module from the working folder
+    argv = [sys.executable, "-P", "-m", "failover_oneshot.monitoring.apprise_sender"]
     host = os.uname().nodename
     messages = [
         {"title": f"failover on {host}: {n.event}", "body": n.text, "type": TYPES.get(n.event, "info")} for n in notices
@@ -103,12 +98,12 @@ def _start(url: str, notices: Sequence[Notice]) -> subprocess.Popen[bytes]:
             argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # a traceback of a plugin's may quote a URL
+            stderr=subprocess.DEVNULL,  # a traceback of an apprise plugin may quote a URL
             start_new_session=True,
         )
     except OSError as error:
-        raise NotifyError(f"{sys.executable} could not be started: {error.strerror}") from None
-    if process.stdin:  # it reads all of it before it does anything else
+        raise NotifyError(f"cannot start {sys.executable}: {error.strerror}") from None
+    if process.stdin:  # the sender reads all of it before it does anything else
         with suppress(BrokenPipeError), process.stdin as stdin:
             stdin.write(json.dumps({"url": url, "messages": messages}).encode())
         process.stdin = None
@@ -116,20 +111,20 @@ def _start(url: str, notices: Sequence[Notice]) -> subprocess.Popen[bytes]:
 
 
 def _answers(process: subprocess.Popen[bytes], count: int, deadline: float) -> list[str | None]:
-    """What became of each of so many notices: None when it was delivered, else why it was not."""
+    """The result of each of ``count`` notices: None if it was delivered, else why not."""
     why = ""
     try:
         said, _ = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        said, _ = process.communicate()  # what was delivered before stays delivered
+        said, _ = process.communicate()  # keep what was delivered before the kill
         why = "no answer within notify.timeout"
     answers: list[str | None] = []
     for line in said.splitlines():
-        with suppress(ValueError):  # cut short, or printed by a plugin
+        with suppress(ValueError):  # a line cut short, or printed by a plugin
             answers.append(json.loads(line))
-    missing = why or f"the sender ended with exit code {process.returncode}"
+    missing = why or f"the sender exited with code {process.returncode}"
     return [*answers, *[missing] * count][:count]
 
 
@@ -138,13 +133,13 @@ def _read(path: Path) -> str:
         info = path.stat()
         data = atomicfile.read_bounded(path, LIMIT)
     except OSError as error:
-        raise NotifyError(f"notify.urls_file {path}: {error.strerror}") from None
+        raise NotifyError(f"cannot read notify.urls_file {path}: {error.strerror}") from None
     except ValueError as error:
-        raise NotifyError(f"notify.urls_file: {error}") from None
+        raise NotifyError(f"cannot read notify.urls_file: {error}") from None
     if info.st_uid != os.geteuid():
-        raise NotifyError(f"notify.urls_file {path} belongs to another user")
-    if stat.S_IMODE(info.st_mode) & 0o077:
-        raise NotifyError(f"notify.urls_file {path} is accessible to others: chmod 600 it")
+        raise NotifyError(f"notify.urls_file {path} belongs to another user (uid {info.st_uid}); it must be yours")
+    if (mode := stat.S_IMODE(info.st_mode)) & 0o077:
+        raise NotifyError(f"notify.urls_file {path} is accessible to others (mode {mode:04o}); run `chmod 600 {path}`")
     try:
         return data.decode()
     except UnicodeDecodeError:

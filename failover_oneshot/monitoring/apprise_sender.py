@@ -1,9 +1,9 @@
-"""Sends notices to one target through apprise: a program of its own, so that whatever hangs in it can be killed.
+"""Sends notices to one target through apprise. A separate program, so that it can be killed if it hangs.
 
-`apprise.py` starts it as ``python -P -m failover_oneshot.monitoring.apprise_sender`` with one JSON object on stdin,
-which alone holds the URL: ``{"url": "…", "messages": [{"title", "body", "type"}]}``. For each message, in their order,
-a JSON line comes back on stdout as soon as it is known: null, or why it was not delivered, in words of our own, for
-those of apprise may quote the URL. Exit code 3: apprise is not installed.
+`apprise.py` starts it as ``python -P -m failover_oneshot.monitoring.apprise_sender`` and writes one JSON object to its
+stdin, the only place that holds the URL: ``{"url": "…", "messages": [{"title", "body", "type"}]}``. It prints one JSON
+line per message, in order and as soon as the result is known: null, or why the message was not delivered. The reason is
+our own text, because the text of apprise may quote the URL. Exit code 3: apprise is not installed.
 """
 
 import json
@@ -15,7 +15,7 @@ EXIT_MISSING = 3
 
 
 class _LogCapture(logging.Handler):
-    """Listens to what apprise says, for what is safe to repeat."""
+    """Keeps the last log message of apprise, to derive a reason that is safe to repeat."""
 
     heard = ""
 
@@ -23,14 +23,14 @@ class _LogCapture(logging.Handler):
         self.heard = record.getMessage()
 
     def why(self) -> str:
-        """Why the target did not take the message."""
+        """Why the message was not delivered."""
         if status := re.search(r"error=([1-5][0-9]{2})\b", self.heard):
             return f"the server answered {status[1]}"
         return "no connection" if "onnection" in self.heard else "apprise could not deliver it"
 
 
 def main() -> int:
-    """Read the task and send each message; the exit code."""
+    """Read the messages from stdin, send them, and return the exit code."""
     task = json.load(sys.stdin)
     try:
         import apprise
@@ -43,13 +43,13 @@ def main() -> int:
     sender = apprise.Apprise()
     known = sender.add(task["url"])
     for message in task["messages"]:
-        error = "apprise does not know such a URL"
+        error = "apprise does not recognize this URL"
         if known:
             ear.heard = ""
             try:
                 sent = sender.notify(title=message["title"], body=message["body"], notify_type=message["type"])
-            except Exception as trouble:  # a plugin's; its text may quote the URL
-                error = f"apprise stumbled ({type(trouble).__name__})"
+            except Exception as trouble:  # of a plugin; its text may quote the URL
+                error = f"apprise raised {type(trouble).__name__}"
             else:
                 error = "" if sent else ear.why()
         print(json.dumps(error or None), flush=True)  # noqa: T201

@@ -1,7 +1,7 @@
-"""Pings a dead man's switch in the manner of healthchecks.io. The URL is a secret (law L4) and never repeated.
+"""Pings a dead man's switch with the API of healthchecks.io. The URL is a secret (law L4) and never printed.
 
-A time-out of urllib's bounds each wait of its own, not their sum, and none bounds the look-up of a name. So it works in
-a daemon thread that is left behind when the time is up: an interpreter that exits does not wait for it.
+The timeout of urllib bounds each wait but not their sum, and does not bound name resolution. So the request runs in a
+daemon thread, which is abandoned when `ping.timeout` is over: the interpreter does not wait for it at exit.
 """
 
 import logging
@@ -11,34 +11,34 @@ from urllib.parse import urlsplit, urlunsplit
 from failover_oneshot import __version__
 from failover_oneshot.config.model import Ping
 
-LONGEST_BODY = 10_000  # bytes: what healthchecks.io keeps at least
+LONGEST_BODY = 10_000  # bytes that every instance of healthchecks.io keeps
 
 log = logging.getLogger("failover")
 
 
 def address(url: str, end: str) -> str:
-    """The URL with ``end`` ("/fail", "/start", "") behind its path, before the query."""
+    """The URL with ``end`` ("/fail", "/start", "") appended to its path, before the query."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + end if end else parts.path))
 
 
 def ping(settings: Ping, end: str, body: str) -> None:
-    """Send one ping with that text as its body, and return when it was answered or the time is up. Never fails."""
+    """Send one ping with ``body``; return when it is answered or `ping.timeout` is over. A failure is a warning."""
     answers: list[str | None] = []
     thread = threading.Thread(target=lambda: answers.append(_post(settings, end, body)), daemon=True)
     thread.start()
     thread.join(settings.timeout)
     why = answers[0] if answers else "no answer within ping.timeout"
     if why:
-        log.warning("ping.url was not pinged: %s", why)
+        log.warning("ping of ping.url failed: %s", why)
 
 
 def _post(settings: Ping, end: str, body: str) -> str | None:
-    """Why it did not work, in words that hold nothing of the URL; None when it did."""
+    """Why the ping failed, in words that hold no part of the URL; None if it succeeded."""
     from urllib import request
     from urllib.error import HTTPError
 
-    opener = request.OpenerDirector()  # build_opener's would open file: and ftp: too
+    opener = request.OpenerDirector()  # build_opener() would also open file: and ftp:
     for handler in (
         request.ProxyHandler,
         request.HTTPHandler,
@@ -55,7 +55,7 @@ def _post(settings: Ping, end: str, body: str) -> str | None:
             answer.read(1)
     except HTTPError as error:
         return f"the server answered {error.code}"
-    except Exception as error:  # many kinds, and the text of some quotes the URL
+    except Exception as error:  # of many types, and the text of some quotes the URL
         cause = getattr(error, "reason", error)
         tls = type(cause).__name__.startswith("SSL")  # its strerror may name the host
         return (not tls and getattr(cause, "strerror", None)) or type(cause).__name__

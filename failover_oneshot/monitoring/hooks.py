@@ -1,6 +1,6 @@
-"""The operator's own programs, told of what a check did: the report as JSON on stdin, after the state is written.
+"""Runs the operator's programs after a check, with the report as JSON on stdin and the state already written.
 
-They run without the lock, so that a hook may call failoverctl. Their failure is a warning, never more.
+They run without the lock, so that a hook may call failoverctl. A failed hook is a warning, never an error.
 """
 
 import logging
@@ -17,9 +17,9 @@ log = logging.getLogger("failover")
 
 
 def due(hooks: Hooks, report: Report, before: Outcome | None) -> tuple[str, tuple[str, ...]] | None:
-    """Which hook this report calls for: its name and argv. ``before``: the outcome of the check before.
+    """The hook to run for this report, as name and argv, or None. ``before`` is the previous check's outcome.
 
-    A situation that lasts is told once, when it begins; each swap is told.
+    `on_swap` runs after every swap; `on_waiting` and `on_failure` only when the situation begins.
     """
     match report.outcome:
         case Outcome.SWAPPED:
@@ -34,7 +34,7 @@ def due(hooks: Hooks, report: Report, before: Outcome | None) -> tuple[str, tupl
 
 
 def run(name: str, argv: tuple[str, ...], report: Report, timeout: float) -> None:
-    """Run one hook to its end, or to the timeout (seconds), whatever comes of it."""
+    """Run one hook until it exits or the timeout (seconds) is over. Never raises for what the hook does."""
     try:
         process = subprocess.Popen(
             argv,
@@ -46,7 +46,7 @@ def run(name: str, argv: tuple[str, ...], report: Report, timeout: float) -> Non
             errors="replace",
         )
     except OSError as error:
-        log.warning("hook %s could not be started: %s", name, error.strerror)
+        log.warning("hook %s cannot be started: %s", name, error.strerror)
         return
     try:
         _, said = process.communicate(to_json(report) + "\n", timeout=timeout)
@@ -54,7 +54,7 @@ def run(name: str, argv: tuple[str, ...], report: Report, timeout: float) -> Non
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        log.warning("hook %s did not end within hooks.timeout and was killed", name)
+        log.warning("hook %s exceeded hooks.timeout and was killed", name)
         return
     if process.returncode:
         from failover_oneshot.lib.redact import redact

@@ -1,8 +1,8 @@
-"""What people are told, and when: each situation once, however long it lasts. Pure; `apprise.py` sends it.
+"""Decides which notices to send and when: one per situation, however long it lasts. Pure; `apprise.py` sends them.
 
-A notice is part of the state before it is sent and leaves it when it was delivered: a run that is killed in between
-sends it again rather than never. The next attempt is put off before each attempt, so that two runs never send the same
-one at a time, and a target that is down is not tried with every check.
+A notice is in the state before it is sent and leaves it once it is delivered. A run that is killed in between sends it
+twice rather than never. The time of the next attempt is stored before each attempt, so that two runs never send the
+same notice at once, and a target that is down is not tried at every check.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ from failover_oneshot.model import Kind, Outcome
 from failover_oneshot.report import Report, summary_line
 from failover_oneshot.state.model import Notice, State, seconds, stamp
 
-MAX_TRIES = 8  # the pauses between them are 1, 2, 4 … 64 minutes: the last is made after two hours
+MAX_TRIES = 8  # with pauses of 1, 2, 4 … 64 minutes: the last one comes after about two hours
 KEPT = 20
 LONGEST_TEXT = 1500
 
 Key = tuple[datetime, str]
-"""What tells one notice from the others: when, and of what."""
+"""Identifies a notice: its time and its event."""
 
 _ONCE = {Outcome.SWAPPED: "swapped", Outcome.RESUMED: "resumed"}
 _FAILURES = (Outcome.FAILED, Outcome.STATE_RESET)
@@ -30,9 +30,9 @@ _RECOVERED = (Outcome.OK, Outcome.NO_SESSIONS, Outcome.SWAPPED, Outcome.RESUMED,
 
 
 def note(notify: Notify, state: State, report: Report) -> tuple[State, tuple[Notice, ...]]:
-    """The state with what this check gives to tell, and the notices that are to be sent now, the oldest first.
+    """The state with this check's new notices, and the notices to send now, oldest first.
 
-    ``state``: as it is after the check. The returned one already counts the attempts that are about to be made.
+    ``state`` is as the check left it. The returned state already counts the attempts that are about to be made.
     """
     now = report.at
     told = {situation: about for situation, about in state.told.items() if not _over(situation, state, report)}
@@ -42,13 +42,13 @@ def note(notify: Notify, state: State, report: Report) -> tuple[State, tuple[Not
             continue
         if about:
             told[situation] = about
-        if event in notify.events and not _said_already(situation, outbox, now):
+        if event in notify.events and not _already_reported(situation, outbox, now):
             body = redact(text)[:LONGEST_TEXT]
             outbox.append(Notice(at=now, event=event, text=body, next_at=now))
     outbox = outbox[-KEPT:]
     due: list[Notice] = []
     for number, notice in enumerate(outbox):
-        # A time further off than any that we set was set by a clock that has been put back since.
+        # A time further ahead than any pause means that the clock has been set back since.
         if now < notice.next_at <= now + _pause(MAX_TRIES):
             continue
         due.append(replace(notice, tries=notice.tries + 1, next_at=seconds(now + _pause(notice.tries + 1))))
@@ -57,7 +57,7 @@ def note(notify: Notify, state: State, report: Report) -> tuple[State, tuple[Not
 
 
 def delivered(state: State, left: Mapping[Key, Sequence[int]]) -> State:
-    """The state after the attempts. ``left``: the targets that lack each notice that was tried; none: it is done."""
+    """The state after the attempts. ``left``: for each notice tried, the targets that still lack it; empty: done."""
     outbox = []
     for notice in state.outbox:
         missing = left.get(key(notice))
@@ -69,7 +69,7 @@ def delivered(state: State, left: Mapping[Key, Sequence[int]]) -> State:
 
 
 def key(notice: Notice) -> Key:
-    """See `Key`."""
+    """The `Key` of a notice."""
     return notice.at, notice.event
 
 
@@ -77,34 +77,41 @@ def _pause(tries: int) -> timedelta:
     return timedelta(minutes=2 ** (tries - 1))
 
 
-def _said_already(situation: str, outbox: Sequence[Notice], now: datetime) -> bool:
-    """Whether the notice of a failure names the account's trouble already: one message is enough."""
+def _already_reported(situation: str, outbox: Sequence[Notice], now: datetime) -> bool:
+    """Whether this check's `failed` notice already names the account's problem: one message is enough."""
     return situation.startswith("account:") and any(n.event == "failed" and n.at == now for n in outbox)
 
 
 def _happened(state: State, report: Report) -> Iterator[tuple[str, str, str, str]]:
-    """What is so now: situation, event, what tells it from the next of its kind ("": it does not last), and text."""
+    """The situations of this check: name, event, what identifies this occurrence ("" if it does not last), text."""
     sentence = f"{summary_line(report)} ({stamp(report.at)})"
     if report.outcome in _ONCE:
         yield "", _ONCE[report.outcome], "", sentence
     if report.outcome is Outcome.WAITING and state.waiting is not None:
         yield "waiting", "waiting", stamp(state.waiting.since), sentence
     if report.outcome in _FAILURES:
-        yield "failed", "failed", state.told.get("failed") or stamp(report.at), sentence
+        text = f"{sentence}. Run `failoverctl history` for the reason."
+        yield "failed", "failed", state.told.get("failed") or stamp(report.at), text
     asking = [f for f in report.findings if f.kind is Kind.AUTH and not f.busy and not f.stale]
     if asking:
-        account = report.active_account or "unknown"
+        account = report.active_account
         shown = asking[0].snippet or asking[0].pattern or "a login prompt"
-        text = f"auth: account {account} has to log in again; {names(asking)}: “{shown}” ({stamp(report.at)})"
-        yield "auth", "auth", account, text
+        text = (
+            f"{account or 'the active account'} must log in again: “{shown}” in {names(asking)} ({stamp(report.at)}). "
+            f"Log in, then run `failoverctl accounts add {account or 'NAME'}`."
+        )
+        yield "auth", "auth", account or "unknown", text
     for name, memory in state.accounts.items():
         if memory.unusable is not None:
-            text = f"auth: account {name} could not be swapped to: {memory.unusable.reason} ({stamp(report.at)})"
+            text = (
+                f"cannot swap to {name}: {memory.unusable.reason} ({stamp(report.at)}). "
+                "Run `failoverctl accounts check`."
+            )
             yield f"account:{name}", "auth", state.told.get(f"account:{name}") or stamp(memory.unusable.at), text
 
 
 def _over(situation: str, state: State, report: Report) -> bool:
-    """Whether a situation has ended; what this check did not look at goes on."""
+    """Whether a situation has ended. One that this check did not observe goes on."""
     if situation == "waiting":
         return state.waiting is None
     if situation == "failed":

@@ -109,7 +109,8 @@ def test_auth_trouble_is_told_once(sandbox: Sandbox, hook: Webhook) -> None:
     sandbox.server.show(POOL[2], IDLE)
     assert [sandbox.check()["outcome"] for _ in range(2)] == ["ok"] * 2
     (message,) = hook.messages()
-    assert message["message"].startswith("auth: account main has to log in again; ccl-auto-11, ccl-auto-12: “")
+    assert message["message"].startswith("main must log in again: “")
+    assert "” in ccl-auto-11, ccl-auto-12 (" in message["message"]
 
 
 def test_a_failing_swap_is_told_once_however_often_it_is_tried(blocked: Sandbox, hook: Webhook) -> None:
@@ -142,7 +143,7 @@ def test_a_refused_target_is_tried_again_and_the_others_are_not(
     notify(blocked, hook)
     blocked.config["notify"]["urls"].insert(0, f"json://{refused}/{SECRET}")
     done = blocked.run()
-    assert "not told of swapped: notify.urls[0]: no connection" in done.stderr
+    assert "swapped notice not delivered to notify.urls[0]: no connection" in done.stderr
     assert (done.returncode, done.stderr.count("WARNING"), len(hook.got)) == (0, 1, 1)
     assert has_no_secret(blocked, done.stdout, done.stderr)
     assert [notice["left"] for notice in blocked.state()["outbox"]] == [[0]]
@@ -159,7 +160,7 @@ def test_a_refused_target_is_tried_again_and_the_others_are_not(
 def test_a_server_that_answers_with_an_error(blocked: Sandbox, hook: Webhook) -> None:
     notify(blocked, hook)
     hook.status = 503
-    assert "not told of swapped: notify.urls[0]: the server answered 503" in blocked.run().stderr
+    assert "swapped notice not delivered to notify.urls[0]: the server answered 503" in blocked.run().stderr
 
 
 def test_a_server_that_hangs_costs_the_timeout_and_nobody_else_the_notice(
@@ -170,7 +171,7 @@ def test_a_server_that_hangs_costs_the_timeout_and_nobody_else_the_notice(
     hook.go_on.clear()
     done = blocked.run()
     assert (done.returncode, len(second.got)) == (0, 1)
-    assert "not told of swapped: notify.urls[0]: no answer within notify.timeout" in done.stderr
+    assert "swapped notice not delivered to notify.urls[0]: no answer within notify.timeout" in done.stderr
     assert [notice["left"] for notice in blocked.state()["outbox"]] == [[0]]
 
 
@@ -225,11 +226,11 @@ def test_without_apprise_one_line_says_how_to_install_it(blocked: Sandbox, hook:
 @pytest.mark.parametrize(
     ("content", "mode", "said"),
     [
-        (f"json://127.0.0.1:1/{SECRET}\n", 0o640, "is accessible to others: chmod 600 it"),
+        (f"json://127.0.0.1:1/{SECRET}\n", 0o640, "is accessible to others (mode 0640); run `chmod 600 "),
         (None, 0o600, "No such file or directory"),
         (b"\xff\xfe", 0o600, "is not UTF-8 text"),
-        (f"# nothing\n\n{SECRET}\n", 0o600, "line 3 of notify.urls_file: apprise does not know such a URL"),
-        (f"nonsense://{SECRET}\n", 0o600, "line 1 of notify.urls_file: apprise does not know such a URL"),
+        (f"# nothing\n\n{SECRET}\n", 0o600, "line 3 of notify.urls_file: apprise does not recognize this URL"),
+        (f"nonsense://{SECRET}\n", 0o600, "line 1 of notify.urls_file: apprise does not recognize this URL"),
     ],
 )
 def test_a_urls_file_of_no_use_is_one_warning(
@@ -311,7 +312,7 @@ def test_a_run_that_is_to_be_tried_again_is_neither(blocked: Sandbox, hook: Webh
         ("hangs", "no answer within ping.timeout"),
         ("404", "the server answered 404"),
         ("refused", "Connection refused"),
-        ("no such host", "ping.url was not pinged"),
+        ("no such host", "ping of ping.url failed"),
     ],
 )
 def test_a_ping_that_fails_is_a_warning(sandbox: Sandbox, hook: Webhook, how: str, said: str, refused: str) -> None:
@@ -395,7 +396,7 @@ def test_metrics_that_can_not_be_written_stop_nothing(blocked: Sandbox) -> None:
     path.mkdir()
     done = blocked.run()
     assert (done.returncode, done.stderr.count("WARNING")) == (0, 1)
-    assert f"metrics.textfile {path} was not written" in done.stderr
+    assert f"cannot write metrics.textfile {path}" in done.stderr
     assert blocked.state()["active_account"] == "backup"
     assert list(path.parent.iterdir()) == [path], "no temporary file is left"
 

@@ -28,7 +28,7 @@ def test_a_file_stdin_and_a_session_say_the_same(blocked: Sandbox, tmp_path: Pat
     assert by_session["decision"]["outcome"] == by_file["decision"]["outcome"] == "swapped"
     blocked.check()
     text = " ".join(ctl(blocked, "explain", "ccl-auto-11").stdout.split())
-    assert "does not count: it shows a hit that an earlier swap has answered" in text
+    assert "not counted: handled by an earlier swap" in text
     assert "cooldown for another" in text
 
 

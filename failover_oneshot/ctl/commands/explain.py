@@ -155,7 +155,7 @@ def _memory(finding: Finding, out: Terminal) -> None:
         return
     since = f"first seen {stamp(finding.first_seen)}" if finding.first_seen else ""
     whose = f"a hit of {finding.account}" if finding.account else ""
-    verdict = "counts" if finding.counted else f"does not count: it {finding.why_not}"
+    verdict = "counts" if finding.counted else f"not counted: {finding.why_not}"
     out.fact("This session", "; ".join(filter(None, (verdict, whose, since))), "bad" if finding.counted else "warn")
 
 

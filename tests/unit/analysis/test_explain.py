@@ -10,12 +10,12 @@ from tests.support.builders import NOW, make_config
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("You've hit your session limit · resets 11am (UTC)", "the check ends as swapped"),
-        ("You've hit your session limit · resets 9:30am (UTC)", "reset has passed (09:30 UTC)"),
-        ("You've hit your session limit · resets 10:01am (UTC)", "nearer than quota.patience"),
-        ("You've hit your limit", "the first check suspects a hit, and the next one in a row ends as swapped"),
+        ("You've hit your session limit · resets 11am (UTC)", "the check's outcome is swapped"),
+        ("You've hit your session limit · resets 9:30am (UTC)", "not counted: expired at 09:30Z"),
+        ("You've hit your session limit · resets 10:01am (UTC)", "within quota.patience"),
+        ("You've hit your limit", "the first check only suspects a hit; the next check's outcome is swapped"),
         ("OAuth token revoked · Please run /login", "not in quota.swap_on"),
-        ("API Error: 529 Overloaded", "no check swaps for it"),
+        ("API Error: 529 Overloaded", "checks do not swap for it"),
         ("all is well", "not blocked (ok)"),
     ],
 )

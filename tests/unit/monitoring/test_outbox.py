@@ -128,7 +128,8 @@ def test_a_notice_says_what_why_and_when_and_no_secret() -> None:
     made = report(Outcome.OK, 0, replace(LOGIN, snippet=f"Invalid API key {secret}"), active_account="main")
     _, (notice,) = note(ALL, FREE, made)
     assert notice.text == (
-        "auth: account main has to log in again; ccl-auto-11: “Invalid API key [redacted]” (2026-11-24T10:00:00Z)"
+        "main must log in again: “Invalid API key [redacted]” in ccl-auto-11 (2026-11-24T10:00:00Z). "
+        "Log in, then run `failoverctl accounts add main`."
     )
     move = Move(from_="main", to="backup")
     _, (notice,) = note(ALL, FREE, report(Outcome.SWAPPED, swap=move))
