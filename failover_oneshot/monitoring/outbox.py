@@ -90,7 +90,7 @@ def _happened(state: State, report: Report) -> Iterator[tuple[str, str, str, str
     if report.outcome is Outcome.WAITING and state.waiting is not None:
         yield "waiting", "waiting", stamp(state.waiting.since), sentence
     if report.outcome in _FAILURES:
-        text = f"{sentence}. Run `failoverctl history` for the reason."
+        text = f"{sentence}. Run `failoverctl doctor`."
         yield "failed", "failed", state.told.get("failed") or stamp(report.at), text
     asking = [f for f in report.findings if f.kind is Kind.AUTH and not f.busy and not f.stale]
     if asking:
