@@ -1,4 +1,4 @@
-"""What a check would make of a reading."""
+"""What a check would decide if sessions showed a text."""
 
 import pytest
 
@@ -20,6 +20,6 @@ from tests.support.builders import NOW, make_config
     ],
 )
 @pytest.mark.parametrize("accounts", [(), ("main", "backup")])
-def test_what_would_happen(text: str, words: str, accounts: tuple[str, ...]) -> None:
+def test_the_consequence_of_a_text(text: str, words: str, accounts: tuple[str, ...]) -> None:
     config = make_config(accounts)
     assert words in in_words(consequence(config, classify(text, "", config.quota), NOW, "UTC"))

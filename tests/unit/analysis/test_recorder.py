@@ -1,11 +1,11 @@
-"""Recordings are kept within bounds."""
+"""Recordings stay within their bounds."""
 
 from pathlib import Path
 
 from failover_oneshot.analysis import recorder
 
 
-def test_the_heap_is_bounded_by_number_and_by_size(tmp_path: Path) -> None:
+def test_recordings_are_bounded_in_number_and_size(tmp_path: Path) -> None:
     for number in range(10):
         (tmp_path / f"2026112{number}T100000Z.json.gz").write_bytes(bytes(100))
     (tmp_path / "notes.txt").write_bytes(bytes(5000))

@@ -1,4 +1,4 @@
-"""Recorded checks, replayed: they decide as the checks did."""
+"""Replayed checks decide as the recorded checks did."""
 
 import msgspec
 
@@ -24,7 +24,7 @@ def outcomes(config: Config, *records: RecordedCheck) -> list[str]:
     return [str(checked.decision.outcome) for checked in replayed(config, *records)]
 
 
-def test_each_check_is_decided_on_what_the_one_before_left_behind() -> None:
+def test_each_check_is_decided_on_the_state_of_the_previous_one() -> None:
     row = [record(30 * n, VAGUE, VAGUE, CLEAR) for n in range(4)]
     assert outcomes(make_config(), *row) == ["suspected", "swapped", "cooldown", "cooldown"]
     assert outcomes(make_config(quota={"pool_threshold": 3}), *row) == ["ok"] * 4
@@ -40,7 +40,7 @@ def test_the_same_hit_never_swaps_twice_however_short_the_cooldown() -> None:
     assert outcomes(config, *row) == ["swapped"] + ["ok"] * 9
 
 
-def test_waiting_and_the_account_that_is_free_again() -> None:
+def test_after_waiting_the_first_free_account_is_resumed() -> None:
     config = make_config(("main",))
     row = [record(0, RESET, RESET), record(30, RESET, RESET), record(7230, RESET, RESET)]
     assert outcomes(config, *row) == ["waiting", "waiting", "resumed"]

@@ -1,4 +1,4 @@
-"""The simulated month: deterministic, its sums hold, and leaving checks out changes nothing."""
+"""The simulation is deterministic, its sums hold, and skipped checks change nothing."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def month(
     return simulate(config, load, policy, work(load, config.quota.poll_interval), every_check=every_check)
 
 
-def test_the_same_seed_is_the_same_month_and_another_is_another() -> None:
+def test_a_seed_determines_the_month() -> None:
     one = SimulatedLoad(days=5)
     assert month(one) == month(one)
     assert month(one).wanted != month(SimulatedLoad(days=5, seed=2)).wanted
@@ -56,7 +56,7 @@ def test_the_sums_hold_and_no_hour_has_too_many_swaps(load: SimulatedLoad, polic
 
 @pytest.mark.parametrize("unknown", [0.0, 0.5])
 @pytest.mark.parametrize("strategy", Strategy)
-def test_leaving_out_checks_that_decide_nothing_new_changes_nothing(strategy: Strategy, unknown: float) -> None:
+def test_skipping_checks_that_decide_nothing_new_changes_nothing(strategy: Strategy, unknown: float) -> None:
     load = SimulatedLoad(days=1.5, five_hour=6, weekly=40, unknown=unknown)
     policy = Policy(strategy=strategy, threshold=2, cooldown=900)
     few, all_ = month(load, policy), month(load, policy, every_check=True)
@@ -64,15 +64,13 @@ def test_leaving_out_checks_that_decide_nothing_new_changes_nothing(strategy: St
     assert (few.swaps, few.resumes, few.worked, few.stalled) == (all_.swaps, all_.resumes, all_.worked, all_.stalled)
 
 
-def test_plenty_needs_no_swap_and_too_little_stalls() -> None:
+def test_large_accounts_need_no_swap_and_small_ones_stall() -> None:
     plenty = month(SimulatedLoad(days=7, five_hour=1000, weekly=100_000))
     assert (plenty.swaps, plenty.stalled, plenty.worked) == (0, 0, plenty.wanted)
     alone, two, four = (month(SimulatedLoad(days=7, accounts=n)) for n in (1, 2, 4))
     assert alone.stalled > two.stalled > four.stalled
     assert (alone.swaps, alone.waited > 0) == (0, True)
-    assert alone.worked > 10 * SimulatedLoad().five_hour, (
-        "a client that waits goes on by itself when its window has ended"
-    )
+    assert alone.worked > 10 * SimulatedLoad().five_hour, "a session that waits continues when its window has ended"
 
 
 def test_one_blocked_session_is_below_the_threshold() -> None:
@@ -83,4 +81,4 @@ def test_one_blocked_session_is_below_the_threshold() -> None:
 
 def test_a_hit_without_a_reset_costs_more() -> None:
     known, unknown = month(SimulatedLoad(days=7, unknown=0)), month(SimulatedLoad(days=7, unknown=1))
-    assert unknown.swaps > known.swaps, "the backoff is shorter than the window: it is tried again"
+    assert unknown.swaps > known.swaps, "the backoff is shorter than the window, so the account is tried again"

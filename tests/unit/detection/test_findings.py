@@ -1,4 +1,4 @@
-"""What counts, and what was answered already: whole lives of the pure core, told in screens and records."""
+"""Which hits count over a series of checks, from screens and records. Only the pure core runs."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,7 @@ RECORDED = {pane.name: pane.text for pane in panes()}
 TEN = datetime(2026, 11, 23, 10, 20, 30, tzinfo=UTC)  # when the hit that resets at 12:20pm (UTC) was recorded
 HIT = RECORDED["hit-5h-2h-80x24"]
 OK = RECORDED["ok-80x24"]
-Shown = str | Reading | None  # a screen, what a record says, or a pane that could not be captured
+Shown = str | Reading | None  # a screen, the reading of a record, or a pane that could not be captured
 
 
 def hit(clock: str, prompt: str = "go on", window: str = "5-hour") -> str:
@@ -30,7 +30,7 @@ def hit(clock: str, prompt: str = "go on", window: str = "5-hour") -> str:
 
 
 def record(uuid: str, printed_at: datetime, resets_at: datetime | None) -> Reading:
-    """What the client's own record of a hit says."""
+    """The reading of Claude Code's own record of a hit."""
     return Reading(
         kind=Kind.QUOTA, evidence=Evidence.TRANSCRIPT, limit=Limit.FIVE_HOUR, rule="transcript.usage_limit_reached",
         pattern="usage_limit_reached", snippet="You've hit your 5-hour limit", resets_at=resets_at,
@@ -39,7 +39,7 @@ def record(uuid: str, printed_at: datetime, resets_at: datetime | None) -> Readi
 
 
 class Life:
-    """Checks one after the other on two pool sessions, everything pure, with the state carried on."""
+    """A series of checks on pool sessions, with the state carried from one to the next."""
 
     def __init__(self, config: Config | None = None, now: datetime = TEN, zone: str = "UTC") -> None:
         self.config = config or make_config()
@@ -49,7 +49,7 @@ class Life:
         self.found: tuple[Finding, ...] = ()
 
     def check(self, *shown: Shown, later: float = 30) -> Decision:
-        """One check, ``later`` seconds after the one before; what each of ccl-auto-11, … shows."""
+        """One check, ``later`` seconds after the previous one; ``shown`` is what ccl-auto-11 and so on show."""
         self.now += timedelta(seconds=later)
         self.state, _ = settle(self.state, self.now)
         sessions, readings = [], {}
@@ -86,23 +86,23 @@ class Life:
 
 
 def drawn_again() -> list[str]:
-    """The screen of an answered hit, as it stands there after all that can happen to it."""
+    """The screen of a handled hit, after everything that can happen to it."""
     lines = HIT.split("\n")
     return [
         HIT,
-        rewrap(HIT, 80, 120),  # attached by a larger terminal
+        rewrap(HIT, 80, 120),  # attached from a larger terminal
         rewrap(HIT, 80, 44),
         "\n".join(lines[8:]),  # scrolled: the prompt is still there
         "\n" * 20 + HIT,
-        ANSWERED + HIT,  # `--continue` draws what came before as well
+        ANSWERED + HIT,  # `--continue` also draws what came before
         HIT.replace("  ⏵⏵", "  ⚠ Usage limit reached · limit resets 12:20pm\n  ⏵⏵"),
         HIT.replace("❯ \n", "❯ when does it reset?\n"),  # a draft
     ]
 
 
 @pytest.mark.parametrize("again", drawn_again())
-def test_an_answered_hit_never_counts_again(again: str) -> None:
-    """After `recreate --continue`, a nudge, scrolling, resizing, a new tmux server (pane ids begin anew)."""
+def test_a_handled_hit_never_counts_again(again: str) -> None:
+    """After `recreate --continue`, a nudge, scrolling, resizing, a new tmux server (pane ids start over)."""
     life = Life()
     assert life.check(HIT, HIT).action is Action.SWAP
     assert life.check(again, again).outcome == "cooldown"
@@ -113,7 +113,7 @@ def test_an_answered_hit_never_counts_again(again: str) -> None:
 
 
 def test_a_blank_or_unreadable_pane_does_not_make_the_old_hit_new() -> None:
-    """A restarted pane is blank at first, then the client draws the old conversation again."""
+    """A restarted pane is blank at first, then the agent draws the old conversation again."""
     life = Life()
     life.check(HIT, HIT)
     life.check("", None, later=601)
@@ -121,7 +121,7 @@ def test_a_blank_or_unreadable_pane_does_not_make_the_old_hit_new() -> None:
     assert [f.stale for f in life.found] == [True, True]
 
 
-def test_the_same_words_under_a_new_prompt_are_a_new_hit_of_the_new_account() -> None:
+def test_the_same_text_under_a_new_prompt_is_a_new_hit() -> None:
     life = Life()
     life.check(hit("12:20pm (UTC)"), hit("12:20pm (UTC)"))
     again = hit("12:20pm (UTC)").replace(box(), "") + hit("12:20pm (UTC)", prompt="and now?")
@@ -129,7 +129,7 @@ def test_the_same_words_under_a_new_prompt_are_a_new_hit_of_the_new_account() ->
     assert {f.account for f in life.found} == {"backup"}
 
 
-def test_a_healthy_turn_ends_a_hit_and_the_same_words_after_it_are_new() -> None:
+def test_after_a_healthy_turn_the_same_text_is_a_new_hit() -> None:
     life = Life()
     life.check(hit("12:20pm (UTC)"), hit("12:20pm (UTC)"))
     life.check(HEALTHY_TURN + box(), HEALTHY_TURN + box(), later=601)
@@ -137,8 +137,8 @@ def test_a_healthy_turn_ends_a_hit_and_the_same_words_after_it_are_new() -> None
     assert life.check(hit("12:20pm (UTC)"), hit("12:20pm (UTC)")).action is Action.WAIT
 
 
-def test_two_records_with_the_same_words_are_two_hits() -> None:
-    """The transcript tells always: the uuid is another."""
+def test_two_records_with_the_same_text_are_two_hits() -> None:
+    """Records always decide: the uuid differs."""
     life = Life()
     reset = TEN + timedelta(hours=2)
     assert life.check(*[record("a", TEN, reset)] * 2).action is Action.SWAP
@@ -149,9 +149,9 @@ def test_two_records_with_the_same_words_are_two_hits() -> None:
 
 @pytest.mark.parametrize("first", ["screen", "record"])
 def test_a_hit_stays_the_same_when_its_evidence_changes(first: str) -> None:
-    """Seen on the screen and acted on, then found in the transcript, or the other way round."""
-    screen, told = HIT, record("a", TEN, datetime(2026, 11, 23, 12, 20, 13, tzinfo=UTC))
-    one, other = (screen, told) if first == "screen" else (told, screen)
+    """Handled as a screen, then read from the records, or the other way round."""
+    screen, recorded = HIT, record("a", TEN, datetime(2026, 11, 23, 12, 20, 13, tzinfo=UTC))
+    one, other = (screen, recorded) if first == "screen" else (recorded, screen)
     life = Life()
     assert life.check(one, one).action is Action.SWAP
     assert life.check(other, other, later=601).outcome == "ok"
@@ -159,7 +159,7 @@ def test_a_hit_stays_the_same_when_its_evidence_changes(first: str) -> None:
 
 
 def test_a_late_message_of_the_old_account_does_not_exhaust_the_new() -> None:
-    """Two sessions made the swap; the third printed its hit just before it and is seen only afterwards."""
+    """Two sessions caused the swap; the third printed its hit just before it and is read only afterwards."""
     life = Life()
     life.check(HIT, HIT, OK)
     swapped_at = life.now
@@ -172,7 +172,7 @@ def test_a_late_message_of_the_old_account_does_not_exhaust_the_new() -> None:
 
 
 def test_a_reset_is_resolved_once_and_kept() -> None:
-    """`resets 8pm` first seen at 17:00 is today 20:00, also when read again at 20:05: then the hit is stale."""
+    """`resets 8pm` first seen at 17:00 is today 20:00, also when read again at 20:05: then the hit is expired."""
     life = Life(make_config(quota={"pool_threshold": 9}), datetime(2026, 11, 23, 17, 0, tzinfo=UTC))
     life.check(hit("8pm"), hit("8pm"))
     assert [f.resets_at for f in life.found] == [datetime(2026, 11, 23, 20, 0, tzinfo=UTC)] * 2
@@ -181,7 +181,7 @@ def test_a_reset_is_resolved_once_and_kept() -> None:
     assert all(f.stale and "expired" in f.why_not for f in life.found)
 
 
-def test_a_relative_reset_does_not_move_on() -> None:
+def test_a_relative_reset_does_not_move() -> None:
     life = Life(make_config(quota={"pool_threshold": 9}))
     life.check(hit("in 2 hours"), hit("in 2 hours"))
     first = life.found[0].resets_at
@@ -189,41 +189,43 @@ def test_a_relative_reset_does_not_move_on() -> None:
     assert life.found[0].resets_at == first
 
 
-def test_the_machines_zone_is_meant_when_the_text_names_none() -> None:
+def test_without_a_zone_in_the_text_the_machines_zone_counts() -> None:
     life = Life(zone="Europe/Paris")
     life.check(hit("1pm"), hit("1pm (Europe/London)"))
     assert [f"{f.resets_at:%H:%M}" for f in life.found] == ["12:00", "13:00"]
 
 
-def test_a_5_hour_reset_further_ahead_than_that_has_passed() -> None:
+def test_a_5_hour_reset_more_than_5_hours_ahead_has_passed() -> None:
     life = Life()
     assert life.check(hit("10am (UTC)"), hit("10am (UTC)")).outcome == "ok"
     assert all(f.stale for f in life.found)
 
 
-def test_patience_lets_the_client_go_on_by_itself() -> None:
+def test_a_reset_within_patience_is_not_counted() -> None:
     life = Life()
     assert life.check(hit("10:23am (UTC)"), hit("10:23am (UTC)")).outcome == "ok"
     assert all("within quota.patience" in f.why_not for f in life.found)
 
 
-# -- what a session is --
+# -- sessions and panes --
 
 
-def test_the_worst_pane_of_a_session_is_the_session() -> None:
+def test_the_worst_pane_makes_the_finding_of_its_session() -> None:
     life = Life()
     pane = [Pane(pane_id=f"%{n}", pid=n, text="") for n in (1, 2)]
     session = Session(name="ccl-auto-11", role=Role.POOL, index=11, session_id="$1", panes=tuple(pane))
-    look = Observation(at=TEN, server_running=True, sessions=(session,))
+    observation = Observation(at=TEN, server_running=True, sessions=(session,))
     quota = life.config.quota
     both = {"%1": classify(OK, "", quota), "%2": classify(HIT, "", quota)}
-    assert detect(life.config, life.state, replace(look, readings=both))[0].blocked
+    assert detect(life.config, life.state, replace(observation, readings=both))[0].blocked
     only_ok = {"%1": classify(OK, "", quota)}
-    assert not detect(life.config, life.state, replace(look, readings=only_ok))[0].moved_on  # the other was not seen
-    assert detect(life.config, life.state, replace(look, readings={}))[0].kind is Kind.UNREADABLE
+    assert not detect(life.config, life.state, replace(observation, readings=only_ok))[
+        0
+    ].moved_on  # the other was not read
+    assert detect(life.config, life.state, replace(observation, readings={}))[0].kind is Kind.UNREADABLE
 
 
-def test_a_pane_that_could_not_be_read_neither_confirms_nor_clears_a_suspicion() -> None:
+def test_an_unreadable_pane_neither_confirms_nor_clears_a_suspicion() -> None:
     life = Life()
     plain = "You've hit your limit"
     assert life.check(plain, plain).outcome == "suspected"

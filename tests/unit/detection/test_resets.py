@@ -13,7 +13,7 @@ from failover_oneshot.detection.resets import Reset, extract, extract_all, resol
 from failover_oneshot.model import Limit
 from tests.support.paths import DATA
 
-# What two years of clients printed. `at` is the instant for a first sight at SEEN on a machine in Paris.
+# What agents printed over two years. `at` is the instant when first seen at SEEN on a machine in Paris.
 MESSAGES = json.loads((DATA / "resets.json").read_text())
 SEEN = datetime(2026, 11, 23, 10, 20, tzinfo=UTC)
 ZONES = ("UTC", "Europe/Paris", "America/New_York", "Asia/Calcutta", "Australia/Lord_Howe")
@@ -30,7 +30,7 @@ def instant(text: str, seen: str, zone: str = "UTC", limit: Limit | None = None)
 
 
 @pytest.mark.parametrize("row", MESSAGES, ids=lambda row: row["text"][:60])
-def test_every_recorded_wording(row: dict[str, str]) -> None:
+def test_every_recorded_reset_is_read(row: dict[str, str]) -> None:
     assert extract(row["text"]) == row["reset"]
     found = resolve_message(row["text"], SEEN, "Europe/Paris")
     assert found == (Reset(at(row["at"]), bool(row["exact"])) if row["reset"] else None)
@@ -60,10 +60,10 @@ def test_every_recorded_wording(row: dict[str, str]) -> None:
         ("1:31pm (UTC)", Limit.UNKNOWN, "2026-11-23T10:31:43Z", "2026-11-23T13:31Z"),
     ],
 )
-def test_every_recorded_pane_on_machines_of_five_zones(
+def test_every_recorded_pane_on_machines_in_five_zones(
     text: str, limit: Limit, seen: str, expected: str, zone: str
 ) -> None:
-    """The named zone counts; without it the same pane on a machine of that zone says the same."""
+    """A named zone counts; without it the same pane on a machine in that zone gives the same instant."""
     assert instant(text, seen, zone, limit) == expected
     assert instant(text.removesuffix(" (UTC)"), seen, "UTC", limit) == expected
     local = datetime.fromisoformat(expected).astimezone(ZoneInfo(zone))
@@ -74,13 +74,13 @@ def test_every_recorded_pane_on_machines_of_five_zones(
 @pytest.mark.parametrize(
     ("text", "seen", "limit", "expected"),
     [
-        # the first such instant after the first sight
+        # the first such instant after the text is first seen
         ("8pm", "2026-11-23T17:00Z", None, "2026-11-23T20:00Z"),
         ("8pm", "2026-11-23T17:00Z", FIVE, "2026-11-23T20:00Z"),
         ("3am", "2026-11-23T23:30Z", FIVE, "2026-11-24T03:00Z"),
         ("9am", "2026-11-23T17:00Z", None, "2026-11-24T09:00Z"),
         ("1am", "2026-12-31T22:00Z", FIVE, "2027-01-01T01:00Z"),
-        # at most an hour in the past it is just reset
+        # at most an hour in the past: it has just reset
         ("8pm", "2026-11-23T20:00Z", None, "2026-11-23T20:00Z"),
         ("8pm", "2026-11-23T20:05Z", None, "2026-11-23T20:00Z"),
         ("8pm", "2026-11-23T21:00Z", None, "2026-11-23T20:00Z"),
@@ -96,7 +96,7 @@ def test_every_recorded_pane_on_machines_of_five_zones(
         ("Aug 16 at 1am (Asia/Tokyo)", "2026-08-15T13:00Z", FIVE, "2026-08-15T16:00Z"),
         ("tomorrow at 2am", "2026-11-23T23:00Z", FIVE, "2026-11-24T02:00Z"),
         ("tomorrow at 2am", "2026-11-24T09:00Z", FIVE, "2026-11-24T02:00Z"),
-        # a relative time counts from the first sight, all its units summed
+        # a relative time counts from when it is first seen, all units summed
         ("in 45 minutes", "2026-11-23T10:00Z", None, "2026-11-23T10:45Z"),
         ("in 3 hours 15 minutes", "2026-11-23T10:00Z", FIVE, "2026-11-23T13:15Z"),
         ("in 1 hr 47 min", "2026-11-23T10:00Z", None, "2026-11-23T11:47Z"),
@@ -106,7 +106,7 @@ def test_every_recorded_pane_on_machines_of_five_zones(
         ("in 1.5 hours", "2026-11-23T10:00Z", None, "2026-11-23T11:30Z"),
         ("in an hour and 5 mins", "2026-11-23T10:00Z", None, "2026-11-23T11:05Z"),
         ("in: 1 week", "2026-11-23T10:00Z", None, "2026-11-30T10:00Z"),
-        # dates: the nearest that is not more than a day in the past
+        # dates: the nearest one that is not more than a day in the past
         ("Jan 2, 9am", "2026-12-30T10:00Z", None, "2027-01-02T09:00Z"),
         ("Dec 31, 11pm", "2027-01-01T10:00Z", None, "2026-12-31T23:00Z"),
         ("Nov 22, 10:20am", "2026-11-23T10:20Z", None, "2026-11-22T10:20Z"),
@@ -145,7 +145,7 @@ def test_every_recorded_pane_on_machines_of_five_zones(
         ("8pm PST", "2026-11-23T12:00Z", None, "2026-11-24T04:00Z"),
         ("8pm (America/ Los_Angeles)", "2026-11-23T12:00Z", None, "2026-11-24T04:00Z"),
         ("9:15 UTC tomorrow", "2026-11-23T12:00Z", None, "2026-11-24T09:15Z"),
-        # of two the later one blocks, and the zone is that of both
+        # of two clauses the later one blocks, and a zone holds for both
         ("3pm (Europe/Paris); Nov 26, 10am", "2026-11-23T12:00Z", None, "2026-11-26T09:00Z"),
         ("Nov 26, 10am (UTC); in 2h", "2026-11-23T12:00Z", None, "2026-11-26T10:00Z"),
         # days that do not exist
@@ -153,7 +153,7 @@ def test_every_recorded_pane_on_machines_of_five_zones(
         ("Feb 29, 9am", "2028-02-25T12:00Z", None, "2028-02-29T09:00Z"),
         ("Feb 30, 9am", "2028-02-25T12:00Z", None, "2028-03-01T00:00Z"),
         ("Nov 31", "2026-11-23T12:00Z", None, "2026-12-01T00:00Z"),
-        # no time at all
+        # not a time
         ("", "2026-11-23T12:00Z", None, None),
         ("soon", "2026-11-23T12:00Z", None, None),
         ("hourly", "2026-11-23T12:00Z", None, None),
@@ -169,7 +169,7 @@ def test_every_recorded_pane_on_machines_of_five_zones(
         ("99/99 at 1", "2026-11-23T12:00Z", None, None),
     ],
 )
-def test_the_rules(text: str, seen: str, limit: Limit | None, expected: str | None) -> None:
+def test_a_text_becomes_an_instant(text: str, seen: str, limit: Limit | None, expected: str | None) -> None:
     assert instant(text, seen, "UTC", limit) == expected
 
 
@@ -183,7 +183,7 @@ def test_the_rules(text: str, seen: str, limit: Limit | None, expected: str | No
         ("2:30am", "America/New_York", "2026-03-08T04:00Z", FIVE, "2026-03-08T07:00Z"),
         ("Mar 29 at 2:30am", "Europe/Paris", "2026-03-25T12:00Z", None, "2026-03-29T01:00Z"),
         ("tomorrow at 9am", "Europe/Paris", "2026-03-28T12:00Z", None, "2026-03-29T07:00Z"),
-        # autumn: 2:30 (1:30) comes twice and means the later one, unless that is too far for the limit
+        # autumn: 2:30 (1:30) comes twice and means the later one, unless that is too far ahead for the limit
         ("2:30am", "Europe/Paris", "2026-10-24T22:00Z", None, "2026-10-25T01:30Z"),
         ("2:30am", "Europe/Paris", "2026-10-24T22:00Z", FIVE, "2026-10-25T01:30Z"),
         ("2:30am", "Europe/Paris", "2026-10-24T20:00Z", FIVE, "2026-10-25T00:30Z"),
@@ -191,12 +191,12 @@ def test_the_rules(text: str, seen: str, limit: Limit | None, expected: str | No
         ("Nov 1, 1:30am", "America/New_York", "2026-10-28T03:00Z", None, "2026-11-01T06:30Z"),
         ("tomorrow at 9am", "America/New_York", "2026-10-31T12:00Z", None, "2026-11-01T14:00Z"),
         ("in 3 hours", "Europe/Paris", "2026-10-24T23:00Z", None, "2026-10-25T02:00Z"),
-        # half an hour of change, and a whole day that was skipped
+        # a change of half an hour, and a whole day that was skipped
         ("2:15am", "Australia/Lord_Howe", "2026-10-03T12:00Z", None, "2026-10-03T15:30Z"),
         ("Dec 30, 9am", "Pacific/Apia", "2011-12-29T12:00Z", None, "2011-12-30T10:00Z"),
     ],
 )
-def test_clock_changes(text: str, zone: str, seen: str, limit: Limit | None, expected: str) -> None:
+def test_clock_changes_are_resolved(text: str, zone: str, seen: str, limit: Limit | None, expected: str) -> None:
     assert instant(text, seen, zone, limit) == expected
     assert instant(f"{text} ({zone})", seen, "UTC", limit) == expected
 
@@ -221,8 +221,8 @@ def test_clock_changes(text: str, zone: str, seen: str, limit: Limit | None, exp
         ("Nov 26", False),
     ],
 )
-def test_what_is_left_open_is_inexact(text: str, exact: bool) -> None:
-    """An unknown zone is the machine's."""
+def test_an_open_text_is_inexact(text: str, exact: bool) -> None:
+    """For an unknown zone the machine's is used."""
     reset = resolve(text, SEEN, "Europe/Paris")
     assert reset is not None
     assert reset.exact is exact
@@ -230,8 +230,8 @@ def test_what_is_left_open_is_inexact(text: str, exact: bool) -> None:
         assert reset.at == at("2026-11-23T19:00Z")
 
 
-def test_a_weekly_date_far_ahead_is_doubtful() -> None:
-    """By the rule for dates it is next year's, but a weekly limit resets within a week."""
+def test_a_weekly_date_far_ahead_is_inexact() -> None:
+    """The rule for dates picks next year, but a weekly limit resets within a week."""
     assert resolve("Nov 20, 9am", SEEN, "UTC", Limit.SEVEN_DAY) == Reset(at("2027-11-20T09:00Z"), exact=False)
     assert resolve("Nov 29, 9am", SEEN, "UTC", Limit.SEVEN_DAY) == Reset(at("2026-11-29T09:00Z"), exact=True)
 
@@ -256,13 +256,13 @@ def test_an_unknown_machine_zone_is_utc() -> None:
         ("/upgrade to Max for higher limits every month, 5pm", ()),
     ],
 )
-def test_extraction(message: str, clauses: tuple[str, ...]) -> None:
+def test_the_clauses_of_a_message_are_extracted(message: str, clauses: tuple[str, ...]) -> None:
     assert extract_all(message) == clauses
     assert extract(message) == ("; ".join(clauses) or None)
 
 
 def test_the_later_clause_of_a_message_blocks() -> None:
-    """Also by way of its extracted text, which is what the state keeps."""
+    """Also from the extracted text, which the state keeps."""
     message = "5-hour limit · resets 3pm (Europe/Paris) · weekly limit resets Nov 26, 9am"
     expected = Reset(at("2026-11-26T08:00Z"), exact=True)
     assert resolve_message(message, SEEN, "UTC") == expected
@@ -285,7 +285,7 @@ def clock12(d: datetime) -> str:
     return f"{d.hour % 12 or 12}:{d:%M}{'am' if d.hour < 12 else 'pm'}"
 
 
-# A form, the limit it is printed for, and the hours ahead within which it is unambiguous.
+# A form, the limit it is printed for, and the number of hours ahead for which it is unambiguous.
 FORMS: dict[str, tuple[Callable[[datetime], str], Limit | None, float, float]] = {
     "clock of a session limit": (clock12, FIVE, 0, 5.25),
     "24 hours": (lambda d: f"{d:%H:%M}", FIVE, 0, 5.25),
@@ -396,8 +396,8 @@ def test_any_text_is_a_reset_or_none(text: str, seen: datetime, zone: str) -> No
         " ",
     ],
 )
-def test_endless_texts_come_to_an_end(text: str) -> None:
-    """A million characters of each: with a quadratic step this would not return."""
+def test_very_long_texts_are_read_in_linear_time(text: str) -> None:
+    """A million characters of each kind; a quadratic step would not return."""
     endless = "resets " + text * (1_000_000 // len(text))
     assert isinstance(extract_all(endless), tuple)
     resolve(endless, SEEN, "UTC")

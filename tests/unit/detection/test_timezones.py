@@ -1,4 +1,4 @@
-"""The names of time zones, as a client prints them."""
+"""The names of time zones that an agent prints."""
 
 import subprocess
 import sys
@@ -18,6 +18,6 @@ def test_without_a_zone_database_only_fixed_zones_are_known() -> None:
 
 
 def test_every_zone_of_the_database_is_found_in_lower_case() -> None:
-    """But for some old names with capitals inside, which no client prints."""
+    """Except some old names with capitals inside, which no agent prints."""
     for name in ("America/Port_of_Spain", "America/Port-au-Prince", "US/Eastern", "EST5EDT", "Africa/Dar_es_Salaam"):
         assert timezones.lookup(name) == timezones.lookup(name.lower()) is not None

@@ -1,4 +1,4 @@
-"""The address that is pinged."""
+"""The URL that is pinged."""
 
 import pytest
 
@@ -15,5 +15,5 @@ from failover_oneshot.monitoring.healthchecks import address
         ("https://hc.example.invalid/FAKE?create=1", "/fail", "https://hc.example.invalid/FAKE/fail?create=1"),
     ],
 )
-def test_how_it_ended_stands_behind_the_path(url: str, end: str, expected: str) -> None:
+def test_the_ending_is_appended_to_the_path(url: str, end: str, expected: str) -> None:
     assert address(url, end) == expected

@@ -1,4 +1,4 @@
-"""Which of the operator's programs a report calls for."""
+"""Which hook runs for a report."""
 
 import pytest
 
@@ -29,12 +29,12 @@ def called(outcome: Outcome, before: Outcome | None, hooks: Hooks = HOOKS) -> tu
         (Outcome.COOLDOWN, Outcome.SWAPPED, None),
     ],
 )
-def test_each_swap_is_told_and_what_lasts_when_it_begins(
+def test_on_swap_runs_for_every_swap_and_the_others_once_per_situation(
     outcome: Outcome, before: Outcome | None, expected: tuple[str, tuple[str, ...]] | None
 ) -> None:
     assert called(outcome, before) == expected
 
 
 @pytest.mark.parametrize("outcome", [Outcome.SWAPPED, Outcome.WAITING, Outcome.FAILED])
-def test_without_a_program_none_is_called(outcome: Outcome) -> None:
+def test_a_hook_without_a_program_does_not_run(outcome: Outcome) -> None:
     assert called(outcome, Outcome.OK, Hooks()) is None

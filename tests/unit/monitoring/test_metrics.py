@@ -1,4 +1,4 @@
-"""The metrics' text, read by Prometheus' own parser, and the dashboard and rules that rest on it."""
+"""The metrics file, read by Prometheus' own parser, and the dashboard and alert rules that use it."""
 
 import json
 import re
@@ -76,7 +76,7 @@ def value(samples: Samples, name: str, **labels: str) -> float | None:
     return samples.get((f"failover_{name}", frozenset(labels.items())))
 
 
-def test_what_a_check_found_is_in_it() -> None:
+def test_the_file_holds_what_a_check_found() -> None:
     samples = parsed(metrics.render(CONFIG, STATE, REPORT))
     expected = {
         "last_run_exit_code": 0,
@@ -102,21 +102,21 @@ def test_what_a_check_found_is_in_it() -> None:
     ("account", "active", "available", "until"),
     [("main", 0, 0, at(hours=2).timestamp()), ("backup", 1, 1, 0), ("third", 0, None, 0)],
 )
-def test_each_account(account: str, active: float, available: float | None, until: float) -> None:
+def test_each_account_has_its_metrics(account: str, active: float, available: float | None, until: float) -> None:
     samples = parsed(metrics.render(CONFIG, STATE, REPORT))
     assert value(samples, "account_active", account=account) == active
     assert value(samples, "account_available", account=account) == available
     assert value(samples, "account_exhausted_until_timestamp_seconds", account=account) == until
 
 
-def test_an_account_that_failed_is_not_available() -> None:
+def test_an_unusable_account_is_not_available() -> None:
     broken = replace(STATE, accounts={"backup": AccountMemory(unusable=Trouble(at=NOW, reason="blank"))})
     samples = parsed(metrics.render(CONFIG, broken, REPORT))
     assert value(samples, "account_available", account="backup") == 0
     assert value(samples, "account_available", account="main") == 1
 
 
-def test_sessions_are_counted_by_kind_and_role_the_zeros_too() -> None:
+def test_sessions_are_counted_by_kind_and_role_with_zeros() -> None:
     samples = parsed(metrics.render(CONFIG, STATE, REPORT))
     counts = {labels: v for (name, labels), v in samples.items() if name == "failover_sessions"}
     assert len(counts) == len(Kind) * len(Role)
@@ -129,20 +129,20 @@ def test_sessions_are_counted_by_kind_and_role_the_zeros_too() -> None:
 
 
 @pytest.mark.parametrize(("outcome", "there"), [(Outcome.COOLDOWN, False), (Outcome.NO_SESSIONS, True)])
-def test_what_was_not_looked_at_is_left_out(outcome: Outcome, there: bool) -> None:
+def test_what_a_check_did_not_observe_is_left_out(outcome: Outcome, there: bool) -> None:
     samples = parsed(metrics.render(CONFIG, STATE, replace(REPORT, outcome=outcome, findings=(), blocked_pool=0)))
     assert (value(samples, "sessions", kind="ok", role="pool") == 0) is there
     assert (value(samples, "sessions_blocked", role="pool") == 0) is there
 
 
-def test_a_fresh_state_and_no_accounts_are_no_trouble() -> None:
+def test_a_fresh_state_without_accounts_is_rendered() -> None:
     blank = Report(outcome=Outcome.NO_SESSIONS, summary="", reason="", dry_run=False, at=NOW)
     samples = parsed(metrics.render(Config(), State(), blank))
     assert value(samples, "swaps_total") == 0
     assert not any("account" in name or "tasks" in name for name, _ in samples)
 
 
-def test_the_counters_go_on_when_the_history_is_cut() -> None:
+def test_the_counters_do_not_depend_on_the_length_of_the_history() -> None:
     state = State()
     for _ in range(7):
         state = with_history(state, HistoryEntry(outcome="swapped"), 3)
@@ -154,18 +154,18 @@ def test_the_counters_go_on_when_the_history_is_cut() -> None:
 
 @given(st.text(st.characters(codec="utf-8"), max_size=40))
 def test_any_label_value_is_read_back(text: str) -> None:
-    config = Config(metrics=Metrics(labels={"fleet": text}))
+    config = Config(metrics=Metrics(labels={"site": text}))
     samples = parsed(metrics.render(config, State(), REPORT))
-    assert value(samples, "swaps_total", fleet=text) == 0
-    assert all(dict(labels)["fleet"] == text for _, labels in samples)
+    assert value(samples, "swaps_total", site=text) == 0
+    assert all(dict(labels)["site"] == text for _, labels in samples)
 
 
-def test_the_labels_that_no_config_may_set_are_those_that_are_ours() -> None:
+def test_the_reserved_labels_are_the_ones_that_the_metrics_use() -> None:
     samples = parsed(metrics.render(CONFIG, STATE, REPORT))
     assert {label for _, labels in samples for label, _ in labels} == OWN_LABELS
 
 
-def test_a_run_that_could_not_check_leaves_the_rest_as_it_was() -> None:
+def test_a_run_that_could_not_check_changes_only_the_last_run_metrics() -> None:
     before = metrics.render(CONFIG, STATE, REPORT)
     after = metrics.rerun(before, {}, at(minutes=5), 69)
     old, new = parsed(before), parsed(after)
@@ -176,9 +176,9 @@ def test_a_run_that_could_not_check_leaves_the_rest_as_it_was() -> None:
     assert metrics.rerun(after, {}, at(minutes=5), 69) == after
 
 
-def test_a_run_that_could_not_check_before_any_could() -> None:
-    samples = parsed(metrics.rerun("", {"fleet": "a"}, NOW, 75))
-    assert value(samples, "last_run_exit_code", fleet="a") == 75
+def test_a_run_that_could_not_check_writes_a_first_file() -> None:
+    samples = parsed(metrics.rerun("", {"site": "a"}, NOW, 75))
+    assert value(samples, "last_run_exit_code", site="a") == 75
     assert len(samples) == 2
 
 
@@ -206,16 +206,16 @@ def promtool(*argv: str, stdin: str = "", folder: Path = ROOT) -> subprocess.Com
     )
 
 
-def test_promtool_has_nothing_to_say_of_the_metrics() -> None:
+def test_promtool_accepts_the_metrics() -> None:
     done = promtool("check", "metrics", stdin=metrics.render(CONFIG, STATE, REPORT))
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
-    again = promtool("check", "metrics", stdin=metrics.rerun("", {"fleet": "a"}, NOW, 75))
+    again = promtool("check", "metrics", stdin=metrics.rerun("", {"site": "a"}, NOW, 75))
     assert (again.returncode, again.stdout + again.stderr) == (0, "")
 
 
 # -- the rules and the dashboard ---------------------------------------------------------------------------------------
 
-# What node_exporter itself says of a file of its textfile collector.
+# What node_exporter itself reports about the files of its textfile collector.
 OF_THE_COLLECTOR = {"node_textfile_scrape_error", "node_textfile_mtime_seconds"}
 
 
@@ -254,7 +254,7 @@ def panels() -> list[dict[str, Any]]:
     return found
 
 
-def test_every_expression_uses_what_we_write() -> None:
+def test_every_expression_uses_metrics_that_are_written() -> None:
     known: dict[str, set[str]] = {
         "kind": set(map(str, Kind)),
         "role": set(map(str, Role)),
@@ -269,29 +269,28 @@ def test_every_expression_uses_what_we_write() -> None:
             assert not text or text.startswith("$") or set(text.split("|")) <= known[label], expression
 
 
-def test_every_metric_is_shown_or_watched() -> None:
-    """Nobody needs a number that nobody looks at."""
+def test_every_metric_is_on_the_dashboard_or_in_an_alert() -> None:
     used = set[str]().union(*(names_in(expression) for expression in expressions()))
     assert used >= emitted() - {"node_textfile_mtime_seconds"}
 
 
-def test_every_rule_tells_a_person_what_to_do() -> None:
+def test_every_alert_names_a_command() -> None:
     for rule in rules():
         assert re.fullmatch(r"Failover[A-Z]\w+", rule["alert"])
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
         assert rule["annotations"]["summary"], rule["alert"]
-        assert "`" in rule["annotations"]["description"], f"{rule['alert']}: with a command to begin with"
+        assert "`" in rule["annotations"]["description"], f"{rule['alert']} names no command"
     assert len({rule["alert"] for rule in rules()}) == len(rules())
 
 
-def test_promtool_takes_the_rules_and_they_fire_as_they_should() -> None:
+def test_promtool_accepts_the_alert_rules_and_their_tests_pass() -> None:
     done = promtool("check", "rules", str(RULES))
     assert done.returncode == 0, done.stdout + done.stderr
     done = promtool("test", "rules", str(ROOT / "tests/data/alerts_test.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_page_on_monitoring_names_every_metric_and_rule() -> None:
+def test_the_page_on_monitoring_names_every_metric_and_alert() -> None:
     page = (ROOT / "docs/monitoring.md").read_text(encoding="utf-8")
     for name in emitted() - OF_THE_COLLECTOR:
         assert f"`{name}" in page, name
@@ -299,7 +298,7 @@ def test_the_page_on_monitoring_names_every_metric_and_rule() -> None:
         assert f"`{rule['alert']}`" in page, rule["alert"]
 
 
-def test_the_dashboards_panels_have_their_own_ids_places_and_the_chosen_data_source() -> None:
+def test_the_dashboard_panels_have_unique_ids_and_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels():
         place = panel["gridPos"]
@@ -317,8 +316,8 @@ def test_the_dashboards_panels_have_their_own_ids_places_and_the_chosen_data_sou
     assert len({panel["id"] for panel in panels()}) == len(panels())
 
 
-def test_the_dashboards_expressions_are_promql(tmp_path: Path) -> None:
-    """As rules, for that is what promtool parses; its variables stand for what Grafana fills in."""
+def test_the_dashboard_expressions_are_valid_promql(tmp_path: Path) -> None:
+    """They are checked as rules, which promtool can parse, with values in place of Grafana's variables."""
     found = [
         re.sub(r"\$__rate_interval|\$__range", "5m", expression).replace("$instance", ".*")
         for expression in expressions()

@@ -1,4 +1,4 @@
-"""What is told, and when: values only. Sending it is tested in tests/system/test_after_check.py."""
+"""Which notices are due, and when. tests/system/test_after_check.py tests sending them."""
 
 from datetime import timedelta
 from typing import Any
@@ -28,7 +28,7 @@ def report(outcome: Outcome, minutes: float = 0, *findings: Finding, **changes: 
 
 
 def story(*steps: tuple[State, Report], notify: Notify = ALL) -> list[list[str]]:
-    """The events that each check of a story tells, all of them delivered at once. Each state: what changes in it."""
+    """The events of the notices that each check sends, all delivered at once. Each state holds what changes."""
     told: list[list[str]] = []
     carried = State()
     for state, made in steps:
@@ -44,7 +44,7 @@ LOGIN = finding(kind=Kind.AUTH, blocked=False, counted=False)
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_what_one_check_tells(outcome: Outcome) -> None:
+def test_each_outcome_has_its_notice_or_none(outcome: Outcome) -> None:
     state = WAITING if outcome is Outcome.WAITING else FREE
     expected = {
         Outcome.SWAPPED: ["swapped"],
@@ -56,7 +56,7 @@ def test_what_one_check_tells(outcome: Outcome) -> None:
     assert story((state, report(outcome))) == [expected.get(outcome, [])]
 
 
-def test_waiting_is_told_once_while_it_lasts_and_again_when_it_begins_anew() -> None:
+def test_waiting_is_sent_once_and_again_when_it_begins_again() -> None:
     again = replace(FREE, waiting=Waiting(since=NOW + timedelta(hours=1)))
     assert story(
         (WAITING, report(Outcome.WAITING)),
@@ -67,7 +67,7 @@ def test_waiting_is_told_once_while_it_lasts_and_again_when_it_begins_anew() -> 
     ) == [["waiting"], [], [], [], ["waiting"]]
 
 
-def test_an_attempt_that_fails_after_each_cooldown_is_told_once_until_something_works() -> None:
+def test_repeated_failures_are_sent_once_until_a_check_succeeds() -> None:
     assert story(
         (FREE, report(Outcome.FAILED)),
         (FREE, report(Outcome.COOLDOWN, 1)),
@@ -78,11 +78,11 @@ def test_an_attempt_that_fails_after_each_cooldown_is_told_once_until_something_
     ) == [["failed"], [], [], [], [], ["failed"]]
 
 
-def test_each_swap_is_told() -> None:
+def test_every_swap_is_sent() -> None:
     assert story((FREE, report(Outcome.SWAPPED)), (FREE, report(Outcome.SWAPPED, 11))) == [["swapped"]] * 2
 
 
-def test_auth_trouble_is_told_once_for_all_sessions_and_again_on_another_account() -> None:
+def test_auth_is_sent_once_for_all_sessions_and_again_per_account() -> None:
     main, backup = {"active_account": "main"}, {"active_account": "backup"}
     other = replace(LOGIN, name="ccl-auto-12")
     assert story(
@@ -98,11 +98,11 @@ def test_auth_trouble_is_told_once_for_all_sessions_and_again_on_another_account
 
 
 @pytest.mark.parametrize("change", [{"busy": True}, {"stale": True}])
-def test_a_login_prompt_that_is_over_is_no_trouble(change: dict[str, bool]) -> None:
+def test_an_old_login_prompt_sends_no_notice(change: dict[str, bool]) -> None:
     assert story((FREE, report(Outcome.OK, 0, replace(LOGIN, **change)))) == [[]]
 
 
-def test_an_account_that_could_not_be_swapped_to_is_told_once_until_it_works() -> None:
+def test_an_unusable_account_is_sent_once_until_it_works() -> None:
     broken = replace(FREE, accounts={"backup": AccountMemory(unusable=Trouble(at=NOW, reason="its login is blank"))})
     later = Trouble(at=NOW + timedelta(hours=1), reason="its login is blank")
     again = replace(FREE, accounts={"backup": AccountMemory(unusable=later)})
@@ -114,16 +114,16 @@ def test_an_account_that_could_not_be_swapped_to_is_told_once_until_it_works() -
         (broken, report(Outcome.SWAPPED, 180, swap=move)),
     ) == [["swapped", "auth"], ["swapped"], ["swapped"], ["swapped", "auth"]]
     assert story((broken, report(Outcome.FAILED)), (broken, report(Outcome.COOLDOWN, 1))) == [["failed"], []], (
-        "the failure's own text names the account already"
+        "the failed notice already names the account"
     )
 
 
-def test_only_the_wanted_events_are_told() -> None:
+def test_only_the_configured_events_are_sent() -> None:
     only = Notify(urls=ALL.urls, events=("failed",))
     assert story((FREE, report(Outcome.SWAPPED)), (FREE, report(Outcome.FAILED, 11)), notify=only) == [[], ["failed"]]
 
 
-def test_a_notice_says_what_why_and_when_and_no_secret() -> None:
+def test_a_notice_says_what_to_do_and_holds_no_secret() -> None:
     secret = "sk-ant-FAKE-000000000000"
     made = report(Outcome.OK, 0, replace(LOGIN, snippet=f"Invalid API key {secret}"), active_account="main")
     _, (notice,) = note(ALL, FREE, made)
@@ -136,13 +136,13 @@ def test_a_notice_says_what_why_and_when_and_no_secret() -> None:
     assert notice.text == "swapped main -> backup: because (2026-11-24T10:00:00Z)"
 
 
-def test_what_is_not_delivered_is_tried_again_with_growing_pauses_and_given_up_after_two_hours() -> None:
+def test_an_undelivered_notice_is_retried_for_two_hours() -> None:
     state, due = note(ALL, FREE, report(Outcome.SWAPPED))
     tried = []
     for minute in range(300):
         for notice in due:
             tried.append(minute)
-            assert notice.left == ((1,) if len(tried) > 1 else None), "only the target that lacks it"
+            assert notice.left == ((1,) if len(tried) > 1 else None), "only the target that still lacks it"
         state = delivered(state, {key(notice): (1,) for notice in due})
         state, due = note(ALL, state, report(Outcome.COOLDOWN, minute + 1))
     assert [minute - tried[0] for minute in tried] == [0, 1, 3, 7, 15, 31, 63, 127]
@@ -150,24 +150,24 @@ def test_what_is_not_delivered_is_tried_again_with_growing_pauses_and_given_up_a
     assert state.outbox == ()
 
 
-def test_another_run_does_not_send_what_one_is_sending() -> None:
+def test_two_runs_do_not_send_the_same_notice_at_once() -> None:
     state, due = note(ALL, FREE, report(Outcome.SWAPPED))
     assert len(due) == 1
     assert note(ALL, state, report(Outcome.COOLDOWN, 0.5))[1] == ()
 
 
-def test_a_clock_that_went_back_does_not_hold_a_notice_for_as_long() -> None:
+def test_a_clock_that_went_back_does_not_delay_a_notice() -> None:
     state, _ = note(ALL, FREE, report(Outcome.SWAPPED, 60 * 24))
     assert len(note(ALL, state, report(Outcome.COOLDOWN, 0))[1]) == 1
 
 
-def test_only_what_was_tried_is_touched() -> None:
+def test_only_notices_that_were_tried_change() -> None:
     other = Notice(at=NOW, event="waiting", text="…", next_at=NOW)
     state = State(outbox=(other, replace(other, event="failed")))
     assert delivered(state, {(NOW, "failed"): ()}).outbox == (other,)
 
 
-def test_of_many_that_are_not_delivered_the_newest_are_kept() -> None:
+def test_of_many_undelivered_notices_the_newest_are_kept() -> None:
     state = FREE
     for minute in range(outbox.KEPT + 5):
         state, due = note(ALL, state, report(Outcome.SWAPPED, minute))
@@ -179,9 +179,7 @@ def test_of_many_that_are_not_delivered_the_newest_are_kept() -> None:
     st.lists(st.sampled_from(sorted(Outcome)), max_size=40),
     st.sampled_from([(), (0,), (0, 1)]),
 )
-def test_whatever_happens_the_outbox_stays_small_and_each_key_is_there_once(
-    outcomes: list[Outcome], left: tuple[int, ...]
-) -> None:
+def test_the_outbox_stays_small_and_its_keys_are_unique(outcomes: list[Outcome], left: tuple[int, ...]) -> None:
     state = FREE
     for minute, outcome in enumerate(outcomes):
         waiting = STUCK if outcome is Outcome.WAITING else None
