@@ -96,9 +96,10 @@ def _happened(state: State, report: Report) -> Iterator[tuple[str, str, str, str
     if asking:
         account = report.active_account
         shown = asking[0].snippet or asking[0].pattern or "a login prompt"
+        whose = f"{account}'s" if account else "the live"
         text = (
-            f"{account or 'the active account'} must log in again: “{shown}” in {names(asking)} ({stamp(report.at)}). "
-            f"Log in, then run `failoverctl accounts add {account or 'NAME'}`."
+            f"{whose} credentials were rejected: “{shown}” in {names(asking)} ({stamp(report.at)}). "
+            f"Log in again, then run `failoverctl accounts add {account or 'NAME'}`."
         )
         yield "auth", "auth", account or "unknown", text
     for name, memory in state.accounts.items():

@@ -109,7 +109,7 @@ def test_auth_trouble_is_told_once(sandbox: Sandbox, hook: Webhook) -> None:
     sandbox.server.show(POOL[2], IDLE)
     assert [sandbox.check()["outcome"] for _ in range(2)] == ["ok"] * 2
     (message,) = hook.messages()
-    assert message["message"].startswith("main must log in again: “")
+    assert message["message"].startswith("main's credentials were rejected: “")
     assert "” in ccl-auto-11, ccl-auto-12 (" in message["message"]
 
 

@@ -128,8 +128,8 @@ def test_a_notice_says_what_to_do_and_holds_no_secret() -> None:
     made = report(Outcome.OK, 0, replace(LOGIN, snippet=f"Invalid API key {secret}"), active_account="main")
     _, (notice,) = note(ALL, FREE, made)
     assert notice.text == (
-        "main must log in again: “Invalid API key [redacted]” in ccl-auto-11 (2026-11-24T10:00:00Z). "
-        "Log in, then run `failoverctl accounts add main`."
+        "main's credentials were rejected: “Invalid API key [redacted]” in ccl-auto-11 (2026-11-24T10:00:00Z). "
+        "Log in again, then run `failoverctl accounts add main`."
     )
     move = Move(from_="main", to="backup")
     _, (notice,) = note(ALL, FREE, report(Outcome.SWAPPED, swap=move))
