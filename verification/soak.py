@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from failover_oneshot.tasks.spool import FAILED, QUEUE, Spool, TaskGoneError
-from failover_oneshot.tasks.task import anew
+from failover_oneshot.tasks.task import retried
 from tests.support.agent_pool import ACCOUNTS, GO_ON, AgentPool
 from tests.support.tmux_server import Server, private_server
 
@@ -136,7 +136,7 @@ class Soak:
             name, now = self.random.choice(waiting), datetime.now(UTC)
             with suppress(TaskGoneError):
                 cancelled = self.spool.move(name, QUEUE, FAILED, self.spool.record(QUEUE, name))
-                self.spool.move(cancelled, FAILED, QUEUE, anew(self.spool.record(FAILED, cancelled), now))
+                self.spool.move(cancelled, FAILED, QUEUE, retried(self.spool.record(FAILED, cancelled), now))
                 self.counts["cancelled and retried"] += 1
 
     def _kill_a_session(self) -> None:

@@ -1,1 +1,1 @@
-"""The queue of tasks and how they reach idle sessions."""
+"""The task queue, and the dispatch of its tasks to idle sessions."""

@@ -1,6 +1,6 @@
-"""What one check does about tasks: `collect`, after a swap `requeue`, then `hand_out`, then `remember`.
+"""What one check does with tasks: `collect`, `requeue` after a swap, `hand_out`, then `remember`.
 
-Each is what was observed, a plan, and its execution; a dry run plans the same and changes nothing.
+Each step observes, plans, and carries out its plan. A dry run makes the same plan and changes nothing.
 """
 
 from collections.abc import Sequence
@@ -21,26 +21,26 @@ from failover_oneshot.tmux.client import TmuxReader
 
 
 class Dispatched(Struct, frozen=True, kw_only=True):
-    """The pool as it was observed, and what was done about its tasks since."""
+    """The observed pool, and what was done with its tasks since."""
 
     pool: PoolObservation
-    spool: Spool | None  # None: no tasks are handed out
+    spool: Spool | None  # None: dispatch is off, or the spool is unusable
     dry_run: bool
     done: tuple[ExecutedAction, ...] = ()
 
     @property
     def moves(self) -> tuple[TaskMove, ...]:
-        """What a report says of it."""
+        """The task moves for the report."""
         return plan.moves(self.done)
 
     @property
     def pool_tally(self) -> PoolTally:
-        """How the pool's sessions stand now."""
+        """How many sessions are in each condition now."""
         return tally(self.pool.slots, plan.busy_sessions(self.done))
 
     @property
     def task_tally(self) -> TaskTally | None:
-        """What is in the spool now."""
+        """How many tasks are queued, running and failed now; None without a spool."""
         return counts(self.spool.folder) if self.spool else None
 
 
@@ -53,7 +53,7 @@ def collect(
     *,
     dry_run: bool,
 ) -> Dispatched:
-    """What is done, has failed or belongs to nobody leaves running/."""
+    """Move tasks that are done, failed or without an agent out of running/."""
     pool = availability.observe_pool(config, state, observation, findings, now)
     spool = executor.open_spool(config.dispatch.spool, now, dry_run=dry_run)
     dispatched = Dispatched(pool=pool, spool=spool, dry_run=dry_run)
@@ -64,7 +64,7 @@ def collect(
 
 
 def requeue(dispatched: Dispatched, restarts: Sequence[Restart], now: datetime) -> Dispatched:
-    """Tasks of sessions that a swap has restarted go back to the queue."""
+    """Requeue the tasks of sessions that a swap has restarted."""
     spool = dispatched.spool
     if spool is None or not restarts:
         return dispatched
@@ -73,11 +73,11 @@ def requeue(dispatched: Dispatched, restarts: Sequence[Restart], now: datetime) 
 
 
 def hand_out(dispatched: Dispatched, tmux: TmuxReader, limits: Dispatch, now: datetime) -> Dispatched:
-    """Waiting tasks go to free sessions; a text that stands in a prompt is sent."""
+    """Dispatch queued tasks to idle sessions, and press Enter for texts that are in a prompt box."""
     pool, spool, done = dispatched.pool, dispatched.spool, dispatched.done
     free, unsent = plan.free_slots(pool.slots, done), plan.unsent(done)
     if spool is None or not (free or unsent):
-        return dispatched  # a long queue is not read for nothing
+        return dispatched  # do not read a long queue in vain
     queue = availability.observe_queue(spool, free, plan.requeued(done), now)
     if queue:
         free = availability.with_records(pool, free)
@@ -86,7 +86,7 @@ def hand_out(dispatched: Dispatched, tmux: TmuxReader, limits: Dispatch, now: da
 
 
 def remember(dispatched: Dispatched, state: State, limits: Dispatch, now: datetime) -> State:
-    """The state with the sessions that get no tasks for a while; tasks that were done long ago are taken away."""
+    """The state with sessions put on hold. Also removes old tasks from done/."""
     if dispatched.spool is None or dispatched.dry_run:
         return state
     executor.prune(dispatched.spool, limits, dispatched.done, state.last_check, now)

@@ -1,6 +1,7 @@
-"""Carries out what `plan` says, on the spool and in the panes: each step is on the disk before what follows it.
+"""Carries out task actions, on the spool and in the panes. Each step is on disk before the work that follows it.
 
-Killed anywhere, a task's record says how far it had come, and the next check looks at the pane (docs/dispatch.md).
+If a check is killed anywhere, the task's record says how far it got, and the next check looks at the pane
+(docs/dispatch.md).
 """
 
 import logging
@@ -32,7 +33,7 @@ from failover_oneshot.tasks.task import ActionKind, HandOutStep
 from failover_oneshot.tasks.text import printable
 from failover_oneshot.tmux.client import TmuxControl, TmuxError, TmuxReader
 
-PATIENCE: Final = 10.0  # seconds for an agent to show a paste, and again to show that it took it
+PATIENCE: Final = 10.0  # seconds for an agent to show the paste, and again to take it
 _MOVES: Final = {
     ActionKind.FINISH: (RUNNING, DONE),
     ActionKind.FAIL: (RUNNING, FAILED),
@@ -41,12 +42,19 @@ _MOVES: Final = {
     ActionKind.HAND_OUT: (QUEUE, RUNNING),
 }
 _UPDATES: Final = {ActionKind.SENT, ActionKind.LOST, ActionKind.REBIND}
+_LOGGED: Final = {
+    "finish": ("done", "would be marked done"),
+    "fail": ("failed", "would be marked failed"),
+    "requeue": ("requeued", "would be requeued"),
+    "hand_out": ("dispatched", "would be dispatched"),
+}
+"""How the log words a move, carried out or in a dry run."""
 
 log = logging.getLogger("failover")
 
 
 def open_spool(folder: str | None, now: datetime, *, dry_run: bool) -> Spool | None:
-    """The spool, with what a killed run left in it mended; None without a usable one, which the log says."""
+    """The spool, tidied up after a killed check; None when it is unset, or unusable, which is logged."""
     if folder is None:
         return None
     spool = Spool(folder)
@@ -57,16 +65,16 @@ def open_spool(folder: str | None, now: datetime, *, dry_run: bool) -> Spool | N
             spool.prepare()
             spool.tidy(now)
     except SpoolError as error:
-        log.error("no tasks are handed out: %s", error)
+        log.error("no tasks dispatched: %s", error)
     except OSError as error:
-        log.error("no tasks are handed out: %s: %s", error.filename, error.strerror)
+        log.error("no tasks dispatched: cannot use %s: %s", error.filename, error.strerror)
     else:
         return spool
     return None
 
 
 def carry_out(spool: Spool, actions: Sequence[TaskAction], *, dry_run: bool) -> tuple[ExecutedAction, ...]:
-    """Move the tasks and update their records; what is to be typed is left to `hand_out`. A dry run changes nothing."""
+    """Move the tasks and update their records; typing is left to `hand_out`. A dry run changes nothing."""
     return tuple(_logged(_carry_out(spool, action, dry_run=dry_run)) for action in actions)
 
 
@@ -94,19 +102,21 @@ def _planned(action: TaskAction) -> ExecutedAction:
 def _undone(action: TaskAction, error: OSError) -> ExecutedAction:
     name = printable(action.task)
     if action.kind is ActionKind.REFUSE:
-        log.error("task %s can't be moved to failed/ (%s): %s", name, action.reason, error.strerror)
+        log.error("cannot move task %s to failed/ (%s): %s", name, action.reason, error.strerror)
         return ExecutedAction(action=action, status=ActionStatus.UNDONE)
-    log.error("task %s stays as it is: %s", name, error.strerror)
+    log.error("cannot update task %s: %s", name, error.strerror)
     return ExecutedAction(action=action, status=ActionStatus.UNDONE, busy=True)
 
 
 def _logged(done: ExecutedAction) -> ExecutedAction:
-    """The same, once the log has it."""
+    """The same action, after logging it."""
     move = reported(done)
     if move:
         level = logging.WARNING if move.action == "fail" or move.status == "failed" else logging.INFO
+        past, planned = _LOGGED[move.action]
+        words = planned if move.status == "pending" else f"not {past}" if move.status == "failed" else past
         where = f" ({move.session})" if move.session else ""
-        log.log(level, "task %s: %s%s%s", move.task, move.action, where, f": {move.note}" if move.note else "")
+        log.log(level, "task %s %s%s%s", move.task, words, where, f": {move.note}" if move.note else "")
     elif done.note:
         log.info("task %s: %s", printable(done.action.task), done.note)
     return done
@@ -118,10 +128,9 @@ def _logged(done: ExecutedAction) -> ExecutedAction:
 def hand_out(
     tmux: TmuxReader, agent: Agent, spool: Spool, actions: Sequence[TaskAction], limits: Dispatch, now: datetime
 ) -> tuple[ExecutedAction, ...]:
-    """Carry out the plan of a hand-out: refusals first, then each task into running/, then all texts side by side.
+    """Carry out the plan of a dispatch: refusals first, then each task into running/, then all texts side by side.
 
-    Where the disk or tmux fails, the log says so, and the next check goes on with what was begun. With a `TmuxReader`
-    nothing is changed.
+    If the disk or tmux fails, this is logged and the next check continues. With a `TmuxReader` nothing changes.
     """
     if not isinstance(tmux, TmuxControl):
         return tuple(_logged(_planned(action)) for action in actions)
@@ -134,14 +143,14 @@ def hand_out(
             done += [_logged(_typed(action, typed))]
             done += _given_back(spool, done[-1], typed, limits.attempts, now)
     except OSError as error:
-        log.error("tasks can't be handed out: %s: %s", error.filename, error.strerror)
+        log.error("dispatch interrupted, trying again at the next check: %s: %s", error.filename, error.strerror)
     except TmuxError as error:
-        log.warning("the hand-out of tasks is not finished, the next check goes on with it: %s", error)
+        log.warning("dispatch interrupted, trying again at the next check: %s", error)
     return tuple(done)
 
 
 def _claimed(spool: Spool, action: TaskAction) -> TaskAction | None:
-    """The action, its task in running/ under the name that it has there; None when there is nothing to type."""
+    """The action with its task moved into running/, under its name there; None when there is nothing to type."""
     if action.kind is ActionKind.ENTER:
         return action
     if action.kind is not ActionKind.HAND_OUT:
@@ -162,11 +171,11 @@ def _type(tmux: TmuxControl, agent: Agent, spool: Spool, actions: Sequence[TaskA
 def _typing(agent: Agent, spool: Spool, folder: Path, action: TaskAction) -> tuple[Job, Typing]:
     record, place = action.record, action.record.place
     if place is None:
-        raise ValueError("a task on its way has a place")
+        raise ValueError("a dispatched task must have a place")
 
     def withdrawn() -> str:
         there = (spool.folder / RUNNING / action.task).exists()
-        return "" if there else "it was taken out of running/ meanwhile"
+        return "" if there else "it was removed from running/ in the meantime"
 
     def entering(before: str) -> None:
         spool.update(RUNNING, action.task, replace(record, step=HandOutStep.ENTERING, before=before))
@@ -177,7 +186,7 @@ def _typing(agent: Agent, spool: Spool, folder: Path, action: TaskAction) -> tup
         found = agent.prompt_state(place.transcript, place.offset, action.text)
         return found not in {PromptState.NONE, PromptState.ABSENT}
 
-    def noted(typing: Typing) -> Typing:
+    def recording(typing: Typing) -> Typing:
         typed = yield from typing
         if typed.end is TypingEnd.TAKEN:
             sent = replace(record, step=HandOutStep.SENT, before=typed.before, sent_at=datetime.now(UTC))
@@ -194,14 +203,14 @@ def _typing(agent: Agent, spool: Spool, folder: Path, action: TaskAction) -> tup
         entering=entering,
         recorded=recorded,
     )
-    return job, noted(typist.send_typed(job) if action.kind is ActionKind.ENTER else typist.look_and_type(job))
+    return job, recording(typist.send_typed(job) if action.kind is ActionKind.ENTER else typist.look_and_type(job))
 
 
 def _typed(action: TaskAction, typed: Typed) -> ExecutedAction:
-    """What the typing of a task came to."""
+    """The action with the result of typing."""
     why = {
-        TypingEnd.NOT_SHOWN: "the text did not arrive in its prompt",
-        TypingEnd.NOT_TAKEN: "the text still stands in its prompt after Enter",
+        TypingEnd.NOT_SHOWN: "the text did not arrive in the prompt",
+        TypingEnd.NOT_TAKEN: "the text is still in the prompt after Enter",
     }.get(typed.end, typed.why)
     lost = _is_lost(action, typed)
     return ExecutedAction(
@@ -213,14 +222,14 @@ def _typed(action: TaskAction, typed: Typed) -> ExecutedAction:
 
 
 def _is_lost(action: TaskAction, typed: Typed) -> bool:
-    """Typed, and not seen to arrive; Enter was not pressed, by a run before either: else the next check has to see."""
+    """Whether the text was pasted and did not arrive. Once Enter may have been pressed, the next check must decide."""
     return typed.end is TypingEnd.NOT_SHOWN and action.record.step is HandOutStep.PASTING
 
 
 def _given_back(
     spool: Spool, done: ExecutedAction, typed: Typed, attempts: int, now: datetime
 ) -> tuple[ExecutedAction, ...]:
-    """A task that its session did not get leaves running/. That it was not handed out is in the report already."""
+    """Take a task that did not reach its session out of running/. The report already has the failed dispatch."""
     if done.busy:
         return ()
     action = plan_undelivered(done.action, done.note, attempts, now, tried=_is_lost(done.action, typed))
@@ -233,7 +242,7 @@ def _given_back(
 
 @contextmanager
 def _paste_folder(spool: Spool) -> Iterator[Path]:
-    """A folder of our own for the texts that are pasted, empty and gone afterwards."""
+    """A private folder for the texts to paste; emptied and removed afterwards."""
     folder = spool.folder / ".paste"
     folder.mkdir(mode=0o700, exist_ok=True)
     _empty(folder)
@@ -241,12 +250,12 @@ def _paste_folder(spool: Spool) -> Iterator[Path]:
         yield folder
     finally:
         _empty(folder)
-        with suppress(OSError):  # somebody has put a folder there
+        with suppress(OSError):  # someone has put a folder there
             folder.rmdir()
 
 
 def _empty(folder: Path) -> None:
-    for path in folder.iterdir():  # of a run that was killed, too: the state's lock is ours
+    for path in folder.iterdir():  # also what a killed check left: we hold the state lock
         atomicfile.remove(path)
 
 
@@ -256,9 +265,9 @@ def _empty(folder: Path) -> None:
 def prune(
     spool: Spool, limits: Dispatch, done: Sequence[ExecutedAction], last: LastCheck | None, now: datetime
 ) -> None:
-    """Old tasks that are done go: once an hour, and when one has been added."""
+    """Remove old tasks from done/: once an hour, and whenever a task was added there."""
     added = any(move.action == "finish" for move in moves(done))
     if last is not None and last.at.hour == now.hour and not added:
         return
     if count := spool.prune(now, limits.keep, limits.keep_count):
-        log.info("%d tasks that were done long ago are taken away", count)
+        log.info("%d old %s removed from done/", count, "tasks" if count != 1 else "task")

@@ -1,4 +1,4 @@
-"""What is to be done about tasks: from what was observed to actions, which `executor` carries out. Pure."""
+"""Plans for tasks: what was observed becomes actions, and `executor` carries them out. Pure."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -23,8 +23,8 @@ from failover_oneshot.tasks.task import (
     Verdict,
     assign,
     bounded,
+    dispatched,
     ended,
-    handed_out,
     is_free,
     judge,
     put_back,
@@ -34,7 +34,7 @@ from failover_oneshot.tasks.text import printable
 STAYS: Final = frozenset(
     {ActionKind.KEEP, ActionKind.ENTER, ActionKind.SENT, ActionKind.REBIND, ActionKind.LOST},
 )
-"""The kinds after which a task is in running/ still."""
+"""The kinds that leave a task in running/."""
 
 REPORTED: Final = {
     ActionKind.FINISH: "finish",
@@ -44,37 +44,36 @@ REPORTED: Final = {
     ActionKind.ENTER: "hand_out",
     ActionKind.HAND_OUT: "hand_out",
 }
-"""The kinds that a report names, and how."""
-
+"""The kinds that a report names, and the name in its JSON."""
 
 _UNREPORTED: Final = frozenset({"deferred", "gone", "undone"})
 
 
 class TaskAction(Struct, frozen=True, kw_only=True):
-    """One thing to do about one task."""
+    """One thing to do with one task."""
 
     kind: ActionKind
     task: str  # the name of its file
     session: str | None = None
-    record: TaskRecord  # as it is to be on the disk
+    record: TaskRecord  # the record to write
     reason: str = ""
-    text: str = ""  # what is to be typed
-    hold: str = ""  # why the session gets no tasks for a while
+    text: str = ""  # the text to paste
+    hold: str = ""  # why the session gets no tasks for a while; "": it does
 
 
 class ActionStatus(StrEnum):
-    """What became of an action."""
+    """How an action ended."""
 
-    PENDING = "pending"  # a dry run: nothing was done
-    DEFERRED = "deferred"  # it is for the hand-out that follows
+    PENDING = "pending"  # a dry run: planned only
+    DEFERRED = "deferred"  # left to the dispatch that follows
     DONE = "done"
-    FAILED = "failed"  # it was not handed out
-    GONE = "gone"  # somebody else has moved the task meanwhile
-    UNDONE = "undone"  # the disk refuses: the task stays as it is
+    FAILED = "failed"  # the task was not dispatched
+    GONE = "gone"  # someone else moved the task in the meantime
+    UNDONE = "undone"  # the disk failed; the task is where it was
 
 
 class ExecutedAction(Struct, frozen=True, kw_only=True):
-    """An action that was carried out, or was only planned."""
+    """An action that was carried out, or only planned in a dry run."""
 
     action: TaskAction
     status: ActionStatus
@@ -85,7 +84,7 @@ class ExecutedAction(Struct, frozen=True, kw_only=True):
 def plan_collect(
     running: Sequence[RunningTask], slots: Sequence[Slot], limits: Dispatch, now: datetime
 ) -> tuple[TaskAction, ...]:
-    """One action for each task in running/, in their order."""
+    """One action for each task in running/, in the same order."""
     places = {slot.session: slot.place for slot in slots}
     return tuple(_collect(task, places.get(task.record.session or ""), limits, now) for task in running)
 
@@ -110,7 +109,7 @@ def _verdict(task: RunningTask, limits: Dispatch, now: datetime) -> Verdict:
     if not task.readable:
         return Verdict(ActionKind.KEEP)
     if task.seen is None:
-        return Verdict(ActionKind.FAIL, "there is no record of its hand-out: was it put into running/ by hand?")
+        return Verdict(ActionKind.FAIL, "no record of a dispatch; was the file put into running/ by hand?")
     return judge(task.record, task.seen, now, limits.timeout)
 
 
@@ -133,7 +132,7 @@ def _record(record: TaskRecord, verdict: Verdict, successor: AgentPlace | None, 
 
 
 def _rebound(place: AgentPlace | None, successor: AgentPlace | None) -> AgentPlace | None:
-    """The place of a task whose conversation goes on in another process."""
+    """The place of a task whose conversation continues in another process."""
     if place is None or successor is None:
         return place
     return replace(successor, transcript=place.transcript, offset=place.offset)
@@ -142,10 +141,10 @@ def _rebound(place: AgentPlace | None, successor: AgentPlace | None) -> AgentPla
 def plan_requeue(
     running: Sequence[RunningTask], collected: Collection[ExecutedAction], restarts: Sequence[Restart], now: datetime
 ) -> tuple[TaskAction, ...]:
-    """Tasks of sessions that a swap has just restarted go back at once, where there are no records to wait for.
+    """Actions that requeue the tasks of sessions a swap has just restarted, where the agent keeps no records.
 
-    With records the next check sees in which conversation the new agent is. ``collected``: what was done about tasks
-    before the restart, or in a dry run would be.
+    With records, the next check sees which conversation the new agent is in. ``collected``: what `collect` did before
+    the restart, or would do in a dry run.
     """
     restarted = {r.session for r in restarts if r.action in {"recreate", "respawn"} and r.status != "failed"}
     left = {
@@ -167,18 +166,18 @@ def plan_requeue(
 
 
 def free_slots(slots: Sequence[Slot], done: Sequence[ExecutedAction]) -> tuple[Slot, ...]:
-    """The sessions that can be given a task after what was done."""
+    """The sessions that can get a task after these actions."""
     taken = busy_sessions(done) | holds(done).keys()
     return tuple(slot for slot in slots if is_free(slot) and slot.session not in taken)
 
 
 def unsent(done: Sequence[ExecutedAction]) -> tuple[TaskAction, ...]:
-    """The tasks whose text stands in a prompt, and Enter is to be pressed."""
+    """The actions for tasks whose text is in a prompt box and needs Enter."""
     return tuple(each.action for each in done if each.status is ActionStatus.DEFERRED)
 
 
 def requeued(done: Sequence[ExecutedAction]) -> tuple[Queued, ...]:
-    """What a dry run would have put into the queue."""
+    """The tasks that a dry run would have put into the queue."""
     return tuple(
         Queued(name=each.action.task, changed=0.0, record=each.action.record)
         for each in done
@@ -189,9 +188,9 @@ def requeued(done: Sequence[ExecutedAction]) -> tuple[Queued, ...]:
 def plan_hand_out(
     entered: Sequence[TaskAction], queue: Sequence[Queued], free: Sequence[Slot], now: datetime
 ) -> tuple[TaskAction, ...]:
-    """What cannot be a task leaves the queue; texts that stand in a prompt are sent; tasks go to the free sessions.
+    """Actions of one dispatch: refuse files that cannot be tasks, press Enter for texts in a box, then dispatch tasks.
 
-    ``entered``: the actions for those texts.
+    ``entered``: the actions that press Enter.
     """
     refused = (
         TaskAction(
@@ -203,27 +202,27 @@ def plan_hand_out(
         for task in queue
         if task.problem
     )
-    handed = (
+    sent = (
         TaskAction(
             kind=ActionKind.HAND_OUT,
             task=task.name,
             session=slot.session,
-            record=handed_out(task.record, slot.session, slot.place, now),
+            record=dispatched(task.record, slot.session, slot.place, now),
             text=task.text,
         )
         for task, slot in assign([task for task in queue if not task.problem], free)
     )
-    return (*refused, *entered, *handed)
+    return (*refused, *entered, *sent)
 
 
 def plan_undelivered(action: TaskAction, why: str, attempts: int, now: datetime, *, tried: bool) -> TaskAction:
-    """What becomes of a task that was not handed out after all. ``tried``: its text was typed, the attempt counts."""
+    """The action for a task that did not reach its session. ``tried``: the text was pasted, so the attempt counts."""
     verdict = bounded(action.record, Verdict(ActionKind.REQUEUE, why, tried), attempts)
     record = _record(action.record, verdict, None, now)
     return replace(action, kind=verdict.kind, record=record, reason=verdict.why)
 
 
-# -- what it came to ---------------------------------------------------------------------------------------------------
+# -- results -----------------------------------------------------------------------------------------------------------
 
 
 def busy_sessions(done: Sequence[ExecutedAction]) -> frozenset[str]:
@@ -232,12 +231,12 @@ def busy_sessions(done: Sequence[ExecutedAction]) -> frozenset[str]:
 
 
 def holds(done: Sequence[ExecutedAction]) -> dict[str, str]:
-    """The sessions that get no tasks for a while, and why."""
+    """The sessions to put on hold, each with the reason."""
     return {each.action.session or "": each.action.hold for each in done if each.action.hold}
 
 
 def with_holds(state: State, done: Sequence[ExecutedAction], now: datetime) -> State:
-    """The state with those sessions noted."""
+    """The state with these sessions put on hold."""
     if not (held := holds(done)):
         return state
     sessions = dict(state.sessions)
@@ -248,12 +247,12 @@ def with_holds(state: State, done: Sequence[ExecutedAction], now: datetime) -> S
 
 
 def moves(done: Sequence[ExecutedAction]) -> tuple[TaskMove, ...]:
-    """What a report says of it."""
+    """The task moves for a report."""
     return tuple(move for each in done if (move := reported(each)))
 
 
 def reported(done: ExecutedAction) -> TaskMove | None:
-    """What a report says of one action; None for nothing."""
+    """The task move that a report shows for one action; None if it shows nothing."""
     action = done.action
     if action.kind not in REPORTED or done.status in _UNREPORTED:
         return None

@@ -1,10 +1,10 @@
-"""The spool's folders on the disk: what is queued, records, moves that lose and double nothing (docs/dispatch.md).
+"""The spool's folders on disk: the queue, the records, and moves that neither lose nor double a task.
 
-    queue/ -> running/ -> done/ or failed/      T, its text, and T.task.json beside it, its record
+    queue/ -> running/ -> done/ or failed/      T is the text; T.task.json beside it is the record
 
-A move makes the record at the destination first, then renames the text: where the text is, there the task is. A record
-without its text is a move that did not happen. Only a check moves into running/ and done/, under the state's lock;
-`failoverctl task` may run beside it.
+A move writes the record at the destination first, then renames the text. The task is where its text is; a record
+without a text is a move that did not happen. Only a check moves tasks into running/ and done/, under the state lock.
+`failoverctl task` may run at the same time. More in docs/dispatch.md.
 """
 
 import errno
@@ -25,32 +25,33 @@ from failover_oneshot.tasks.text import decode
 QUEUE, RUNNING, DONE, FAILED = "queue", "running", "done", "failed"
 FOLDERS: Final = (QUEUE, RUNNING, DONE, FAILED)
 SUFFIX: Final = ".task.json"
-MAX_TEXT: Final = 1 << 20  # bytes; a prompt that long fits no agent
+MAX_TEXT: Final = 1 << 20  # bytes; a longer prompt fits no agent
+TOO_LARGE: Final = f"the text is larger than {MAX_TEXT >> 20} MiB"
 _MAX_RECORD: Final = 1 << 20
-_LONGEST_NAME: Final = 200  # bytes; the record's name must fit too
-_BEGUN: Final = 60.0  # seconds
-_ORPHAN_AGE: Final = 5.0  # seconds; until then a record without its text may be somebody's move under way
+_LONGEST_NAME: Final = 200  # bytes; leaves room for the record's suffix
+_BEGUN: Final = 60.0  # seconds; a younger empty file may be one that someone is about to write
+_ORPHAN_AGE: Final = 5.0  # seconds; a younger record without a text may belong to a move in progress
 
 
 class SpoolError(FailoverError):
-    """The spool can't be used; the sentence says why, and what to do."""
+    """The spool cannot be used; the message says why and what to do."""
 
     exit_code = EXIT_FAILED
 
 
 class TaskGoneError(FailoverError):
-    """The task isn't there any more."""
+    """The task is no longer there: someone else moved it."""
 
 
 def counts(spool: str | Path) -> TaskTally:
-    """How many tasks wait, run and have failed; folders that aren't there count as empty."""
+    """How many tasks are queued, running and failed. A missing folder counts as empty."""
     folder = Path(spool)
     return TaskTally(**{key: len(_names(folder / name)) for key, name in
                         (("waiting", QUEUE), ("running", RUNNING), ("failed", FAILED))})  # fmt: skip
 
 
 def is_task(name: str) -> bool:
-    """Whether a file of this name is a task: not hidden, not half written, no editor's backup, no record."""
+    """Whether a file name belongs to a task, not to a hidden or partial file, an editor's backup or a record."""
     return not name.startswith(".") and not name.endswith(("~", ".tmp", ".part", SUFFIX))
 
 
@@ -62,26 +63,26 @@ def _names(folder: Path) -> list[str]:
 
 
 class Spool:
-    """One spool."""
+    """A spool folder and the tasks in it."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
     def prepare(self) -> None:
-        """Make the folders that are missing, for nobody else's eyes. Raises SpoolError."""
+        """Create missing folders with mode 0700. Raises SpoolError."""
         try:
             for path in (self.folder, *(self.folder / name for name in FOLDERS)):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except FileExistsError as error:
-            raise SpoolError(f"{error.filename} is not a folder: move it away") from None
+            raise SpoolError(f"{error.filename} is not a folder; move it elsewhere") from None
         except OSError as error:
-            raise SpoolError(f"{error.filename} can't be made: {error.strerror}") from None
+            raise SpoolError(f"cannot create {error.filename}: {error.strerror}") from None
         self.verify()
 
     def verify(self) -> None:
-        """Raises SpoolError when the folders are not ours alone: whoever can write there gives orders to the agents.
+        """Raise SpoolError unless the folders are ours alone: whoever can write there gives orders to the agents.
 
-        A folder that is missing is fine: it is empty.
+        A missing folder is fine; it counts as empty.
         """
         for path in (self.folder, *(self.folder / name for name in FOLDERS)):
             try:
@@ -89,28 +90,26 @@ class Spool:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise SpoolError(f"{path} can't be read: {error.strerror}") from None
+                raise SpoolError(f"cannot read {path}: {error.strerror}") from None
             if stat.S_ISLNK(info.st_mode):
-                raise SpoolError(f"{path} is a symbolic link: name the folder itself in dispatch.spool")
+                raise SpoolError(f"{path} is a symbolic link; set dispatch.spool to the folder itself")
             if not stat.S_ISDIR(info.st_mode):
-                raise SpoolError(f"{path} is not a folder: move it away")
+                raise SpoolError(f"{path} is not a folder; move it elsewhere")
             if info.st_uid != os.geteuid():
-                raise SpoolError(
-                    f"{path} belongs to another user (uid {info.st_uid}): chown it, or name another folder"
-                )
+                raise SpoolError(f"{path} belongs to another user (uid {info.st_uid}); chown it, or use another folder")
             if info.st_mode & stat.S_IWOTH:
-                raise SpoolError(f"{path} can be written to by everybody: chmod o-w {path}")
+                raise SpoolError(f"{path} is writable by everyone; run `chmod o-w {path}`")
 
-    # -- looking -------------------------------------------------------------------------------------------------------
+    # -- reading -------------------------------------------------------------------------------------------------------
 
     def queued(self, now: datetime) -> list[Queued]:
-        """What is in the queue, in no order; an empty file that is new is left out: somebody begins to write it."""
+        """The files in the queue, in no order. A new empty file is left out: someone may be about to write it."""
         found = []
         for name in _names(self.folder / QUEUE):
             try:
                 info = (self.folder / QUEUE / name).lstat()
             except OSError:
-                continue  # cancelled meanwhile
+                continue  # canceled in the meantime
             problem = _problem(info)
             if not problem and info.st_size == 0 and now.timestamp() - info.st_mtime < _BEGUN:
                 continue
@@ -119,11 +118,11 @@ class Spool:
         return found
 
     def names(self, state: str) -> list[str]:
-        """The tasks in one of the four folders, sorted."""
+        """The names of the tasks in one of the four folders, sorted."""
         return sorted(_names(self.folder / state))
 
     def record(self, state: str, name: str) -> TaskRecord:
-        """A task's record; a blank one when there is none, or it can't be read."""
+        """The record of a task; a blank one when it is missing or cannot be read."""
         try:
             data = atomicfile.read_bounded(self.folder / state / (name + SUFFIX), _MAX_RECORD)
             return msgspec.json.decode(data, type=TaskRecord)
@@ -131,7 +130,7 @@ class Spool:
             return TaskRecord()
 
     def text(self, state: str, name: str) -> str:
-        """A task's text as it is pasted. Raises ValueError with the reason when it is none, Gone, OSError."""
+        """The text of a task as it is pasted. Raises TaskGoneError, OSError, or ValueError with the reason."""
         path = self.folder / state / name
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -139,22 +138,22 @@ class Spool:
             raise TaskGoneError(name) from None
         except OSError as error:
             if error.errno == errno.ELOOP:
-                raise ValueError("it is a symbolic link") from None
-            raise ValueError(f"it can't be read: {error.strerror}") from None
+                raise ValueError("the file is a symbolic link") from None
+            raise ValueError(f"cannot read the file: {error.strerror}") from None
         with os.fdopen(fd, "rb") as file:
             if problem := _problem(os.fstat(fd)):
                 raise ValueError(problem)
             data = file.read(MAX_TEXT + 1)
         if len(data) > MAX_TEXT:
-            raise ValueError(f"it is larger than {MAX_TEXT >> 20} MiB")
+            raise ValueError(TOO_LARGE)
         return decode(data)
 
     def being_written(self, name: str) -> bool:
-        """Whether somebody has this queued file open for writing, as far as the system tells (a lease, fcntl(2))."""
+        """Whether someone has this queued file open for writing, as far as the system can say (a lease, fcntl(2))."""
         import fcntl
         import signal
 
-        # Who opens the file while the lease is held makes the kernel send this, which would end us.
+        # Opening the file while we hold the lease makes the kernel send SIGIO, which would kill this process.
         before = signal.signal(signal.SIGIO, signal.SIG_IGN)
         try:
             with (self.folder / QUEUE / name).open("rb") as file:
@@ -162,22 +161,22 @@ class Spool:
                 fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
         except BlockingIOError:
             return True
-        except (OSError, AttributeError):  # another file system, another system
+        except (OSError, AttributeError):  # not supported by this file system or kernel
             return False
         finally:
             signal.signal(signal.SIGIO, before)
         return False
 
-    # -- changing ------------------------------------------------------------------------------------------------------
+    # -- writing -------------------------------------------------------------------------------------------------------
 
     def update(self, state: str, name: str, record: TaskRecord) -> None:
-        """Replace a task's record, durably. Raises OSError."""
+        """Replace the record of a task durably. Raises OSError."""
         atomicfile.write_atomic(self.folder / state / (name + SUFFIX), _encode(record))
 
     def move(self, name: str, source: str, target: str, record: TaskRecord) -> str:
-        """Move a task, its new record first; the name that it has there, another one when its own is taken.
+        """Move a task, its new record first. Returns its name there: another one if its own was taken.
 
-        Raises Gone when somebody else was quicker, OSError; the task is then where it was.
+        Raises TaskGoneError when someone else moved it first, and OSError. The task is then where it was.
         """
         for new in _candidates(name):
             if os.path.lexists(self.folder / target / new):
@@ -192,7 +191,7 @@ class Spool:
             except FileNotFoundError:
                 atomicfile.remove(beside)
                 raise TaskGoneError(name) from None
-            except FileExistsError:  # dropped there by hand meanwhile
+            except FileExistsError:  # dropped there by hand in the meantime
                 atomicfile.remove(beside)
                 continue
             except OSError:
@@ -202,10 +201,10 @@ class Spool:
             atomicfile.remove(self.folder / source / (name + SUFFIX))
             atomicfile.sync_folder(self.folder / source)
             return new
-        raise OSError(errno.EEXIST, "too many tasks of the same name", name)
+        raise OSError(errno.EEXIST, "too many tasks with the same name", name)
 
     def add(self, name: str, data: bytes, record: TaskRecord) -> None:
-        """Put a new task into the queue, whole or not at all. Raises OSError."""
+        """Add a new task to the queue, whole or not at all. Raises OSError."""
         queue = self.folder / QUEUE
         temporary = atomicfile.write_temporary(queue / name, data)
         try:
@@ -216,36 +215,36 @@ class Spool:
         atomicfile.sync_folder(queue)
 
     def tidy(self, now: datetime) -> None:
-        """Mend what a killed run left: a text that was on its way into the queue, a record without its text."""
+        """Clean up after a killed check: texts on their way into the queue, records without texts."""
         found = {state: _inodes(self.folder / state) for state in FOLDERS}
         queued = {inode for name, inode in found[QUEUE].items() if is_task(name)}
         for state in (RUNNING, DONE, FAILED):
             for name in [name for name, inode in found[state].items() if inode in queued and is_task(name)]:
                 info = _lstat(self.folder / state / name)
-                if info and info.st_nlink > 1:  # for a moment it has two names; the one in the queue stays
+                if info and info.st_nlink > 1:  # it has two names during the move; the one in the queue stays
                     atomicfile.remove(self.folder / state / name)
                     del found[state][name]
         for state, names in found.items():
             for name in names:
                 if name.endswith(SUFFIX) and name.removesuffix(SUFFIX) not in names:
-                    self._forget(self.folder / state / name, 0.0 if state in {RUNNING, DONE} else _ORPHAN_AGE, now)
-        atomicfile.clean_leftovers(self.folder / RUNNING, 0.0)  # no other check runs now
+                    self._discard(self.folder / state / name, 0.0 if state in {RUNNING, DONE} else _ORPHAN_AGE, now)
+        atomicfile.clean_leftovers(self.folder / RUNNING, 0.0)  # no other check is running
         atomicfile.clean_leftovers(self.folder / QUEUE)
 
-    def _forget(self, record: Path, older_than: float, now: datetime) -> None:
-        """Remove a record without a text; nobody but a check moves into running/ and done/, elsewhere it may be new."""
+    def _discard(self, record: Path, older_than: float, now: datetime) -> None:
+        """Remove a record without a text, unless it is younger than this many seconds: a move may be in progress."""
         info = _lstat(record)
         if info and now.timestamp() - info.st_mtime >= older_than:
             atomicfile.remove(record)
 
     def prune(self, now: datetime, keep: float, count: int) -> int:
-        """Take away tasks that were done more than `keep` seconds ago, and all but the newest `count`; how many."""
+        """Remove tasks done more than ``keep`` seconds ago, and all but the newest ``count``. Returns how many."""
         done = self.folder / DONE
         aged = []
         for name in _names(done):
             try:
                 aged.append(((done / (name + SUFFIX)).stat().st_mtime, name))
-            except OSError:  # put there by hand: not ours to take away
+            except OSError:  # put there by hand, so not ours to remove
                 continue
         aged.sort(reverse=True)
         old = [name for at, name in aged[:count] if now.timestamp() - at > keep] + [name for _, name in aged[count:]]
@@ -255,7 +254,7 @@ class Spool:
         return len(old)
 
     def _reserve(self, state: str, name: str, record: TaskRecord) -> None:
-        """Make the record under a name that has none. Raises FileExistsError."""
+        """Create the record under a name that has none yet. Raises FileExistsError."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(self.folder / state / (name + SUFFIX), flags, 0o600)
         with os.fdopen(fd, "wb") as file:
@@ -269,15 +268,15 @@ def _encode(record: TaskRecord) -> bytes:
 
 
 def _problem(info: os.stat_result) -> str:
-    """Why a file is no task, whatever is in it."""
+    """Why a file cannot be a task, whatever its content; "" when it can."""
     if stat.S_ISLNK(info.st_mode):
-        return "it is a symbolic link"
+        return "the file is a symbolic link"
     if not stat.S_ISREG(info.st_mode):
-        return "it is not a regular file"
+        return "not a regular file"
     if info.st_uid != os.geteuid():
-        return f"it belongs to another user (uid {info.st_uid})"
+        return f"the file belongs to another user (uid {info.st_uid})"
     if info.st_size > MAX_TEXT:
-        return f"it is larger than {MAX_TEXT >> 20} MiB"
+        return TOO_LARGE
     return ""
 
 
@@ -304,13 +303,13 @@ def _lstat(path: Path) -> os.stat_result | None:
 
 
 def _rename(source: Path, target: Path, *, exclusive: bool) -> None:
-    """Rename a file; `exclusive`: where strangers drop files, never over one of theirs."""
+    """Rename a file. ``exclusive``: never replace an existing one, for folders where others drop files."""
     if exclusive:
         try:
             os.link(source, target, follow_symlinks=False)
         except (FileExistsError, FileNotFoundError):
             raise
-        except OSError:  # no links on this file system: the moment between question and answer has to do
+        except OSError:  # no hard links on this file system: a short race remains
             if os.path.lexists(target):
                 raise FileExistsError(target) from None
         else:

@@ -1,6 +1,6 @@
-"""What a task is, and what becomes of it: the record beside its text, the order of the queue, the verdicts. Pure.
+"""Tasks: the record beside each text, the order of the queue, and the verdict on each running task. Pure.
 
-The rules are told in docs/dispatch.md. Times are UTC, durations seconds.
+docs/dispatch.md explains the rules. Times are UTC, durations are seconds.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -18,46 +18,46 @@ from failover_oneshot.state.history import HistoryEntry
 
 Utc = Annotated[datetime, Meta(tz=True)]
 
-SETTLED: Final = 1.0  # seconds after which an agent that took a text shows that it works, if it does
-SUCCESSOR_WAIT: Final = 60.0  # seconds for a restarted agent to show which conversation it is in
-HOLD: Final = 300.0  # seconds without tasks for a session where one did not arrive, or whose server failed
+SETTLED: Final = 1.0  # seconds; by then an agent that took a text shows on its screen that it is working
+SUCCESSOR_WAIT: Final = 60.0  # seconds in which a restarted agent must show its conversation
+HOLD: Final = 300.0  # seconds without tasks after a text did not arrive, or a turn ended with an error
 
 
 class HandOutStep(StrEnum):
-    """How far a hand-out has come; each is on the disk before what follows it is done."""
+    """How far the dispatch of a task has come. Each step is on disk before the work that follows it."""
 
-    PASTING = "pasting"  # the text may stand in the session's box; Enter has not been pressed
-    ENTERING = "entering"  # it was seen there; Enter may have been pressed
-    SENT = "sent"  # the agent was seen to take it
+    PASTING = "pasting"  # the text may be in the prompt box; Enter has not been pressed
+    ENTERING = "entering"  # the text was seen in the box; Enter may have been pressed
+    SENT = "sent"  # the agent has taken the text
 
 
 class AgentPlace(Struct, frozen=True, kw_only=True):
-    """The very agent that got a task, and where its records of it begin."""
+    """The agent process that received a task, and where its records of the task begin."""
 
     server_pid: int
     pane_id: str
     pane_pid: int
-    client_pid: int = 0  # 0: it leaves no records
-    conversation: str = ""  # the client's session id
-    transcript: str = ""  # that conversation's file
-    offset: int = 0  # its size in bytes before the hand-out
+    client_pid: int = 0  # 0: the agent keeps no records
+    conversation: str = ""  # the agent's session id
+    transcript: str = ""  # the conversation's file
+    offset: int = 0  # the file's size in bytes before the dispatch
 
 
 class TaskRecord(Struct, frozen=True, kw_only=True):
-    """The JSON beside a task's text."""
+    """The JSON record beside the text of a task."""
 
     version: int = 1
-    submitted_at: Utc | None = None  # None: dropped by hand; the file's time counts
+    submitted_at: Utc | None = None  # None: dropped by hand; the file's time is used
     priority: int = 0  # higher first
-    dir: str | None = None  # only for a session that works in this folder
-    head: bool = False  # it was handed out before and stands at the head of the queue
+    dir: str | None = None  # only for a session whose agent works in this folder
+    head: bool = False  # dispatched before, so at the head of the queue
     attempts: int = 0
     session: str | None = None
     step: HandOutStep | None = None
     handed_out_at: Utc | None = None
     sent_at: Utc | None = None
-    before: str = ""  # the fingerprint of the conversation when Enter was about to be pressed
-    lost_at: Utc | None = None  # when its agent was first seen to be another one
+    before: str = ""  # the conversation's fingerprint just before Enter
+    lost_at: Utc | None = None  # when its agent was first found to be gone
     place: AgentPlace | None = None
     finished_at: Utc | None = None
     why: str = ""
@@ -65,23 +65,23 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
 
 
 class Queued(Struct, frozen=True, kw_only=True):
-    """A file in the queue. ``problem``: why it is no task."""
+    """A file in the queue. ``problem`` says why it cannot be a task."""
 
     name: str
     changed: float  # the file's time, seconds since the epoch
     record: TaskRecord = TaskRecord()
     problem: str = ""
-    text: str = ""  # as it is pasted, once its turn has come
+    text: str = ""  # as it is pasted; read only when a session is free for it
 
     @property
     def rank(self) -> tuple[bool, int, float, str]:
-        """The head of the queue first, then by priority, then the oldest."""
+        """The sort key: the head of the queue, then higher priority, then older."""
         at = self.record.submitted_at
         return (not self.record.head, -self.record.priority, at.timestamp() if at else self.changed, self.name)
 
 
 class Availability(StrEnum):
-    """Whether a session of the pool can be given a task."""
+    """Whether a pool session can get a task."""
 
     FREE = "free"
     BUSY = "busy"
@@ -91,31 +91,31 @@ class Availability(StrEnum):
 
 
 class Slot(Struct, frozen=True, kw_only=True):
-    """A session of the pool, as a task sees it."""
+    """A pool session as a place for a task."""
 
     session: str
     availability: Availability
-    path: str = ""  # the folder that its agent works in
-    place: AgentPlace | None = None  # its agent; None when it has none
+    path: str = ""  # the folder its agent works in
+    place: AgentPlace | None = None  # its agent, if any
 
 
 class TaskObservation(Struct, frozen=True, kw_only=True):
-    """What is seen of a task that was handed out."""
+    """What one check observed of a dispatched task."""
 
-    alive: bool  # the very agent that got it is there
+    alive: bool  # the agent process that received it is still there
     availability: Availability  # of its session
-    recorded: PromptState = PromptState.NONE  # what the agent's records say of it
-    hit: bool = False  # the screen shows a limit, an old one too
-    shown: bool = False  # the screen's last prompt is the task
-    answered: bool = False  # and it is answered
-    drafted: bool = False  # the task stands in the box
-    successor: str = ""  # the conversation of the client that is in the session now; "": none is known
-    startable: bool = False  # something runs in the session that may still become a client
-    swapped: bool = False  # a swap of ours restarted the session since
+    recorded: PromptState = PromptState.NONE  # what the agent's records say about it
+    hit: bool = False  # the screen shows a limit hit, maybe an old one
+    shown: bool = False  # the last prompt on the screen is the task
+    answered: bool = False  # that prompt has an answer
+    drafted: bool = False  # the text is in the prompt box
+    successor: str = ""  # the conversation of the agent now in the session; "": not known
+    startable: bool = False  # a process runs in the session that may still start an agent
+    swapped: bool = False  # a swap has restarted the session since the dispatch
 
 
 class RunningTask(Struct, frozen=True, kw_only=True):
-    """A task in running/. ``seen``: None when nothing tells of its hand-out."""
+    """A task in running/. ``seen`` is None when its record holds no dispatch."""
 
     name: str
     record: TaskRecord
@@ -125,39 +125,40 @@ class RunningTask(Struct, frozen=True, kw_only=True):
 
 
 class ActionKind(StrEnum):
-    """What is done about a task."""
+    """What to do with a task."""
 
     KEEP = "keep"
-    ENTER = "enter"  # press Enter again: the text stands in the box
-    SENT = "sent"  # it turned out to have been taken
-    REBIND = "rebind"  # its conversation goes on in another process
-    LOST = "lost"  # remember since when its agent is another one
+    ENTER = "enter"  # press Enter again: the text is in the box
+    SENT = "sent"  # the agent has taken it after all
+    REBIND = "rebind"  # its conversation continues in another process
+    LOST = "lost"  # record since when its agent is gone
     FINISH = "finish"
     REQUEUE = "requeue"
     FAIL = "fail"
-    REFUSE = "refuse"  # what stands in the queue cannot be a task
+    REFUSE = "refuse"  # the file in the queue cannot be a task
     HAND_OUT = "hand_out"
 
 
 class Verdict(Struct, frozen=True):
+    """What to do with a task, and why."""
+
     kind: ActionKind
     why: str = ""
-    tried: bool = True  # for REQUEUE: this attempt counts; one that a swap of ours ended does not
+    tried: bool = True  # for REQUEUE: the attempt counts, unless a swap ended it
 
 
 def judge(record: TaskRecord, seen: TaskObservation, now: datetime, timeout: float) -> Verdict:
-    """What becomes of a task that was handed out. It is never given to a second agent while the first may do it."""
+    """The verdict on a dispatched task. No second agent gets it while the first may still do it."""
     if seen.recorded is PromptState.ENDED and not (seen.alive and seen.availability is Availability.BUSY):
         return Verdict(ActionKind.FINISH)
     if not seen.alive:
         return _orphaned(record, seen, now)
     if record.step is not HandOutStep.SENT:
-        return _unfinished_hand_out(record, seen)
+        return _unfinished_dispatch(record, seen)
     began = record.handed_out_at or now
     if (now - began).total_seconds() > timeout:
-        return Verdict(
-            ActionKind.FAIL, f"not done within {durations.format(timeout)}; {record.session} is left as it is"
-        )
+        limit = f"{durations.format(timeout)} (dispatch.timeout)"
+        return Verdict(ActionKind.FAIL, f"not done within {limit}; {record.session} was not stopped")
     if seen.availability is Availability.BUSY or seen.hit or seen.recorded is PromptState.LIMIT:
         return Verdict(ActionKind.KEEP)
     if seen.recorded is PromptState.ERROR:
@@ -170,7 +171,7 @@ def judge(record: TaskRecord, seen: TaskObservation, now: datetime, timeout: flo
 
 
 def _orphaned(record: TaskRecord, seen: TaskObservation, now: datetime) -> Verdict:
-    """Its agent is gone: was it done, does another process go on with it, or is it nobody's now?"""
+    """The verdict when the agent is gone: done, continued by another process, or back to the queue."""
     gone = f"{record.session} was restarted by a swap" if seen.swapped else f"the agent in {record.session} is gone"
     if record.step is HandOutStep.PASTING:
         return Verdict(ActionKind.REQUEUE, f"{gone}; the text had not been sent", not seen.swapped)
@@ -178,23 +179,23 @@ def _orphaned(record: TaskRecord, seen: TaskObservation, now: datetime) -> Verdi
     if seen.recorded is PromptState.NONE or place is None:
         if seen.swapped:
             return Verdict(ActionKind.REQUEUE, gone, tried=False)
-        return Verdict(ActionKind.FAIL, f"{gone}, and it left no records: whether the task was done is not known")
+        return Verdict(ActionKind.FAIL, f"{gone} and left no records; unknown whether the task was done")
     if seen.recorded is PromptState.DOUBT:
         return Verdict(ActionKind.FAIL, f"{gone}, and its records do not say whether the task was done")
     if seen.successor and seen.successor == place.conversation:
-        return Verdict(ActionKind.REBIND, f"{record.session} goes on with its conversation")
+        return Verdict(ActionKind.REBIND, f"a new process in {record.session} continues the conversation")
     if seen.startable and not seen.successor:
         if record.lost_at is None:
-            return Verdict(ActionKind.LOST, f"{gone}; waiting for its successor")
+            return Verdict(ActionKind.LOST, f"{gone}; waiting for a new agent")
         if 0 <= (now - record.lost_at).total_seconds() < SUCCESSOR_WAIT:
-            return Verdict(ActionKind.KEEP, f"{gone}; waiting for its successor")
+            return Verdict(ActionKind.KEEP, f"{gone}; waiting for a new agent")
     return Verdict(ActionKind.REQUEUE, gone, not seen.swapped)
 
 
-def _unfinished_hand_out(record: TaskRecord, seen: TaskObservation) -> Verdict:
-    """A run was killed, or gave up waiting, in the middle of a hand-out."""
+def _unfinished_dispatch(record: TaskRecord, seen: TaskObservation) -> Verdict:
+    """The verdict when a check was killed, or stopped waiting, in the middle of a dispatch."""
     if seen.recorded in {PromptState.OPEN, PromptState.DOUBT, PromptState.ENDED, PromptState.LIMIT, PromptState.ERROR}:
-        return Verdict(ActionKind.SENT)  # it was taken; the agent may be busy with something else by now
+        return Verdict(ActionKind.SENT)  # taken; by now the agent may be busy with something else
     if seen.drafted:
         return Verdict(ActionKind.ENTER)
     if record.step is HandOutStep.PASTING:
@@ -202,19 +203,23 @@ def _unfinished_hand_out(record: TaskRecord, seen: TaskObservation) -> Verdict:
     if seen.shown or seen.hit or seen.availability is Availability.BUSY:
         return Verdict(ActionKind.SENT)
     if seen.availability is Availability.FREE:
-        return Verdict(ActionKind.FAIL, f"whether the agent in {record.session} took it is not known")
+        return Verdict(ActionKind.FAIL, f"unknown whether the agent in {record.session} took the text")
     return Verdict(ActionKind.KEEP)
 
 
 def bounded(record: TaskRecord, verdict: Verdict, attempts: int) -> Verdict:
-    """The verdict, but that a task which was tried often enough has failed."""
+    """The verdict; a requeue becomes a failure once the task has used up its attempts."""
     if verdict.kind is ActionKind.REQUEUE and verdict.tried and record.attempts >= attempts:
-        return Verdict(ActionKind.FAIL, f"{verdict.why}; it was tried {record.attempts} times (dispatch.attempts)")
+        return Verdict(ActionKind.FAIL, f"{verdict.why}; gave up after {_attempts(record.attempts)}")
     return verdict
 
 
+def _attempts(count: int) -> str:
+    return f"{count} attempt{'s' if count != 1 else ''}"
+
+
 def was_restarted(newest_first: Iterable[HistoryEntry], record: TaskRecord) -> bool:
-    """Whether a swap, or the restart after waiting, restarted the task's session since it was handed out."""
+    """Whether a swap, or a restart after waiting, has restarted the task's session since its dispatch."""
     for entry in newest_first:
         if entry.at is None or entry.outcome not in {Outcome.SWAPPED, Outcome.RESUMED}:
             continue
@@ -226,7 +231,7 @@ def was_restarted(newest_first: Iterable[HistoryEntry], record: TaskRecord) -> b
 
 
 def assign(queue: Sequence[Queued], slots: Sequence[Slot]) -> list[tuple[Queued, Slot]]:
-    """Which task goes to which free session: the tasks by rank, each to the first session that it may go to."""
+    """Pairs of task and free session: tasks by rank, each to the first session it may run in."""
     free, found = [slot for slot in slots if is_free(slot)], []
     for task in sorted(queue, key=lambda task: task.rank):
         if not free:
@@ -239,23 +244,23 @@ def assign(queue: Sequence[Queued], slots: Sequence[Slot]) -> list[tuple[Queued,
 
 
 def tally(slots: Sequence[Slot], working: Collection[str]) -> PoolTally:
-    """The counts; ``working``: the sessions that have a task."""
+    """How many sessions are in each condition. Those in ``working`` have a task and count as busy."""
     found = [Availability.BUSY if is_free(s) and s.session in working else s.availability for s in slots]
     return PoolTally(**{str(each): found.count(each) for each in Availability})
 
 
 def is_free(slot: Slot) -> bool:
-    """Whether nothing that was seen of a session speaks against a task for it."""
+    """Whether a session can get a task."""
     return slot.availability is Availability.FREE
 
 
 def on_hold(at: datetime | None, now: datetime) -> bool:
-    """Whether a session that was put on hold then still is."""
+    """Whether a session that was put on hold at this time is still on hold."""
     return at is not None and abs(now - at) < timedelta(seconds=HOLD)
 
 
-def handed_out(record: TaskRecord, session: str, place: AgentPlace | None, now: datetime) -> TaskRecord:
-    """The record of a task that is about to be pasted into that session."""
+def dispatched(record: TaskRecord, session: str, place: AgentPlace | None, now: datetime) -> TaskRecord:
+    """The record of a task that is about to be pasted into this session."""
     return replace(
         record,
         attempts=record.attempts + 1,
@@ -271,7 +276,7 @@ def handed_out(record: TaskRecord, session: str, place: AgentPlace | None, now: 
 
 
 def put_back(record: TaskRecord, why: str, now: datetime, *, tried: bool = True) -> TaskRecord:
-    """The record of a task that goes back to the head of the queue. ``tried``: this attempt counts."""
+    """The record of a task that returns to the head of the queue. ``tried``: the attempt counts."""
     return replace(
         _with_event(record, "requeued", why, now),
         head=True,
@@ -287,12 +292,12 @@ def put_back(record: TaskRecord, why: str, now: datetime, *, tried: bool = True)
 
 
 def ended(record: TaskRecord, event: str, why: str, now: datetime) -> TaskRecord:
-    """The record of a task that is done or has failed."""
+    """The record of a task that is done, failed or canceled. ``event`` goes into its history."""
     return replace(_with_event(record, event, why, now), finished_at=now, step=None, why=why)
 
 
-def anew(record: TaskRecord, now: datetime) -> TaskRecord:
-    """The record of a task that the operator wants to have tried again."""
+def retried(record: TaskRecord, now: datetime) -> TaskRecord:
+    """The record of a task that the operator has queued again: no attempts, same priority and folder."""
     return TaskRecord(
         submitted_at=record.submitted_at,
         priority=record.priority,

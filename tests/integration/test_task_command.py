@@ -1,4 +1,4 @@
-"""`failoverctl task`: what a shell user does with the spool."""
+"""`failoverctl task`, as a user of a shell runs it."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 
 
 class Shell:
-    """A config with a spool, and nothing else: no command here needs tmux."""
+    """A config with a spool and nothing else; no command here needs tmux."""
 
     def __init__(self, folder: Path) -> None:
         self.spool, self.config = folder / "spool", folder / "failover.yaml"
@@ -70,20 +70,20 @@ def test_a_file_is_added_and_the_queue_is_listed_by_rank(shell: Shell) -> None:
     assert "from a file" in lines[1]
 
 
-def test_cancel_and_retry(shell: Shell) -> None:
+def test_a_task_is_canceled_and_retried(shell: Shell) -> None:
     name = shell.add("do")
-    assert b"cancelled by the operator" in shell.run("cancel", name).stdout
+    assert b"canceled by the operator" in shell.run("cancel", name).stdout
     assert shell.facts("show", name)["state"] == "failed"
-    assert b"cancelled" in shell.run("list").stdout
+    assert b"canceled" in shell.run("list").stdout
     assert b"already" in shell.run("cancel", name, code=1).stderr
     shell.run("retry", name)
     shown = shell.facts("show", name)
     assert (shown["state"], shown["attempts"], shown["why"]) == ("queue", 0, "")
     assert [entry["event"] for entry in shown["history"]] == ["cancelled", "retried"]
-    assert b"only what has failed" in shell.run("retry", name, code=1).stderr
+    assert b"only failed and done tasks" in shell.run("retry", name, code=1).stderr
 
 
-def test_a_retried_task_never_takes_the_name_of_another(shell: Shell) -> None:
+def test_a_retried_task_never_replaces_another_of_its_name(shell: Shell) -> None:
     shell.put("failed", "fix", "old")
     shell.put("queue", "fix", "new")
     assert shell.facts("retry", "fix")["task"] == "fix.2"
@@ -91,7 +91,7 @@ def test_a_retried_task_never_takes_the_name_of_another(shell: Shell) -> None:
     assert (shell.spool / "queue" / "fix.2").read_text() == "old"
 
 
-def test_what_is_done_is_listed_when_asked(shell: Shell) -> None:
+def test_done_tasks_are_listed_with_all(shell: Shell) -> None:
     shell.put("done", "old")
     assert shell.run("list").stdout == b"no tasks\n"
     assert b"done    old" in shell.run("list", "--all").stdout
@@ -100,36 +100,36 @@ def test_what_is_done_is_listed_when_asked(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("argv", "text", "code", "why"),
     [
-        (["add"], b"", 1, "it is empty"),
+        (["add"], b"", 1, "the text is empty"),
         (["add"], b"a\0b", 1, "NUL"),
         (["add"], b"x" * ((1 << 20) + 1), 1, "larger than 1 MiB"),
-        (["add", "/nonexistent/file"], b"", 1, "/nonexistent/file: No such file"),
+        (["add", "/nonexistent/file"], b"", 1, "cannot read /nonexistent/file: No such file"),
         (["add", "--dir", "/nonexistent"], b"do", 1, "is not a folder"),
-        (["show", "none"], b"", 2, "there is no task none"),
-        (["cancel", "fix"], b"", 2, "may be queue/fix-a, queue/fix-b"),
+        (["show", "none"], b"", 2, "no task named 'none'"),
+        (["cancel", "fix"], b"", 2, "'fix' matches queue/fix-a, queue/fix-b"),
         (["nonsense"], b"", 2, "invalid choice"),
     ],
 )
-def test_what_can_not_be_done_is_one_sentence(shell: Shell, argv: list[str], text: bytes, code: int, why: str) -> None:
+def test_an_error_is_one_sentence(shell: Shell, argv: list[str], text: bytes, code: int, why: str) -> None:
     shell.put("queue", "fix-a")
     shell.put("queue", "fix-b")
     assert why in shell.run(*argv, text=text, code=code).stderr.decode()
     assert len(list((shell.spool / "queue").iterdir())) == 2
 
 
-def test_the_config_may_be_named_before_the_word_too(shell: Shell) -> None:
+def test_options_are_accepted_before_the_subcommand(shell: Shell) -> None:
     argv = [*CTL, "task", "--config", str(shell.config), "--json", "list"]
     done = subprocess.run([*argv, "--state", "/nowhere"], cwd=ROOT, capture_output=True, check=True)
     assert json.loads(done.stdout) == {"version": 1, "tasks": []}
 
 
-def test_without_a_spool_in_the_config_it_says_where_to_name_one(shell: Shell) -> None:
+def test_without_a_spool_the_error_names_the_config_key(shell: Shell) -> None:
     shell.config.write_text("{}\n")
     assert b"dispatch.spool is not set" in shell.run("list", code=78).stderr
 
 
-def test_two_that_cancel_the_same_task(shell: Shell) -> None:
-    """One of them does; the other is told; the task is there once."""
+def test_one_of_two_concurrent_cancels_wins(shell: Shell) -> None:
+    """The other one fails; the task is there once."""
     name = shell.add("do")
     argv = [*CTL, "task", "cancel", "--config", str(shell.config), name]
     both = [subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) for _ in range(2)]

@@ -1,11 +1,11 @@
-"""What may be seen of a task that was handed out: any of it, for the tests of laws."""
+"""Any observation of a dispatched task, for property tests."""
 
 from hypothesis import strategies as st
 
 from failover_oneshot.agents.base import PromptState
 from failover_oneshot.tasks.task import Availability, TaskObservation
 
-SIGHTINGS = st.builds(
+TASK_OBSERVATIONS = st.builds(
     TaskObservation,
     alive=st.booleans(),
     availability=st.sampled_from(Availability),

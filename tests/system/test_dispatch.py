@@ -72,8 +72,8 @@ def test_control_characters_are_taken_out(pool: AgentPool) -> None:
     ("kind", "why"),
     [
         ("binary", "NUL bytes"),
-        ("latin", "not a text in UTF-8 (byte 1)"),
-        ("blank", "it is empty"),
+        ("latin", "not valid UTF-8 (byte 1)"),
+        ("blank", "the text is empty"),
         ("huge", "larger than 1 MiB"),
         ("link", "symbolic link"),
         ("folder", "not a regular file"),
@@ -124,7 +124,7 @@ def test_a_spool_that_can_not_be_trusted_hands_nothing_out(pool: AgentPool, kind
         pool.spool.write_text("")
     done = pool.run()
     assert done.returncode == 0
-    assert [line for line in done.stderr.splitlines() if "no tasks are handed out" in line]
+    assert [line for line in done.stderr.splitlines() if "no tasks dispatched" in line]
     assert pool.agents.prompts() == []
     assert (real if kind != "open" else pool.spool).joinpath("queue", "fix").read_text() == "fix it"
 

@@ -107,7 +107,7 @@ def test_a_task_whose_agent_died_at_work_is_handed_out_again(server: Server, tmp
         pool.ready(*pool.names)
         pool.check()
     assert pool.tasks("failed") == ["one"]
-    assert "it was tried 3 times" in pool.record("failed", "one")["why"]
+    assert "gave up after 3 attempts" in pool.record("failed", "one")["why"]
 
 
 def test_a_task_that_was_done_before_its_agent_died_is_done(server: Server, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_without_records_nobody_knows_and_it_is_not_done_twice(server: Server, t
     kill_agent(pool, "ccl-auto-11")
     pool.check()
     assert pool.tasks("failed") == ["one"]
-    assert "whether the task was done is not known" in pool.record("failed", "one")["why"]
+    assert "unknown whether the task was done" in pool.record("failed", "one")["why"]
 
 
 def test_a_task_that_takes_too_long_has_failed_and_its_session_goes_on(server: Server, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`failoverctl task`: add, list, show, cancel and retry tasks. It needs no lock: see `spool`."""
+"""`failoverctl task`: add, list, show, cancel and retry tasks. It needs no lock; `tasks.spool` says why."""
 
 import argparse
 import os
@@ -21,45 +21,50 @@ from failover_oneshot.tasks.spool import (
     MAX_TEXT,
     QUEUE,
     RUNNING,
+    TOO_LARGE,
     Spool,
     SpoolError,
     TaskGoneError,
 )
-from failover_oneshot.tasks.task import TaskRecord, anew, ended
+from failover_oneshot.tasks.task import TaskRecord, ended, retried
 from failover_oneshot.tasks.text import decode, printable
 
 EXAMPLES = """
-    failoverctl task add prompt.md          a file's text as a task
+    failoverctl task add prompt.md          add the text of a file
     echo 'fix it' | failoverctl task add --dir ~/src/parser --priority 5
-    failoverctl task list                   what waits, runs and has failed
-    failoverctl task retry 20261125T1040    by the beginning of its name
+    failoverctl task list                   running, queued and failed tasks
+    failoverctl task retry 20261125T1040    a prefix of the name is enough
 """
 
 
 WORDS = {
-    "add": "put a task into the queue",
-    "list": "list the tasks that run, wait or have failed",
-    "show": "show a task's record and its text",
-    "cancel": "take a task back: it goes to failed/",
-    "retry": "put a task that has failed, or is done, into the queue again",
+    "add": "add a task to the queue",
+    "list": "list running, queued and failed tasks",
+    "show": "show the record and text of a task",
+    "cancel": "cancel a queued or running task; it moves to failed/",
+    "retry": "queue a failed or done task again",
 }
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    installation.explained(parser, EXAMPLES, "Dropping a file into the spool's queue/ does as well: docs/dispatch.md.")
+    """Add the arguments of this command."""
+    installation.explained(
+        parser, EXAMPLES, "A file dropped into the spool's queue/ is a task, too. More in docs/dispatch.md."
+    )
     words = parser.add_subparsers(dest="what", metavar=" | ".join(WORDS), required=True)
     add, listing, show, cancel, retry = (
         words.add_parser(word, help=text, description=f"{text[0].upper()}{text[1:]}.") for word, text in WORDS.items()
     )
-    add.add_argument("file", metavar="FILE", nargs="?", default="-", help="the prompt; - (the default): standard input")
-    add.add_argument("--dir", metavar="WORKDIR", help="only for a session that works in this folder")
-    add.add_argument("--priority", metavar="N", type=int, default=0, help="higher first (default 0)")
-    listing.add_argument("--all", action="store_true", help="those that are done, too")
+    add.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="file with the prompt; - (default): standard input"
+    )
+    add.add_argument("--dir", metavar="WORKDIR", help="dispatch only to a session that works in this folder")
+    add.add_argument("--priority", metavar="N", type=int, default=0, help="higher goes first (default: 0)")
+    listing.add_argument("--all", action="store_true", help="include done tasks")
     for named in (show, cancel, retry):
-        named.add_argument("task", metavar="TASK", help="its name, or the beginning of it")
+        named.add_argument("task", metavar="TASK", help="name of the task, or a prefix of it")
     installation.arguments(parser)
-    for each in (add, listing, show, cancel, retry):  # before the word and after it
+    for each in (add, listing, show, cancel, retry):  # accepted before and after the subcommand
         installation.arguments(each)
         for action in each._actions:
             if action.dest in {"config", "state", "json"}:
@@ -67,11 +72,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; 1 when it can not be done, 2 for a task that does not exist, 78 without a spool in the config."""
+    """Run the command. Returns 1 if it fails, 2 if the task does not exist. Without a spool: ConfigError (78)."""
     where = loader.find(options.config, os.environ)
     settings = loader.load(where, os.environ)
     if settings.dispatch.spool is None:
-        raise ConfigError((f"{where}: dispatch.spool is not set: name a folder for the tasks",))
+        raise ConfigError((f"{where}: dispatch.spool is not set; set it to a folder for the tasks",))
     spool = Spool(settings.dispatch.spool)
     try:
         if options.what == "add":
@@ -86,9 +91,9 @@ def run(options: argparse.Namespace) -> int:
     except LookupError as error:
         return _failed(options, str(error.args[0]), EXIT_USAGE)
     except TaskGoneError:
-        return _failed(options, "a check has just moved it: see `failoverctl task list`")
+        return _failed(options, "a check has just moved the task; run `failoverctl task list`")
     except OSError as error:
-        return _failed(options, f"{error.filename or settings.dispatch.spool}: {error.strerror}")
+        return _failed(options, f"cannot use {error.filename or settings.dispatch.spool}: {error.strerror}")
 
 
 def _failed(options: argparse.Namespace, why: str, code: int = EXIT_FAILED) -> int:
@@ -97,22 +102,28 @@ def _failed(options: argparse.Namespace, why: str, code: int = EXIT_FAILED) -> i
 
 
 def _add(spool: Spool, options: argparse.Namespace) -> int:
-    if options.file == "-":
-        data = sys.stdin.buffer.read(MAX_TEXT + 1)
-    else:
-        with Path(options.file).open("rb") as file:
-            data = file.read(MAX_TEXT + 1)
+    data = _input(options.file)
     if len(data) > MAX_TEXT:
-        raise ValueError(f"it is larger than {MAX_TEXT >> 20} MiB")
+        raise ValueError(TOO_LARGE)
     decode(data)
     folder = os.path.realpath(Path(options.dir).expanduser()) if options.dir else None
     if folder and not Path(folder).is_dir():
-        raise ValueError(f"{folder} is not a folder")
+        raise ValueError(f"--dir: {folder} is not a folder")
     now = datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%S}-{os.urandom(4).hex()}"
     spool.add(name, data, TaskRecord(submitted_at=now, priority=options.priority, dir=folder))
     _print(options, {"task": name, "state": QUEUE}, name)
     return 0
+
+
+def _input(file: str) -> bytes:
+    if file == "-":
+        return sys.stdin.buffer.read(MAX_TEXT + 1)
+    try:
+        with Path(file).open("rb") as opened:
+            return opened.read(MAX_TEXT + 1)
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror}") from None
 
 
 def _list(spool: Spool, options: argparse.Namespace) -> int:
@@ -170,22 +181,22 @@ def _show(spool: Spool, options: argparse.Namespace, state: str, name: str) -> i
 
 def _cancel(spool: Spool, options: argparse.Namespace, state: str, name: str) -> int:
     if state not in {QUEUE, RUNNING}:
-        raise ValueError(f"{printable(name)} is in {state}/ already")
+        raise ValueError(f"'{printable(name)}' is already in {state}/")
     record, now = spool.record(state, name), seconds(datetime.now(UTC))
-    said = "cancelled by the operator"
+    why = "canceled by the operator"
     if state == RUNNING:
-        said += f"; {record.session or 'its session'} may go on with it: nothing is typed there"
-    new = spool.move(name, state, FAILED, ended(record, "cancelled", said, now))
-    _print(options, {"task": printable(new), "state": FAILED, "why": said}, f"{printable(new)}: {said}")
+        why += f"; {record.session or 'its session'} is not interrupted and may still finish it"
+    new = spool.move(name, state, FAILED, ended(record, "cancelled", why, now))
+    _print(options, {"task": printable(new), "state": FAILED, "why": why}, f"{printable(new)}: {why}")
     return 0
 
 
 def _retry(spool: Spool, options: argparse.Namespace, state: str, name: str) -> int:
     if state not in {FAILED, DONE}:
-        raise ValueError(f"{printable(name)} is in {state}/: only what has failed or is done can be tried again")
-    spool.text(state, name)  # what can't be a task stays where it is
-    new = spool.move(name, state, QUEUE, anew(spool.record(state, name), seconds(datetime.now(UTC))))
-    _print(options, {"task": printable(new), "state": QUEUE}, f"{printable(new)} is in the queue again")
+        raise ValueError(f"'{printable(name)}' is in {state}/; only failed and done tasks can be retried")
+    spool.text(state, name)  # a file that cannot be a task stays where it is
+    new = spool.move(name, state, QUEUE, retried(spool.record(state, name), seconds(datetime.now(UTC))))
+    _print(options, {"task": printable(new), "state": QUEUE}, f"{printable(new)}: queued again")
     return 0
 
 
@@ -193,18 +204,18 @@ _COMMANDS = {"show": _show, "cancel": _cancel, "retry": _retry}
 
 
 def _find(spool: Spool, options: argparse.Namespace) -> tuple[str, str]:
-    """The state and the name of the task that is meant. Raises LookupError when there is none, or several."""
+    """The folder and name of the task with this name or prefix. Raises LookupError if there is none, or several."""
     everywhere = [(state, name) for state in FOLDERS for name in spool.names(state)]
     exact = [found for found in everywhere if found[1] == options.task]
     found = exact or [found for found in everywhere if found[1].startswith(options.task)]
     if not found:
-        raise LookupError(f"there is no task {printable(options.task)}")
-    if len(found) > 1 and options.what != "show":  # the same name may be done, and wait anew
+        raise LookupError(f"no task named '{printable(options.task)}' (run `failoverctl task list --all`)")
+    if len(found) > 1 and options.what != "show":  # one name may be in done/ and in queue/
         fitting = {"cancel": (QUEUE, RUNNING), "retry": (FAILED, DONE)}[options.what]
         found = [one for one in found if one[0] in fitting] or found
     if len(found) > 1:
         listed = ", ".join(f"{state}/{printable(name)}" for state, name in found[:5])
-        raise LookupError(f"{printable(options.task)} may be {listed}: say more of its name")
+        raise LookupError(f"'{printable(options.task)}' matches {listed}; give more of the name")
     return found[0]
 
 

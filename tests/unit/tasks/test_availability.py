@@ -32,7 +32,7 @@ def slot(
     return found
 
 
-def test_an_agent_at_its_empty_prompt_is_free_and_known_by_its_processes() -> None:
+def test_an_agent_at_an_empty_prompt_is_free_and_known_by_its_processes() -> None:
     found = slot()
     assert (found.session, found.availability, found.path) == (NAME, Availability.FREE, "/w")
     assert found.place == AgentPlace(server_pid=3, pane_id="%1", pane_pid=2, client_pid=4, conversation="c")
@@ -56,7 +56,7 @@ def test_an_agent_at_its_empty_prompt_is_free_and_known_by_its_processes() -> No
         ({"command": "bash", "pid": -1}, Availability.HELD),
     ],
 )
-def test_what_speaks_against_a_task_for_a_session(changes: dict[str, Any], availability: Availability) -> None:
+def test_the_availability_of_a_session(changes: dict[str, Any], availability: Availability) -> None:
     assert slot(**changes).availability is availability
 
 
@@ -88,14 +88,14 @@ def free(*names: str, path: str = "/w") -> list[Slot]:
     return [Slot(session=name, availability=Availability.FREE, path=path) for name in names]
 
 
-def test_only_what_is_handed_out_is_read(spool: Spool) -> None:
+def test_only_the_tasks_to_dispatch_are_read(spool: Spool) -> None:
     for age, name in enumerate(["third", "second", "first"]):
         add(spool, name, name.encode(), age)
     queue = {task.name: task.text for task in observe_queue(spool, free("a", "b"), (), NOW)}
     assert queue == {"first": "first", "second": "second", "third": ""}
 
 
-def test_the_next_comes_forward_where_one_cannot_be_a_task(spool: Spool) -> None:
+def test_a_file_that_cannot_be_a_task_makes_way_for_the_next(spool: Spool) -> None:
     add(spool, "empty", b" ", 9)
     add(spool, "elsewhere", b"text", 8, dir="/v")
     add(spool, "binary", b"\0", 7)
@@ -110,13 +110,13 @@ def test_the_next_comes_forward_where_one_cannot_be_a_task(spool: Spool) -> None
     ]
 
 
-def test_what_is_still_being_written_is_left_out(spool: Spool) -> None:
+def test_a_file_that_is_still_being_written_is_left_out(spool: Spool) -> None:
     add(spool, "open", b"half", 9)
     with (spool.folder / "queue" / "open").open("ab"):
         assert observe_queue(spool, free("a"), (), NOW) == ()
 
 
-def test_what_a_dry_run_would_give_back_is_in_the_queue(spool: Spool) -> None:
+def test_a_task_that_a_dry_run_would_requeue_is_in_the_queue(spool: Spool) -> None:
     add(spool, "waits", b"text", 9)
     back = Queued(name="back", changed=0.0, record=TaskRecord(head=True))
     queue = observe_queue(spool, free("a"), (back,), NOW)

@@ -25,7 +25,7 @@ from failover_oneshot.tasks.task import (
     TaskRecord,
 )
 from tests.support.builders import NOW, at
-from tests.support.task_observations import SIGHTINGS
+from tests.support.task_observations import TASK_OBSERVATIONS
 
 LIMITS = Dispatch()
 TAKEN = {PromptState.OPEN, PromptState.DOUBT, PromptState.ENDED, PromptState.LIMIT, PromptState.ERROR}
@@ -61,13 +61,13 @@ def collected(task: RunningTask, *slots: Slot, limits: Dispatch = LIMITS) -> Tas
 # -- tasks that were handed out ----------------------------------------------------------------------------------------
 
 
-def test_a_task_that_is_done_leaves_with_its_end_noted() -> None:
+def test_a_done_task_leaves_with_its_end_recorded() -> None:
     action = collected(running(answered=True))
     assert (action.kind, action.task, action.session) == (ActionKind.FINISH, "one", "s")
     assert (action.record.finished_at, action.record.step, action.record.history[-1]["event"]) == (NOW, None, "done")
 
 
-def test_a_task_without_its_agent_goes_back_or_has_failed_after_the_last_attempt() -> None:
+def test_a_task_without_its_agent_is_requeued_until_its_last_attempt() -> None:
     orphan = running(step=HandOutStep.PASTING, alive=False, availability=Availability.DEAD)
     back = collected(orphan)
     assert (back.kind, back.record.head, back.record.session, back.record.attempts) == (
@@ -75,7 +75,7 @@ def test_a_task_without_its_agent_goes_back_or_has_failed_after_the_last_attempt
     )  # fmt: skip
     last = collected(orphan, limits=Dispatch(attempts=1))
     assert (last.kind, last.record.why) == (ActionKind.FAIL, last.reason)
-    assert "it was tried 1 times" in last.reason
+    assert "gave up after 1 attempt" in last.reason
 
 
 def test_a_turn_that_ended_with_an_error_holds_its_session() -> None:
@@ -84,12 +84,12 @@ def test_a_turn_that_ended_with_an_error_holds_its_session() -> None:
     assert not collected(running(recorded=PromptState.ENDED)).hold
 
 
-def test_a_text_that_stands_in_the_prompt_is_for_the_hand_out() -> None:
+def test_a_text_in_the_prompt_is_left_to_the_dispatch() -> None:
     action = collected(running(step=HandOutStep.ENTERING, drafted=True))
     assert (action.kind, action.text, action.record.step) == (ActionKind.ENTER, "the text", HandOutStep.ENTERING)
 
 
-def test_a_task_that_was_taken_is_noted_as_sent() -> None:
+def test_a_task_that_was_taken_is_recorded_as_sent() -> None:
     action = collected(running(step=HandOutStep.ENTERING, recorded=PromptState.OPEN))
     assert (action.kind, action.record.step, action.record.sent_at) == (ActionKind.SENT, HandOutStep.SENT, NOW)
 
@@ -104,14 +104,14 @@ def test_a_task_follows_its_conversation_into_another_process() -> None:
     assert action.record.place == place(2, client_pid=4, conversation="c", transcript="/t", offset=9)
 
 
-def test_a_task_whose_agent_went_is_remembered_as_lost() -> None:
+def test_a_task_whose_agent_is_gone_is_recorded_as_lost() -> None:
     task = running(alive=False, recorded=PromptState.OPEN, startable=True)
     task = RunningTask(name="one", record=TaskRecord(session="s", step=HandOutStep.SENT, place=place()), seen=task.seen)
     action = collected(task)
     assert (action.kind, action.record.lost_at) == (ActionKind.LOST, NOW)
 
 
-def test_what_was_put_into_running_by_hand_has_failed() -> None:
+def test_a_file_put_into_running_by_hand_has_failed() -> None:
     action = collected(RunningTask(name="one", record=TaskRecord()))
     assert (action.kind, action.session) == (ActionKind.FAIL, "")
     assert "by hand" in action.reason
@@ -134,7 +134,7 @@ def test_a_task_that_cannot_be_read_stays() -> None:
         ({"action": "recreate"}, "", ActionStatus.PENDING, False),  # a dry run has it finished already
     ],
 )
-def test_a_swap_gives_the_tasks_of_restarted_sessions_back(
+def test_a_swap_requeues_the_tasks_of_restarted_sessions(
     restart: dict[str, Any], transcript: str, status: ActionStatus, back: bool
 ) -> None:
     record = TaskRecord(attempts=1, session="s", step=HandOutStep.SENT, place=place(transcript=transcript))
@@ -163,15 +163,15 @@ def test_each_free_session_gets_a_task_with_its_place_on_record() -> None:
     assert (first.step, first.attempts, first.place) == (HandOutStep.PASTING, 1, free[0].place)
 
 
-def test_what_is_no_task_is_refused_first_and_texts_that_stand_in_a_prompt_are_sent() -> None:
+def test_bad_files_are_refused_before_texts_are_sent() -> None:
     enter = TaskAction(kind=ActionKind.ENTER, task="old", session="b", record=TaskRecord(), text="t")
-    actions = plan.plan_hand_out([enter], [queued("1"), queued("bad", problem="it is empty")], [slot("a")], NOW)
+    actions = plan.plan_hand_out([enter], [queued("1"), queued("bad", problem="the text is empty")], [slot("a")], NOW)
     assert [(a.kind, a.task, a.session) for a in actions] == [
         (ActionKind.REFUSE, "bad", None),
         (ActionKind.ENTER, "old", "b"),
         (ActionKind.HAND_OUT, "1", "a"),
     ]
-    assert actions[0].record.why == "it is empty"
+    assert actions[0].record.why == "the text is empty"
 
 
 def test_a_session_with_a_task_or_on_hold_is_not_free() -> None:
@@ -187,7 +187,7 @@ def test_a_session_with_a_task_or_on_hold_is_not_free() -> None:
     ("tried", "attempts", "kind", "counted"),
     [(False, 1, ActionKind.REQUEUE, 0), (True, 3, ActionKind.REQUEUE, 1), (True, 1, ActionKind.FAIL, 1)],
 )
-def test_a_task_that_did_not_arrive_goes_back(tried: bool, attempts: int, kind: ActionKind, counted: int) -> None:
+def test_a_task_that_did_not_arrive_is_requeued(tried: bool, attempts: int, kind: ActionKind, counted: int) -> None:
     action = only(plan.plan_hand_out([], [queued("1")], [slot("a")], NOW))
     back = plan.plan_undelivered(action, "why", attempts, NOW, tried=tried)
     assert (back.kind, back.record.attempts, back.task, back.session) == (kind, counted, "1", "a")
@@ -220,7 +220,7 @@ RECORDS = st.builds(
     place=st.sampled_from([None, place(conversation="c", transcript="/t")]),
 )
 RUNNING = st.lists(
-    st.builds(RunningTask, name=st.text("xyz", min_size=1), record=RECORDS, seen=SIGHTINGS),
+    st.builds(RunningTask, name=st.text("xyz", min_size=1), record=RECORDS, seen=TASK_OBSERVATIONS),
     unique_by=(lambda task: task.name, lambda task: task.record.session),
 )
 QUEUE = st.lists(
@@ -229,7 +229,7 @@ QUEUE = st.lists(
         name=st.text("pqr", min_size=1),
         changed=st.floats(0, 9),
         record=st.builds(TaskRecord, dir=st.sampled_from([None, "/w", "/v"]), head=st.booleans()),
-        problem=st.sampled_from(["", "", "it is empty"]),
+        problem=st.sampled_from(["", "", "the text is empty"]),
     ),
     unique_by=lambda task: task.name,
 )
@@ -270,7 +270,7 @@ def test_no_task_goes_to_two_sessions_and_no_session_gets_two(
 
 
 @given(RUNNING, SLOTS)
-def test_no_task_goes_back_while_its_agent_may_still_do_it(tasks: list[RunningTask], slots: tuple[Slot, ...]) -> None:
+def test_no_task_is_requeued_while_its_agent_may_still_do_it(tasks: list[RunningTask], slots: tuple[Slot, ...]) -> None:
     for task, action in zip(tasks, plan.plan_collect(tasks, slots, LIMITS, NOW), strict=True):
         if action.kind is ActionKind.REQUEUE and task.seen is not None and task.seen.alive:
             assert task.record.step is HandOutStep.PASTING, "Enter was never pressed"

@@ -30,7 +30,7 @@ def listing(box: Spool) -> set[str]:
     return {f"{path.parent.name}/{path.name}" for path in box.folder.glob("*/*")}
 
 
-def test_a_move_takes_the_record_along_and_leaves_nothing(box: Spool) -> None:
+def test_a_move_takes_the_record_with_it(box: Spool) -> None:
     box.add("fix", b"text", TaskRecord(priority=2))
     assert box.move("fix", QUEUE, RUNNING, TaskRecord(priority=2, attempts=1)) == "fix"
     assert listing(box) == {"running/fix", "running/fix" + SUFFIX}
@@ -38,7 +38,7 @@ def test_a_move_takes_the_record_along_and_leaves_nothing(box: Spool) -> None:
     assert spool.counts(box.folder) == TaskTally(running=1)
 
 
-def test_nothing_is_overwritten(box: Spool) -> None:
+def test_a_move_never_overwrites_a_file(box: Spool) -> None:
     for state in (QUEUE, DONE, RUNNING):
         put(box, state, "fix", state)
     assert box.move("fix", RUNNING, DONE, TaskRecord()) == "fix.2"
@@ -47,13 +47,13 @@ def test_nothing_is_overwritten(box: Spool) -> None:
     assert texts == {QUEUE, DONE, RUNNING}
 
 
-def test_a_task_that_somebody_else_has_moved_is_gone(box: Spool) -> None:
+def test_moving_a_task_that_someone_else_moved_fails(box: Spool) -> None:
     with pytest.raises(TaskGoneError):
         box.move("fix", QUEUE, RUNNING, TaskRecord())
     assert listing(box) == set()
 
 
-def test_what_a_killed_run_left_is_mended(box: Spool) -> None:
+def test_tidying_cleans_up_after_a_killed_check(box: Spool) -> None:
     """A record made before its text came, a text on its way back into the queue, a temporary."""
     box.update(RUNNING, "claimed", TaskRecord(session="s"))
     put(box, QUEUE, "claimed")
@@ -68,7 +68,7 @@ def test_what_a_killed_run_left_is_mended(box: Spool) -> None:
     assert (box.folder / QUEUE / "back.2").read_text() == "text"
 
 
-def test_a_file_that_is_being_written_is_left_alone(box: Spool) -> None:
+def test_a_file_being_written_is_recognized(box: Spool) -> None:
     put(box, QUEUE, "empty", "")
     path = put(box, QUEUE, "half")
     now = NOW.now(NOW.tzinfo)
@@ -79,7 +79,7 @@ def test_a_file_that_is_being_written_is_left_alone(box: Spool) -> None:
     assert not box.being_written("half")
 
 
-def test_a_record_that_can_not_be_read_is_a_blank_one(box: Spool) -> None:
+def test_an_unreadable_record_counts_as_blank(box: Spool) -> None:
     put(box, QUEUE, "fix")
     for content in ("", "{", "[]", '{"priority": "high"}', "\x00" * 9):
         put(box, QUEUE, "fix" + SUFFIX, content)
@@ -98,7 +98,7 @@ def test_done_tasks_are_kept_by_age_and_count(box: Spool) -> None:
     assert len(listing(box)) == 5
 
 
-def test_a_very_long_name_is_cut(box: Spool) -> None:
+def test_a_long_name_is_cut(box: Spool) -> None:
     name = "ü" * 127
     put(box, QUEUE, name)
     assert box.move(name, QUEUE, RUNNING, TaskRecord()) == "ü" * 100

@@ -26,7 +26,7 @@ from failover_oneshot.tasks.task import (
     was_restarted,
 )
 from tests.support.builders import NOW, at
-from tests.support.task_observations import SIGHTINGS
+from tests.support.task_observations import TASK_OBSERVATIONS
 
 PLACE = AgentPlace(server_pid=1, pane_id="%1", pane_pid=2, client_pid=3, conversation="c", transcript="/t", offset=9)
 HOUR = 3600.0
@@ -96,12 +96,12 @@ GONE = [
 
 
 @pytest.mark.parametrize(("step", "sighting", "action"), ALIVE)
-def test_a_task_whose_agent_is_there(step: HandOutStep, sighting: TaskObservation, action: ActionKind) -> None:
+def test_the_verdict_while_the_agent_is_there(step: HandOutStep, sighting: TaskObservation, action: ActionKind) -> None:
     assert judge(record(step), sighting, NOW, HOUR).kind is action
 
 
 @pytest.mark.parametrize(("step", "facts", "action"), GONE)
-def test_a_task_whose_agent_is_gone(step: HandOutStep, facts: dict[str, Any], action: ActionKind) -> None:
+def test_the_verdict_when_the_agent_is_gone(step: HandOutStep, facts: dict[str, Any], action: ActionKind) -> None:
     verdict = judge(record(step), TaskObservation(alive=False, availability=Availability.DEAD, **facts), NOW, HOUR)
     assert verdict.kind is action
     assert verdict.why or action in {ActionKind.FINISH, ActionKind.LOST}
@@ -113,22 +113,22 @@ def test_a_task_that_was_only_just_sent_is_not_taken_for_done() -> None:
     assert judge(just, seen(Availability.FREE, answered=True), NOW, HOUR).kind is ActionKind.FINISH
 
 
-def test_a_task_that_takes_too_long_has_failed_however_its_session_stands() -> None:
+def test_a_task_that_takes_too_long_has_failed_in_any_session() -> None:
     for each in Availability:
         assert judge(record(), seen(each), NOW, 299.0).kind is ActionKind.FAIL
     assert judge(record(), seen(Availability.FREE, recorded=PromptState.ENDED), NOW, 299.0).kind is ActionKind.FINISH
 
 
-def test_the_successor_is_waited_for_a_minute() -> None:
+def test_a_new_agent_has_a_minute_to_show_its_conversation() -> None:
     gone = TaskObservation(alive=False, availability=Availability.FREE, recorded=PromptState.OPEN, startable=True)
     assert judge(record(lost_at=at(seconds=-59)), gone, NOW, HOUR).kind is ActionKind.KEEP
     assert judge(record(lost_at=at(seconds=-61)), gone, NOW, HOUR).kind is ActionKind.REQUEUE
     assert judge(record(lost_at=at(seconds=5)), gone, NOW, HOUR).kind is ActionKind.REQUEUE, "the clock went back"
 
 
-@given(SIGHTINGS, st.sampled_from(HandOutStep))
+@given(TASK_OBSERVATIONS, st.sampled_from(HandOutStep))
 @example(TaskObservation(alive=True, availability=Availability.BUSY, recorded=PromptState.ENDED), HandOutStep.PASTING)
-def test_never_a_second_agent_while_the_first_may_do_it(sighting: TaskObservation, step: HandOutStep) -> None:
+def test_no_second_agent_gets_a_task_the_first_may_still_do(sighting: TaskObservation, step: HandOutStep) -> None:
     verdict = judge(record(step), sighting, NOW, HOUR)
     if verdict.kind is ActionKind.REQUEUE:
         taken = sighting.recorded in {
@@ -155,7 +155,7 @@ def test_never_a_second_agent_while_the_first_may_do_it(sighting: TaskObservatio
         assert sighting.drafted
 
 
-def test_a_task_that_was_tried_often_enough_has_failed() -> None:
+def test_a_task_has_failed_after_its_last_attempt() -> None:
     again = Verdict(ActionKind.REQUEUE, "gone")
     assert bounded(record(attempts=2), again, 3) == again
     assert bounded(record(attempts=3), again, 3).kind is ActionKind.FAIL
@@ -170,7 +170,7 @@ def slot(session: str, availability: Availability = Availability.FREE, path: str
     return Slot(session=session, availability=availability, path=path)
 
 
-def test_the_order_of_the_queue() -> None:
+def test_the_queue_is_ordered_by_head_priority_and_age() -> None:
     queue = [
         queued("young", 9.0), queued("old", 1.0), queued("urgent", 9.0, priority=1),
         queued("back", 9.0, head=True), queued("added", 0.0, submitted_at=at(days=-20000)), queued("also-old", 1.0),
@@ -181,7 +181,7 @@ def test_the_order_of_the_queue() -> None:
     assert [s.session for _, s in assign(queue, free)] == list("012345")
 
 
-def test_each_task_goes_where_it_may() -> None:
+def test_each_task_goes_to_a_session_it_may_run_in() -> None:
     slots = [slot("busy", Availability.BUSY), slot("a", path="/a"), slot("b", path="/b")]
     queue = [queued("1", 1.0, dir="/b"), queued("2", 2.0, dir="/c"), queued("3", 3.0), queued("4", 4.0)]
     assert [(t.name, s.session) for t, s in assign(queue, slots)] == [("1", "b"), ("3", "a")]

@@ -17,12 +17,12 @@ from failover_oneshot.tasks.text import decode, printable
         (b"\x1b[201~\x03\x04x\x7f\xc2\x9by", "[201~xy"),
     ],
 )
-def test_a_text_as_it_is_pasted(data: bytes, text: str) -> None:
+def test_a_text_is_decoded_as_it_is_pasted(data: bytes, text: str) -> None:
     assert decode(data) == text
 
 
 @given(st.binary(max_size=200))
-def test_no_key_is_pressed_by_a_text(data: bytes) -> None:
+def test_no_text_can_press_a_key(data: bytes) -> None:
     try:
         text = decode(data)
     except ValueError:
@@ -31,6 +31,6 @@ def test_no_key_is_pressed_by_a_text(data: bytes) -> None:
     assert decode(text.encode()) == text
 
 
-def test_a_name_as_it_may_be_printed() -> None:
+def test_a_name_is_escaped_for_printing() -> None:
     assert printable("fix ü.md") == "fix ü.md"
     assert printable("a\x1b[31m\nb\udcff") == "a\\x1b[31m\\nb\\xff"
