@@ -71,7 +71,7 @@ class Queued(Struct, frozen=True, kw_only=True):
     changed: float  # the file's time, seconds since the epoch
     record: TaskRecord = TaskRecord()
     problem: str = ""
-    text: str = ""  # as it is pasted; read only when a session is free for it
+    text: str = ""  # as it is pasted; read only when a session can take it
 
     @property
     def rank(self) -> tuple[bool, int, float, str]:
@@ -210,12 +210,9 @@ def _unfinished_dispatch(record: TaskRecord, seen: TaskObservation) -> Verdict:
 def bounded(record: TaskRecord, verdict: Verdict, attempts: int) -> Verdict:
     """The verdict; a requeue becomes a failure once the task has used up its attempts."""
     if verdict.kind is ActionKind.REQUEUE and verdict.tried and record.attempts >= attempts:
-        return Verdict(ActionKind.FAIL, f"{verdict.why}; gave up after {_attempts(record.attempts)}")
+        made = f"{record.attempts} attempt{'s' if record.attempts != 1 else ''}"
+        return Verdict(ActionKind.FAIL, f"{verdict.why}; gave up after {made} (dispatch.attempts)")
     return verdict
-
-
-def _attempts(count: int) -> str:
-    return f"{count} attempt{'s' if count != 1 else ''}"
 
 
 def was_restarted(newest_first: Iterable[HistoryEntry], record: TaskRecord) -> bool:
@@ -231,7 +228,7 @@ def was_restarted(newest_first: Iterable[HistoryEntry], record: TaskRecord) -> b
 
 
 def assign(queue: Sequence[Queued], slots: Sequence[Slot]) -> list[tuple[Queued, Slot]]:
-    """Pairs of task and free session: tasks by rank, each to the first session it may run in."""
+    """Pairs of task and idle session: tasks by rank, each to the first session it may run in."""
     free, found = [slot for slot in slots if is_free(slot)], []
     for task in sorted(queue, key=lambda task: task.rank):
         if not free:
