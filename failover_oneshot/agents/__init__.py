@@ -1,1 +1,1 @@
-"""The programs that run in the sessions, each behind one protocol."""
+"""The agents: programs that run in sessions, each behind the same protocol."""

@@ -1,4 +1,4 @@
-"""What every agent program offers to the rest: its screen, its prompt and its records. Pure types."""
+"""The protocol of an agent: its screen, its prompt and its records. Types only."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -9,36 +9,36 @@ from msgspec import Struct
 from failover_oneshot.config.model import Quota
 from failover_oneshot.model import AgentProcess, Reading
 
-CHROME: Final = "chrome"  # the input box, the status area, rules, blanks
+CHROME: Final = "chrome"  # the prompt box, the status area, rules, blank lines
 MENU: Final = "menu"
 
 
 class PromptState(StrEnum):
-    """What an agent's own records say of one prompt."""
+    """What an agent's own records say about one prompt."""
 
     NONE = "none"  # there are no records
     ABSENT = "absent"  # the prompt is not in them
-    OPEN = "open"  # it was taken, and its turn has no end
-    DOUBT = "doubt"  # it was taken, and its turn may have ended
+    OPEN = "open"  # taken; its turn has not ended
+    DOUBT = "doubt"  # taken; its turn may have ended
     ENDED = "ended"
     LIMIT = "limit"  # its turn ended at a limit
     ERROR = "error"  # its turn ended with another error
 
 
 class Prompt(Protocol):
-    """The agent's prompt, as one captured screen shows it."""
+    """The agent's prompt on one captured screen."""
 
     @property
     def recognized(self) -> bool:
-        """Whether this is the agent's screen at all, and is understood."""
+        """Whether this is a screen of the agent that can be read."""
 
     @property
     def busy(self) -> bool:
-        """Whether the agent works."""
+        """Whether the agent is working."""
 
     @property
     def draft(self) -> str:
-        """What was typed and not sent."""
+        """The text that was typed but not sent."""
 
     @property
     def menu(self) -> bool:
@@ -46,86 +46,87 @@ class Prompt(Protocol):
 
     @property
     def waits(self) -> bool:
-        """Whether the agent waits by itself for a limit's reset."""
+        """Whether the agent itself is waiting for the reset of a limit."""
 
     @property
     def may_escape(self) -> bool:
-        """Whether Escape leaves that wait, or the limit's own menu; another menu may be a question of permission."""
+        """Whether Escape is safe: it leaves that wait, or the limit menu. Another menu may ask for a permission."""
 
     @property
     def empty(self) -> bool:
-        """Positive proof of an empty prompt. Any other dialog may act on single letters."""
+        """Whether the prompt is provably empty. Other dialogs may act on single letters."""
 
     @property
     def answered(self) -> bool:
-        """Whether the agent has said something in this turn, or has closed it."""
+        """Whether the agent has answered in this turn, or has closed it."""
 
     @property
     def fingerprint(self) -> str:
-        """Tells whether the conversation on the screen has changed."""
+        """A value that changes when the conversation on the screen changes."""
 
     def holds(self, text: str) -> bool:
-        """Whether the draft is this text and nothing else, as far as a screen can show it."""
+        """Whether the draft is exactly this text, as far as a screen can show it."""
 
     def shows(self, text: str, before: str = "") -> bool:
         """Whether the last prompt of the conversation is this text.
 
-        A long paste that is not shown in full counts only when the conversation was another one `before` it was sent.
+        A long paste is not shown in full. It counts only if the fingerprint differs from ``before``, the one taken just
+        before it was sent.
         """
 
 
 class ExplainedLine(Struct, frozen=True, kw_only=True):
-    """One line of a pane, explained."""
+    """How one line of a pane was read."""
 
     number: int  # from 1
     text: str
     part: str  # "chrome", "menu", or the mark of its block
-    examined: bool  # whether it is looked at for a hit
+    examined: bool  # whether it is searched for a hit
     first: bool = False  # the first line of its block
-    why: str | None = None  # at a block's first line: what becomes of the block
-    fired: bool = False  # the rule that decided stands here
+    why: str | None = None  # on a block's first line: how the block counts
+    fired: bool = False  # the deciding rule matched here
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
-    """One pane's text, explained."""
+    """How the text of one pane was read, line by line."""
 
     lines: tuple[ExplainedLine, ...]
     structured: bool
     busy: bool
     prompt: str
     draft: str
-    reading: Reading  # what the screen says
+    reading: Reading  # the result
 
 
 class Agent(Protocol):
-    """One agent program. Everything here only reads; what cannot be made out is left out, and nothing raises."""
+    """One agent program. All methods only read and never raise; what they cannot read is left out."""
 
     def classify(self, text: str, title: str, quota: Quota) -> Reading:
-        """What a pane's visible text says; ``title`` is the pane's."""
+        """The reading of a pane's visible text and title."""
 
     def explain(self, text: str, title: str, quota: Quota) -> Explanation:
-        """The same, line by line, with the reasons."""
+        """The same reading, with a reason for each line."""
 
     def prompt(self, text: str, title: str) -> Prompt:
-        """The prompt that a pane's visible text shows."""
+        """The prompt on a pane's visible text."""
 
     def processes(self, panes: Mapping[str, int]) -> dict[str, AgentProcess]:
-        """The agents that run in these panes (pane id to the pane's process id), as far as they keep records."""
+        """The agents in these panes that keep records, by pane id. ``panes``: pane id to the pane's process id."""
 
     def record(self, process: AgentProcess) -> Reading | None:
-        """What the newest record of its conversation says; None when nothing does, and the screen decides."""
+        """The reading of the newest record of its conversation; None when the screen must decide."""
 
     def conversation(self, process: AgentProcess) -> str:
-        """The file of its conversation, which need not exist yet."""
+        """The path of its conversation's file, which may not exist yet."""
 
     def conversation_size(self, conversation: str) -> int:
-        """Bytes; 0 for a conversation that has not begun."""
+        """The size of a conversation's file in bytes; 0 if it does not exist yet."""
 
     def prompt_state(self, conversation: str, offset: int, text: str) -> PromptState:
-        """What the records after ``offset`` (bytes) of a conversation's file say of the prompt ``text``."""
+        """What the records after ``offset`` (bytes) of a conversation's file say about the prompt ``text``."""
 
     def own_login(self, pids: Iterable[int]) -> str | None:
-        """The variable by which one of these processes brings a login of its own, which no swap of files reaches."""
+        """The environment variable with which one of these processes has its own credentials, out of a swap's reach."""
 
     def version(self, texts: Iterable[str]) -> str | None:
-        """The agent's version, as a screen says, else as its installation says. The agent is not run."""
+        """The agent's version, from a screen, else from its installation. Does not run the agent."""

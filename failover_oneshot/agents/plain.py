@@ -1,7 +1,6 @@
-"""The Go daemon's rule: words in the last lines of a pane, whatever program drew them [daemon].
+"""The rule of the Go daemon: patterns in the last lines of a pane, whichever program drew them [daemon].
 
-It is the whole of agent `plain`, and what an agent with a screen of its own falls back on where that is not drawn.
-Pure.
+Agent `plain` has no other rule. Other agents fall back on it when a pane does not show their screen. Pure.
 """
 
 import re
@@ -31,7 +30,7 @@ SNIPPET: Final = 120
 
 
 class Rule(Struct, frozen=True):
-    """A rule that is no row of an agent's table of wordings."""
+    """A rule that is not a row of an agent's table of wordings."""
 
     name: str
     kind: Kind
@@ -54,24 +53,24 @@ class Wording(Protocol):
 
     @property
     def typed(self) -> bool:
-        """The error's own type says what it is, so that the words of a server error in it veto nothing."""
+        """Whether the error states its own type, so that words of a server error in it do not veto it."""
 
 
 class PlainMatch(Struct, frozen=True, kw_only=True):
-    """What decided, and where."""
+    """The rule that decided, and the text it matched."""
 
     rule: Wording
     words: str | None
-    message: str  # the line and what may go on in the next ones, where a reset is looked for
-    line: str | None  # the part that is shown; None: all of it
+    message: str  # the line and the next two, which may name the reset
+    line: str | None  # the part to show; None: all of it
 
 
 def find(
     lines: Sequence[str], quota: Quota, own: Callable[[str], tuple[Wording, str] | None] = lambda _: None
 ) -> PlainMatch | None:
-    """The newest hit in the last ``tail_lines`` of a pane's lines, else the newest other thing that a rule says.
+    """The newest hit in the last ``tail_lines`` lines of a pane, else the newest match of any other rule.
 
-    ``lines`` are those that are not empty. ``own`` is an agent's table, asked about each normalised line first.
+    ``lines`` are the non-empty ones. ``own`` is an agent's table of wordings, asked first for each normalised line.
     """
     tail = lines[-quota.tail_lines :]
     texts = [normalise(line) for line in tail]
@@ -83,7 +82,7 @@ def find(
             found = _by_words(texts[number], quota)
         if found is None or (found[0].kind is Kind.QUOTA and vetoed and not found[0].typed):
             continue
-        # A message may go on in the next line; only what is said of the reset is taken from there.
+        # A message may continue on the next line; only the reset is taken from there.
         message = " ".join(tail[number : number + 3])
         shown = PlainMatch(rule=found[0], words=found[1], message=message, line=tail[number])
         if found[0].kind is Kind.QUOTA:
@@ -101,7 +100,7 @@ def _by_words(text: str, quota: Quota) -> tuple[Wording, str] | None:
 
 
 def operators_pattern(text: str, patterns: Sequence[str]) -> str | None:
-    """The first of the operator's patterns that occurs in a normalised text."""
+    """The first of the operator's patterns that matches a normalised text; None if none does."""
     for pattern in patterns:
         regex = pattern_regex(pattern)
         if re.search(regex, text, re.IGNORECASE) if regex is not None else normalise(pattern) in text:
@@ -110,7 +109,7 @@ def operators_pattern(text: str, patterns: Sequence[str]) -> str | None:
 
 
 def vetoes(text: str, quota: Quota) -> bool:
-    """Whether a normalised text speaks of a server error, so that no words beside it are a hit."""
+    """Whether a normalised text reports a server error, so that no words next to it are a hit."""
     return (
         "not your usage limit" in text
         or any(pattern in text for pattern in SERVER_ERROR)
@@ -119,13 +118,13 @@ def vetoes(text: str, quota: Quota) -> bool:
 
 
 class Plain:
-    """Any program: its last lines are read by the daemon's rule, it keeps no records, and nothing is typed into it."""
+    """Any program: its last lines are read by the daemon's rule. It keeps no records, and no text is typed into it."""
 
     def classify(self, text: str, title: str, quota: Quota) -> Reading:  # noqa: ARG002 - the protocol's
         found = find(_filled(text), quota)
         if found is None:
             return Reading(kind=Kind.OK, evidence=Evidence.TEXT)
-        from failover_oneshot.detection import resets  # here: a healthy check needs neither
+        from failover_oneshot.detection import resets  # imported here: a healthy check needs neither
         from failover_oneshot.lib.redact import redact
 
         shown = " ".join((found.line or found.message).split())
@@ -146,13 +145,13 @@ class Plain:
         reading, filled = self.classify(text, title, quota), _filled(text)
         lines = text.split("\n")
         examined = set(filled[-quota.tail_lines :])
-        told = (
+        explained = (
             ExplainedLine(
                 number=n, text=line.rstrip(), part="text", examined=line.strip() in examined and bool(line.strip())
             )
             for n, line in enumerate(lines, start=1)
         )
-        return Explanation(lines=tuple(told), structured=False, busy=False, prompt="", draft="", reading=reading)
+        return Explanation(lines=tuple(explained), structured=False, busy=False, prompt="", draft="", reading=reading)
 
     def prompt(self, text: str, title: str) -> Prompt:  # noqa: ARG002
         return _NoPrompt()
@@ -180,7 +179,7 @@ class Plain:
 
 
 class _NoPrompt:
-    """The prompt of a program that is not known: never recognized, so nothing is ever typed."""
+    """The prompt of an unknown program: never recognized, so no text is typed into it."""
 
     recognized = busy = menu = waits = may_escape = empty = answered = False
     draft = fingerprint = ""

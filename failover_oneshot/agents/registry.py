@@ -1,4 +1,4 @@
-"""The agent programs by name. To add one: a package here with a class behind `base.Agent`, and a branch below."""
+"""The agents by name. To add one, write a package with a class that follows `base.Agent`, and a branch below."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ NAMES: Final = (CLAUDE, PLAIN)
 
 
 def agent(name: str, folder: str = "") -> Agent:
-    """The agent program of that name. ``folder``: where it keeps its records; "": it is asked about screens alone."""
+    """The agent with this name. ``folder`` is where it keeps its records; "" if only its screens are read."""
     if name == PLAIN:
         from failover_oneshot.agents.plain import Plain
 
@@ -22,5 +22,5 @@ def agent(name: str, folder: str = "") -> Agent:
 
 
 def of_the_pool(config: Config) -> Agent:
-    """The agent program that runs in the configured sessions."""
+    """The agent that runs in the configured sessions."""
     return agent(CLAUDE, config.swap.claude_dir)

@@ -1,4 +1,4 @@
-"""The stand-in's command line."""
+"""The fake agent's command line."""
 
 import argparse
 import os
@@ -13,26 +13,30 @@ from failover_oneshot.fake_agent.world import Records
 
 
 def options(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """The options of the command line."""
     home = Path.home()
     where = os.environ.get("CLAUDE_CONFIG_DIR")
-    parser = argparse.ArgumentParser(prog="standin", description="A stand-in for the agent, for demo and tests.")
+    parser = argparse.ArgumentParser(
+        prog="fake_agent", description="A fake agent that draws the screen of Claude Code, for the demo and tests."
+    )
     add = parser.add_argument
-    add("prompt", nargs="?", help="first message")
-    add("--claude-dir", type=Path, default=Path(where) if where else home / ".claude")
-    add("--claude-json", type=Path, default=Path(where) / ".claude.json" if where else home / ".claude.json")
-    add("--quota", type=Path, help="JSON file: account to the time until which it is exhausted")
-    add("--log", type=Path, help="append one JSON line per message")
-    add("--work", type=float, default=0.0, metavar="SECONDS", help="how long a message takes")
+    add("prompt", nargs="?", help="first message to send")
+    folder = Path(where) if where else home / ".claude"
+    identity = Path(where) / ".claude.json" if where else home / ".claude.json"
+    add("--claude-dir", type=Path, metavar="PATH", default=folder, help="folder with the credentials file")
+    add("--claude-json", type=Path, metavar="PATH", default=identity, help="file with the identity of the account")
+    add("--quota", type=Path, metavar="PATH", help="JSON file that maps each exhausted account to its reset time")
+    add("--log", type=Path, metavar="PATH", help="append one JSON line per message to this file")
+    add("--work", type=float, default=0.0, metavar="SECONDS", help="how long to work on each message (default: 0)")
     add("--refresh", action="store_true", help="rotate the tokens before each message")
-    add("--transcript", action="store_true", help="leave the client's records in the claude dir")
-    add("--continue", dest="newest", action="store_true", help="go on with this folder's newest conversation")
-    add("--resume", metavar="SESSION", help="go on with this conversation")
+    add("--transcript", action="store_true", help="write Claude Code's records to the --claude-dir folder")
+    add("--continue", dest="newest", action="store_true", help="continue the newest conversation of this folder")
+    add("--resume", metavar="SESSION", help="continue the conversation with this id")
     return parser.parse_args(argv)
 
 
 def main() -> int:
-    """Run in the terminal; 1 when the conversation to go on with does not exist."""
+    """Run in the terminal. Returns 1 if the conversation to continue does not exist."""
     chosen = options()
     try:
         records = Records(

@@ -1,4 +1,4 @@
-"""The stand-in itself: its keys, its answers, its screen."""
+"""The fake agent: its keys, its answers and its screen."""
 
 import argparse
 import os
@@ -16,18 +16,18 @@ from failover_oneshot.fake_agent.world import Records, account_of, append, exhau
 BANNER = " ▐▛███▛█   Claude Code v{version}\n▝▜██████▀  Stand-in · no model\n ▝▝   ▝▝   {cwd}"
 KEYS = re.compile(r"\x1b\[200~(?P<paste>.*?)\x1b\[201~|\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.)|(?P<key>.)", re.DOTALL)
 PASTE_BEGINS = "\x1b[200~"
-LONG_PASTE = (800, 3)  # characters, line breaks: beyond either the box shows `[Pasted text #1 +9 lines]` for it
+LONG_PASTE = (800, 3)  # characters, line breaks; the box shows more of either as `[Pasted text #1 +9 lines]`
 
 
 def reset_words(until: datetime, now: datetime) -> str:
-    """The client's wording of a reset: `12:20pm (UTC)`, `8pm (UTC)`, more than a day ahead `Nov 26, 10:17am (UTC)`."""
+    """A reset in Claude Code's words: `12:20pm (UTC)`, `8pm (UTC)`, or `Nov 26, 10:17am (UTC)` if over a day ahead."""
     clock = f"{until:%I:%M%p}".lstrip("0").lower().replace(":00", "")
     day = f"{until:%b} {until.day}, " if (until - now).total_seconds() > 24 * 3600 else ""
     return f"{day}{clock} (UTC)"
 
 
 def block(glyph: str, text: str, width: int) -> list[str]:
-    """A block as the client draws it: wrapped to the width, continued under the text's first column."""
+    """A block as Claude Code draws it: wrapped to the width, with further lines under the start of the text."""
     indent = " " * len(glyph)
     lines: list[str] = []
     for line in text.split("\n"):
@@ -38,21 +38,21 @@ def block(glyph: str, text: str, width: int) -> list[str]:
 
 
 class FakeAgent:
-    """The client: its conversation, the draft in its box, and what it waits for."""
+    """One fake agent: its conversation, the draft in its box, and what it waits for."""
 
     def __init__(self, options: argparse.Namespace, records: Records) -> None:
         self.options, self.records = options, records
         self.draft, self.pending = "", b""
-        self.pastes: dict[str, str] = {}  # what stands in the box for a long paste, to its text
+        self.pastes: dict[str, str] = {}  # the box's token for a long paste, to its text
         self.working: tuple[float, str, str] | None = None  # until (monotonic), prompt, source
-        self.waiting: tuple[datetime, str] | None = None  # goes on by itself at, with this prompt
+        self.waiting: tuple[datetime, str] | None = None  # when it continues automatically, and with which prompt
         self.hint, self.limit_until = "", ""
         self.leaving = False
 
-    # What it does.
+    # Behavior.
 
     def submit(self, prompt: str, source: str, shown: str = "") -> None:
-        """Send a message; the answer comes when the work is done. ``shown``: what the screen shows of it."""
+        """Send a message and start working on it. ``shown`` is the message as the screen shows it."""
         self.waiting, self.hint, self.limit_until = None, "", ""
         if source == "automatic":
             self.records.add("assistant", [("● ", "Usage limit reset · continuing automatically")])
@@ -62,7 +62,7 @@ class FakeAgent:
         self.records.status("busy")
 
     def answer(self) -> None:
-        """Finish the message under way: a reply, the limit, or no login."""
+        """Finish the current message with a reply, a limit hit or an authentication error."""
         assert self.working is not None  # noqa: S101
         _, prompt, source = self.working
         self.working, now = None, datetime.now(UTC)
@@ -113,7 +113,7 @@ class FakeAgent:
         )
 
     def read(self, data: bytes) -> None:
-        """Take what was typed; what is not whole yet (a character, a key, a paste) waits for the rest."""
+        """Process typed bytes. An incomplete character, key or paste is kept until the rest arrives."""
         data = self.pending + data
         text = data.decode(errors="ignore")
         cut = len(text)
@@ -127,7 +127,7 @@ class FakeAgent:
         self._keys(text[:cut])
 
     def escape_pressed(self) -> None:
-        """An Escape that nothing followed was the key itself."""
+        """Treat an Escape without further bytes as the key itself."""
         if self.pending == b"\x1b":
             self.pending = b""
             if self.working:
@@ -160,7 +160,7 @@ class FakeAgent:
                 self.draft += key
 
     def _pasted(self, text: str) -> str:
-        """What a paste puts into the box."""
+        """The text that a paste puts into the box."""
         lines = text.count("\n")
         if len(text) <= LONG_PASTE[0] and lines <= LONG_PASTE[1]:
             return text
@@ -168,10 +168,10 @@ class FakeAgent:
         self.pastes[token] = text
         return token
 
-    # How it looks.
+    # Screen.
 
     def screen(self, width: int, height: int) -> list[str]:
-        """The whole pane, as many lines as it is high."""
+        """The lines of the whole pane, as many as it has rows."""
         home = str(Path.home())
         cwd = re.sub(rf"^{re.escape(home)}(?=/|$)", "~", str(Path.cwd()))
         top = ["", *BANNER.format(version=__version__, cwd=cwd).split("\n")]
@@ -192,7 +192,7 @@ class FakeAgent:
         return [*top, *bottom][-height:]
 
     def draw(self) -> None:
-        """Paint the pane and its title."""
+        """Draw the pane and its title."""
         size = os.get_terminal_size(1)
         title = f"{'◐' if self.working else '✳'} Claude Code"
         lines = self.screen(max(size.columns, 10), max(size.lines, 1))
@@ -200,7 +200,7 @@ class FakeAgent:
         os.write(1, out.encode())
 
     def run(self) -> None:
-        """Live until the operator leaves or the pane is closed."""
+        """Run until the operator exits or the pane is closed."""
         woken, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake)
@@ -228,7 +228,7 @@ class FakeAgent:
                 self.submit(self.waiting[1], "automatic")
 
     def _patience(self) -> float | None:
-        """Seconds until something is due by itself; None: nothing is."""
+        """Seconds until the next event that needs no key; None if there is none."""
         due = []
         if self.pending:
             due.append(0.05)

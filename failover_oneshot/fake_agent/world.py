@@ -1,4 +1,4 @@
-"""What the stand-in reads and leaves on the disk: credentials, quota file, conversation, log."""
+"""The files that the fake agent reads and writes: credentials, quota file, conversation and log."""
 
 import json
 import os
@@ -12,13 +12,13 @@ from pathlib import Path
 
 
 def append(path: Path, record: dict[str, object]) -> None:
-    """One JSON line in one write, so that several stand-ins may share the file."""
+    """Append one JSON line in one write, so that several fake agents can share the file."""
     with path.open("ab", buffering=0) as file:
         file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
 
 
 def replace(path: Path, value: object) -> None:
-    """Write a JSON file atomically, 0600."""
+    """Write a JSON file atomically, with mode 0600."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123
@@ -28,7 +28,7 @@ def replace(path: Path, value: object) -> None:
 
 @contextmanager
 def client_lock(folder: Path) -> Iterator[None]:
-    """The client's advisory lock: a folder made with mkdir, broken when it was not touched for 60 s."""
+    """Claude Code's advisory lock: a folder made with mkdir. A lock untouched for 60 s is removed."""
     while True:
         try:
             folder.mkdir()
@@ -46,7 +46,7 @@ def client_lock(folder: Path) -> Iterator[None]:
 
 
 def account_of(credentials: Path, *, refresh: bool) -> str | None:
-    """The account that the next message goes out on; None when there is no login. Rotates the tokens when told to."""
+    """The account for the next message; None without valid credentials. ``refresh``: rotate the tokens first."""
     if name := os.environ.get("FAKE_ACCOUNT"):
         return name
     try:
@@ -62,7 +62,7 @@ def account_of(credentials: Path, *, refresh: bool) -> str | None:
 
 
 def rotate(credentials: Path) -> None:
-    """Number both tokens one higher and push `expiresAt` (ms) 8 h ahead, as a token refresh does."""
+    """Increment the number of both tokens and set `expiresAt` (ms) 8 h ahead, as a token refresh does."""
     live = json.loads(credentials.read_text())
     for name in ("accessToken", "refreshToken"):
         head, _, number = live["claudeAiOauth"][name].rpartition("-")
@@ -72,7 +72,7 @@ def rotate(credentials: Path) -> None:
 
 
 def exhausted(quota: Path | None, account: str) -> datetime | str | None:
-    """Until when (UTC) the account is used up, `"unknown"`, or None when it is not."""
+    """Until when (UTC) the account is exhausted, `"unknown"`, or None if it is not."""
     try:
         until = json.loads(quota.read_text()).get(account) if quota else None
     except FileNotFoundError:
@@ -84,10 +84,10 @@ def exhausted(quota: Path | None, account: str) -> datetime | str | None:
 
 
 class Records:
-    """The conversation, and the files that the real client would leave of it (None: nowhere)."""
+    """The conversation, and its files as Claude Code writes them. ``folder`` None: no files."""
 
     def __init__(self, folder: Path | None, identity: Path, resume: str | None, newest: bool) -> None:
-        """Raise LookupError when a conversation was asked for that does not exist."""
+        """Raise LookupError if the conversation to continue does not exist."""
         self.folder, self.identity, self.owner = folder, identity, ""
         slug = re.sub(r"[^A-Za-z0-9]", "-", str(Path.cwd()))
         self.project = folder / "projects" / slug if folder else None
@@ -113,9 +113,9 @@ class Records:
             self.blocks += [(glyph, words) for glyph, words in record.get("drawn", [])]
 
     def add(self, role: str, drawn: list[tuple[str, str]], content: str = "", stop: str = "", **fields: object) -> None:
-        """Put blocks on the screen and one record of the role into the transcript.
+        """Add blocks to the screen and one record with this role to the transcript.
 
-        ``content``: its words, when the screen does not show them all; ``stop``: why the assistant ended its turn.
+        ``content``: the full text, if the screen does not show all of it. ``stop``: why the assistant ended its turn.
         """
         self.blocks += drawn
         account = self._account_uuid()
@@ -130,13 +130,13 @@ class Records:
         self._write({"type": role, "message": message, "drawn": drawn, **fields})
 
     def status(self, status: str) -> None:
-        """Say in `sessions/<pid>.json` whether the client is `idle` or `busy`."""
+        """Write to `sessions/<pid>.json` whether the agent is `idle` or `busy`."""
         if self.folder:
             facts = {"pid": os.getpid(), "sessionId": self.session, "cwd": str(Path.cwd()), "status": status}
             replace(self.folder / "sessions" / f"{os.getpid()}.json", facts)
 
     def close(self) -> None:
-        """Forget the running client, as the real one does when it leaves."""
+        """Remove the file of this process, as Claude Code does when it exits."""
         if self.folder:
             (self.folder / "sessions" / f"{os.getpid()}.json").unlink(missing_ok=True)
 

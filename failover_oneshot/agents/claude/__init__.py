@@ -1,1 +1,1 @@
-"""Claude Code: its records, its processes and its screen."""
+"""Claude Code: its screen, its prompt, its processes and its records."""

@@ -1,4 +1,4 @@
-"""Claude Code behind the protocol of `agents.base`: what each question is answered from."""
+"""Claude Code behind the protocol of `agents.base`. Each method calls the module that answers it."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from failover_oneshot.model import AgentProcess, Reading
 
 
 class Claude:
-    """Claude Code, with its folder (`~/.claude`); "" where only screens are asked about."""
+    """Claude Code with its folder (`~/.claude`); "" if only screens are read."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)

@@ -1,4 +1,4 @@
-"""What a pane shows: kind, limit, evidence and the rule that fired (docs/detection.md). Pure: no clock, no state."""
+"""Reads a pane of Claude Code: kind, limit, evidence and deciding rule (docs/detection.md). Pure: no clock or state."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from failover_oneshot.agents import plain
 from failover_oneshot.agents.claude.screen import Block, BlockMark, Screen, parse
 from failover_oneshot.agents.claude.wordings import (
     GOES_ON,
-    asides,
+    is_hint,
     limit_of,
     match,
     without_hints,
@@ -21,7 +21,7 @@ from failover_oneshot.model import Evidence, Kind, Limit, Reading
 
 HITS: Final = (Kind.QUOTA, Kind.BILLING, Kind.AUTH)
 
-# The rules that are no row of the table.
+# Rules that are not rows of the table of wordings.
 STATUS: Final = Rule("quota.status", Kind.QUOTA)
 MENU: Final = Rule("quota.menu", Kind.QUOTA)
 
@@ -29,7 +29,7 @@ _STATUS_HIT: Final = re.compile(r"⚠ (usage limit reached\b.{0,120})")
 
 
 def classify(text: str, title: str, quota: Quota) -> Reading:
-    """The reading of one pane's visible text. Any text has one; nothing raises."""
+    """The reading of one pane's visible text. Every text has one; never raises."""
     screen = parse(text, title)
     if not screen.structured:
         return _plain(screen, quota)
@@ -44,16 +44,16 @@ def classify(text: str, title: str, quota: Quota) -> Reading:
 
 
 def tail(screen: Screen, quota: Quota) -> list[Block]:
-    """The blocks of the current turn that are examined, the oldest first.
+    """The blocks of the current turn to examine, oldest first: the last ``tail_lines`` of them.
 
-    They are the last ``tail_lines``, where spinners, closing lines and the client's asides are not counted.
+    Spinners, closing lines and hints of Claude Code are included but not counted.
     """
     found: list[Block] = []
     counted = 0
     for block in reversed(screen.turn):
         if block.mark in {BlockMark.NOTICE, BlockMark.PROMPT, BlockMark.TODO}:
             continue
-        counted += block.mark is not BlockMark.SPINNER and not asides(block.normalised)
+        counted += block.mark is not BlockMark.SPINNER and not is_hint(block.normalised)
         if counted > quota.tail_lines:
             break
         found.append(block)
@@ -61,7 +61,7 @@ def tail(screen: Screen, quota: Quota) -> list[Block]:
 
 
 def _busy(screen: Screen) -> Reading:
-    """A busy client is not blocked, whatever stands above; while it retries, the error is told."""
+    """The reading of a busy agent: never blocked, whatever is above. While it retries, the error is reported."""
     retrying = False
     for block in reversed(screen.turn):
         retrying = retrying or "retrying" in block.normalised
@@ -72,7 +72,7 @@ def _busy(screen: Screen) -> Reading:
 
 
 def _chrome(screen: Screen) -> Reading | None:
-    """The menu in place of the box, or the client's own alert below it: both are its present state."""
+    """The reading of the limit menu or the alert below the box. Both show the present state."""
     if screen.menu and "wait for limit to reset" in normalise(screen.menu):
         return _reading(screen, MENU, _message(screen) or screen.menu, pattern="wait for limit to reset")
     status = _STATUS_HIT.search(normalise(" ".join(screen.status)))
@@ -83,26 +83,26 @@ def _chrome(screen: Screen) -> Reading | None:
 
 
 def _turn(screen: Screen, examined: Sequence[Block], quota: Quota) -> Reading | None:
-    """The newest decisive block of the current turn; None when the turn goes on or went well."""
+    """The reading of the newest decisive block; None when the turn continues or ended well."""
     closed = False
     for block in reversed(examined):
         if block.mark is BlockMark.TOOL:
             return None
         closed = closed or block.closes
         text = block.normalised
-        if block.mark in {BlockMark.SPINNER, BlockMark.OUTPUT} or asides(text):
+        if block.mark in {BlockMark.SPINNER, BlockMark.OUTPUT} or is_hint(text):
             continue
         found: tuple[Wording, str] | None = match(text)
         if found is None:
             found = _by_pattern(block, quota)
         if found is None:
             if block.mark is BlockMark.SPEECH:
-                return None  # the assistant went on
+                return None  # the assistant continued
             continue
         row, words = found
         if row.kind is Kind.OK or row.name in GOES_ON:
             return None
-        # Some versions close a turn that met a limit like any other; only the client's hint below the message tells.
+        # Some versions close a turn that hit a limit like any other; only the hint below the message shows the limit.
         if closed and row.kind is Kind.QUOTA and without_hints(text) == text:
             return None
         if row.kind is Kind.QUOTA and plain.vetoes(text, quota) and not row.typed:
@@ -114,7 +114,7 @@ def _turn(screen: Screen, examined: Sequence[Block], quota: Quota) -> Reading | 
 
 
 def _by_pattern(block: Block, quota: Quota) -> tuple[Wording, str] | None:
-    """The daemon's patterns where a message of the client begins, the operator's anywhere in a block."""
+    """The daemon's patterns at the start of a message, the operator's anywhere in a block."""
     text = block.normalised
     if block.mark in {BlockMark.ANSWER, BlockMark.TEXT, BlockMark.ALERT}:
         words = next(
@@ -129,7 +129,7 @@ def _by_pattern(block: Block, quota: Quota) -> tuple[Wording, str] | None:
 
 
 def _message(screen: Screen) -> str | None:
-    """The client's own message of a hit in this turn, rather than the notices about waiting that follow it."""
+    """The message of a hit in this turn, rather than the notices about waiting that follow it."""
     notice = None
     for block in reversed(screen.turn):
         found = match(block.normalised) if block.mark not in {BlockMark.OUTPUT, BlockMark.TOOL} else None
@@ -141,7 +141,7 @@ def _message(screen: Screen) -> str | None:
 
 
 def _warning(screen: Screen, examined: Sequence[Block]) -> Reading | None:
-    """A notice that a limit is near, below the box or in the turn."""
+    """The reading of a notice that a limit is near, below the box or in the turn."""
     status = [part.lstrip("⚠ ") for line in screen.status for part in line.split("  ")]
     texts = [(text, normalise(text)) for text in (*status, " ".join(screen.status))]
     texts += [(b.text, b.normalised) for b in examined if b.mark not in {BlockMark.OUTPUT, BlockMark.TOOL}]
@@ -153,7 +153,7 @@ def _warning(screen: Screen, examined: Sequence[Block]) -> Reading | None:
 
 
 def _plain(screen: Screen, quota: Quota) -> Reading:
-    """No glyph: the daemon's rule as it stands; our own table at the head of a line."""
+    """The reading of a pane without glyphs: our table at the start of a line, then the daemon's rule."""
     found = plain.find(screen.lines, quota, match)
     if found is None:
         return Reading(kind=Kind.OK, evidence=Evidence.TEXT)
@@ -170,21 +170,21 @@ def _reading(
     evidence: Evidence = Evidence.SCREEN,
     line: str | None = None,
 ) -> Reading:
-    """The reading for a row. ``line``: the part of ``message`` that is shown, when that is not all of it."""
+    """The reading for a row. ``line`` is the part of ``message`` to show; None: all of it."""
     if row.kind is Kind.OK:
         return Reading(kind=Kind.OK, evidence=evidence, rule=row.name)
-    # Imported here: a healthy fleet's check needs neither.
+    # Imported here: a check without hits needs neither.
     from failover_oneshot.detection import resets
     from failover_oneshot.lib.redact import redact
 
-    told = row.kind in {Kind.QUOTA, Kind.WARNING}
+    is_limit = row.kind in {Kind.QUOTA, Kind.WARNING}
     message = without_hints(" ".join(message.split()))
-    reset = resets.extract(message) if told else None
+    reset = resets.extract(message) if is_limit else None
     shown = " ".join((line or message).split())
     words = normalise(shown)
-    limit = limit_of(words) if told else None
-    # The notices about waiting name no limit. With a bare clock it is most likely the 5-hour one; a guess must not
-    # decide how that clock is read.
+    limit = limit_of(words) if is_limit else None
+    # The notices about waiting name no limit. A bare clock time most likely means the 5-hour limit, but a guess must
+    # not decide how that time is read.
     guess = words.startswith("usage limit reached") and limit is Limit.UNKNOWN and _bare_clock(reset)
     return Reading(
         kind=row.kind,
@@ -201,7 +201,7 @@ def _reading(
 
 
 def _clock(reset: str | None) -> str:
-    """The reset without its zone: the same hit is printed with the zone and without."""
+    """The reset without its time zone, because the same hit is shown with and without it."""
     return normalise(reset or "").partition("(")[0].strip()
 
 

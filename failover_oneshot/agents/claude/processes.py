@@ -1,7 +1,7 @@
-"""Which client runs in which pane, by the records that the running clients leave. Reads only.
+"""Finds the Claude Code process in each pane, from the files that running processes leave. Reads only.
 
-Nothing there is trusted: a field may be missing or of any type, a file may be huge, half written, a pipe or a link.
-What can not be made out is left out.
+The files are not trusted: a field may be missing or of any type, a file may be huge, half written, a pipe or a link.
+Unreadable ones are skipped.
 """
 
 import os
@@ -20,7 +20,7 @@ from failover_oneshot.model import AgentProcess
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CLIENT_FILE = re.compile(r"(\d{1,10})\.json", re.ASCII)
 _CLIENT_FILE_LIMIT = 64 * 1024
-_DEEPEST = 64  # generations between a pane's process and its client
+_DEEPEST = 64  # generations between a pane's process and Claude Code
 
 
 class _ClientFile(Struct, rename="camel"):
@@ -32,7 +32,7 @@ class _ClientFile(Struct, rename="camel"):
 
 
 def find_clients(claude_dir: Path, proc: Path = procfs.PROC) -> dict[int, AgentProcess]:
-    """The running clients by process id. A file whose process is gone, or is another one by now, is skipped."""
+    """The running Claude Code processes, by process id. Files of processes that ended or were replaced are skipped."""
     folder = f"{claude_dir}/sessions"
     try:
         with os.scandir(folder) as entries:
@@ -50,9 +50,10 @@ def find_clients(claude_dir: Path, proc: Path = procfs.PROC) -> dict[int, AgentP
 def clients_of(
     pane_pids: Iterable[int], clients: Mapping[int, AgentProcess], proc: Path = procfs.PROC
 ) -> dict[int, AgentProcess]:
-    """The client of each pane that has one: each client's parents are followed up to a pane.
+    """The Claude Code process of each pane that has one, by the pane's process id.
 
-    Of several in one pane the one in the foreground, then the one nearest to the pane: a client may run another.
+    It follows the parents of each process up to a pane. Of several in one pane, the one in the foreground comes first,
+    then the one nearest to the pane, because Claude Code may start another.
     """
     panes = set(pane_pids)
     best: dict[int, tuple[bool, int, int]] = {}
@@ -88,6 +89,6 @@ def _client(path: str, pid: int, started: str) -> AgentProcess | None:
 
 
 def _running(pid: int, proc: Path) -> procfs.Process | None:
-    """None when there is no such process, or it is a zombie."""
+    """The process; None if it does not exist or is a zombie."""
     process = procfs.process(pid, proc)
     return None if process is None or process.ended else process

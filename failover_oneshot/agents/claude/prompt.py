@@ -1,4 +1,4 @@
-"""Claude Code's prompt on one screen: what is drafted there, what was sent, whether it is safe to type. Pure."""
+"""The prompt of Claude Code on one screen: the draft, the last prompt sent, whether typing is safe. Pure."""
 
 import re
 from functools import cached_property
@@ -7,14 +7,14 @@ from zlib import crc32
 
 from failover_oneshot.agents.claude.screen import PLACEHOLDERS, BlockMark, Screen, parse
 
-# The client waits for the reset by itself, and says so in its last lines: docs/detection.md, "Waiting and swapping".
+# Claude Code itself waits for the reset and says so in its last lines: docs/detection.md, "Waiting and swapping".
 _WAITING: Final = "continuing automatically at"
 _LAST_LINES: Final = 10
 _PASTED: Final = re.compile(r"\[(?:Pasted|\.\.\.Truncated) text #\d+(?: \+\d+ lines?)?(?:\.\.\.)?\]")
 
 
 class ClaudePrompt:
-    """One screen, asked about its prompt; see `agents.base.Prompt`."""
+    """The prompt on one screen; see `agents.base.Prompt`."""
 
     def __init__(self, text: str, title: str) -> None:
         self._screen: Screen = parse(text, title)
@@ -59,7 +59,7 @@ class ClaudePrompt:
         return f"{crc32(repr([block.text for block in self._screen.blocks]).encode('utf-8', 'replace')):08x}"
 
     def holds(self, text: str) -> bool:
-        if not self.draft and text.lower().startswith(PLACEHOLDERS):  # it reads like a hint of the client
+        if not self.draft and text.lower().startswith(PLACEHOLDERS):  # reads like a placeholder of Claude Code
             return _bones(text) in _bones("".join(self._screen.lines[-40:]))
         return bool(self.draft) and _shows(self.draft, text)
 
@@ -75,7 +75,7 @@ def _is_empty(draft: str) -> bool:
 
 
 def _shows(shown: str, text: str) -> bool:
-    """The client wraps a text, cuts it, or draws a long paste, or its middle, as `[Pasted text #1 +9 lines]`."""
+    """Whether Claude Code shows this text: wrapped, cut, or with a paste drawn as `[Pasted text #1 +9 lines]`."""
     seen, whole = [_bones(part) for part in _PASTED.split(shown)], _bones(text)
     if len(seen) == 2:
         return whole.startswith(seen[0]) and whole.endswith(seen[1])
@@ -83,5 +83,5 @@ def _shows(shown: str, text: str) -> bool:
 
 
 def _bones(text: str) -> str:
-    """Letters and digits alone: how the rest is drawn and wrapped differs between clients and terminals."""
+    """Letters and digits only: versions and terminals draw and wrap the rest differently."""
     return "".join(filter(str.isalnum, text))

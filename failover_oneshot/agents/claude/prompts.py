@@ -1,6 +1,6 @@
-"""What a client's own records say of one prompt: taken, open, ended. Reads only.
+"""Reads the state of one prompt (taken, open, ended) from Claude Code's own records. Reads only.
 
-Nothing there is trusted: a line may be half written, a field missing or of any type.
+The records are not trusted: a line may be half written, a field may be missing or of any type.
 """
 
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ from failover_oneshot.agents.base import PromptState
 from failover_oneshot.agents.claude import records
 from failover_oneshot.agents.claude.records import ConversationRecord
 
-_PART: Final = 4 << 20  # bytes read from where the prompt must stand, and from the end, of a conversation grown long
-# Tuples: a field may be of a type that no set can be asked for.
+_PART: Final = 4 << 20  # bytes read from the end of a long conversation, and twice that from the offset
+# Tuples, because a field may be of an unhashable type.
 _LIMITS: Final = ("rate_limit", "billing_error")
 _ENDS: Final = ("end_turn", "stop_sequence", "max_tokens", "refusal")
 
 
 def prompt_state(path: str, offset: int, text: str) -> PromptState:
-    """What the records after `offset` say of the prompt `text`; NONE when records that were there can't be read."""
+    """What the records after ``offset`` (bytes) say about the prompt ``text``; NONE if they cannot be read."""
     whole = records.size(path)
     if whole < offset:
         return PromptState.NONE
@@ -30,7 +30,7 @@ def prompt_state(path: str, offset: int, text: str) -> PromptState:
 
 
 def _is_message(record: ConversationRecord) -> bool:
-    """Whether it is part of the conversation itself, not a subagent's or the client's own."""
+    """Whether a record is part of the conversation, not of a subagent or of Claude Code itself."""
     return record.is_sidechain is not True and record.is_meta is not True and isinstance(record.message, dict)
 
 
@@ -48,21 +48,21 @@ def _judge(messages: Iterable[ConversationRecord], text: str) -> PromptState:
 
 
 def _after(record: ConversationRecord) -> PromptState:
-    """What one record says that follows the prompt, as long as its turn has not ended."""
+    """The state of the prompt after one more record of its turn."""
     if record.type == "user":
-        return PromptState.OPEN  # a tool's result, or "go on"
+        return PromptState.OPEN  # a tool result, or a prompt such as "continue"
     if record.is_api_error_message is True:
         at_limit = record.api_error == "usage_limit_reached" or record.error in _LIMITS
         return PromptState.LIMIT if at_limit else PromptState.ERROR
     stop = record.message.get("stop_reason")
     if stop in _ENDS:
         return PromptState.ENDED
-    # Some versions write no reason beside an answer's text: the turn may be over, or a tool may be called next.
+    # Some versions write no stop reason next to an answer: the turn may have ended, or a tool call may follow.
     return PromptState.DOUBT if stop is None and _words(record) else PromptState.OPEN
 
 
 def _words(record: ConversationRecord) -> str:
-    """The message's, when it says nothing but words."""
+    """The text of a message without tool calls and results; else ""."""
     return "" if record.holds("tool_use", "tool_result") else record.text
 
 

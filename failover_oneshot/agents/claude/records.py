@@ -1,6 +1,6 @@
-"""The records that a client writes of its conversation, one JSON object a line: where, how to read them. Reads only.
+"""The records of a conversation, as Claude Code writes them: one JSON object per line. Reads only.
 
-Nothing there is trusted: a file may be a pipe, a link or huge, a line half written, a field missing or of any type.
+The files are not trusted: one may be a pipe, a link or huge, a line half written, a field missing or of any type.
 """
 
 import os
@@ -15,11 +15,11 @@ from msgspec import Struct
 
 from failover_oneshot.model import AgentProcess
 
-_LONGEST_FOLDER = 200  # the client's own bound; beyond it the folder's name ends in a hash
+_LONGEST_FOLDER = 200  # Claude Code's own limit; a longer folder name ends in a hash
 
 
 class ConversationRecord(Struct, rename="camel"):
-    """One record; the properties give the fields that every reader wants, in the type that they should have."""
+    """One record. Its fields may have any type; its properties have the type they declare."""
 
     type: Any = None
     uuid: Any = None
@@ -37,12 +37,12 @@ class ConversationRecord(Struct, rename="camel"):
 
     @property
     def content(self) -> object:
-        """The message's: a text, or a list of parts."""
+        """The content of the message: a text, or a list of parts."""
         return self.message.get("content") if isinstance(self.message, dict) else None
 
     @property
     def text(self) -> str:
-        """The texts in it, one a line."""
+        """The texts in the message, one per line."""
         content = self.content
         if isinstance(content, str):
             return content
@@ -51,7 +51,7 @@ class ConversationRecord(Struct, rename="camel"):
 
     @property
     def at(self) -> datetime | None:
-        """When it was written."""
+        """When it was written (UTC); None if unknown."""
         try:
             time = datetime.fromisoformat(self.timestamp) if isinstance(self.timestamp, str) else None
             return time.astimezone(UTC) if time and time.tzinfo else None
@@ -59,7 +59,7 @@ class ConversationRecord(Struct, rename="camel"):
             return None
 
     def holds(self, *kinds: str) -> bool:
-        """Whether a part of the message is of one of these types."""
+        """Whether a part of the message has one of these types."""
         return any(part.get("type") in kinds for part in _parts(self.content))
 
 
@@ -68,22 +68,22 @@ def _parts(content: object) -> list[dict[str, Any]]:
 
 
 def decode(data: bytes) -> Iterator[ConversationRecord]:
-    """The records among these lines; what is none is skipped."""
+    """The records in these lines; other lines are skipped."""
     decoder = msgspec.json.Decoder(ConversationRecord)
     for line in data.split(b"\n"):
         try:
             yield decoder.decode(line)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            continue  # half written, or none of ours
+            continue  # half written, or not a record
 
 
-def conversation(claude_dir: Path, client: AgentProcess) -> str:
-    """Where the client keeps its conversation; the file need not be there yet."""
-    return f"{claude_dir}/projects/{project_folder(client.cwd)}/{client.session_id}.jsonl"
+def conversation(claude_dir: Path, process: AgentProcess) -> str:
+    """The path of a process's conversation file, which may not exist yet."""
+    return f"{claude_dir}/projects/{project_folder(process.cwd)}/{process.session_id}.jsonl"
 
 
 def project_folder(cwd: str) -> str:
-    """The name of the folder of a working folder's conversations, as the client forms it (in JavaScript: UTF-16)."""
+    """The folder name for conversations of a working folder, formed as Claude Code does (in JavaScript: UTF-16)."""
     raw = cwd.encode("utf-16-le", "surrogatepass")
     units = [int.from_bytes(raw[i : i + 2], "little") for i in range(0, len(raw), 2)]
     name = "".join(chr(u) if u < 128 and chr(u).isalnum() else "-" for u in units)
@@ -104,7 +104,7 @@ def _base36(number: int) -> str:
 
 
 def size(path: str) -> int:
-    """Bytes; 0 for a conversation that has not begun."""
+    """The size of a conversation's file in bytes; 0 if it does not exist yet."""
     try:
         return os.stat(path).st_size  # noqa: PTH116
     except OSError:
@@ -112,24 +112,24 @@ def size(path: str) -> int:
 
 
 def read_end(path: str, limit: int) -> bytes | None:
-    """The last `limit` bytes of a regular file, without the line cut off at the front; None when it cannot be read."""
+    """The last ``limit`` bytes of a regular file, without a cut first line; None if it cannot be read."""
     start, data = _read(path, None, limit)
     return data.partition(b"\n")[2] if start and data else data
 
 
 def read_whole(path: str, limit: int) -> bytes | None:
-    """All of a regular file; None for one that is longer than `limit` bytes, and when it cannot be read."""
+    """All of a regular file; None if it is longer than ``limit`` bytes or cannot be read."""
     start, data = _read(path, None, limit)
     return None if start else data
 
 
 def read_range(path: str, offset: int, limit: int) -> bytes | None:
-    """At most `limit` bytes of a regular file from `offset` on; None when it cannot be read."""
+    """At most ``limit`` bytes of a regular file from ``offset`` on; None if it cannot be read."""
     return _read(path, offset, limit)[1]
 
 
 def _read(path: str, offset: int | None, limit: int) -> tuple[int, bytes | None]:
-    """Where it was read, and what; from its end without an offset. No link is followed, nothing is waited for."""
+    """The start and the bytes read; without an offset, from the end. Never follows links, never blocks."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC)
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
-"""A pane's text to its structure: chrome, menu, blocks, the current turn (docs/detection.md). Pure.
+"""Parses a pane of Claude Code into its structure: chrome, menu, blocks, current turn (docs/detection.md). Pure.
 
-Nothing here knows a limit, only how the client lays its screen out. Every step is linear in the text.
+It knows only the layout of the screen and no limits. Every step is linear in the length of the text.
 """
 
 import re
@@ -24,9 +24,9 @@ PLACEHOLDERS: Final = (
     'try "',
     "press up to edit",
 )
-OWN_PROMPTS: Final = ("/rate-limit-options",)  # the client types it by itself: it begins no turn
+OWN_PROMPTS: Final = ("/rate-limit-options",)  # typed by Claude Code itself, so it starts no turn
 
-# Far enough up for any box, status area or menu that was seen, and a bound for what a hostile screen can cost.
+# Large enough for every box, status area and menu recorded so far, and a bound on the cost of a hostile screen.
 BOX_LINES: Final = 60
 STATUS_LINES: Final = 40
 MENU_LINES: Final = 40
@@ -42,22 +42,22 @@ _CLOSING: Final = re.compile(r".{1,80} · done \d{1,2}:\d\d")
 
 
 class BlockMark(StrEnum):
-    """What a block is, by the glyph that begins it and by what stands above it."""
+    """What a block is, from its first glyph and the block above it."""
 
     PROMPT = "prompt"
-    SPEECH = "speech"  # the assistant, or a message of the client in its place
+    SPEECH = "speech"  # text of the assistant, or a message in its place
     TOOL = "tool"  # a tool call
-    OUTPUT = "output"  # what a tool call printed
-    ANSWER = "answer"  # under a prompt, under speech, or after a tool's output: a message of the client
+    OUTPUT = "output"  # the output of a tool call
+    ANSWER = "answer"  # a message of Claude Code under a prompt, under speech or after tool output
     ALERT = "alert"  # `⚠`
-    SPINNER = "spinner"  # work in progress, or the line that closes a turn
+    SPINNER = "spinner"  # work in progress, or the closing line of a turn
     NOTICE = "notice"  # `▎`
     TODO = "todo"  # the to-do list above the box
     TEXT = "text"  # no glyph: a banner, plain output
 
 
 class Block(Struct, frozen=True, kw_only=True, dict=True):
-    """A block of the conversation; ``text`` is its lines rejoined with single spaces, without the glyph."""
+    """A block of the conversation. ``text`` is its lines joined with single spaces, without the glyph."""
 
     mark: BlockMark
     text: str
@@ -66,27 +66,27 @@ class Block(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def normalised(self) -> str:
-        """The text as it is compared with wordings and patterns."""
+        """The text in the form that wordings and patterns match."""
         return normalise(self.text)
 
     @property
     def closes(self) -> bool:
-        """The closing line of a turn that ended well: `✻ Brewed for 12s · done 10:34 AM`."""
+        """Whether it closes a turn that ended well: `✻ Brewed for 12s · done 10:34 AM`."""
         return self.mark is BlockMark.SPINNER and _CLOSING.match(self.text) is not None
 
 
 class Screen(Struct, frozen=True, kw_only=True):
     """The structure of one pane."""
 
-    structured: bool  # a client's screen; else a plain shell, print mode, another program
+    structured: bool  # a screen of Claude Code; else a shell, print mode, another program
     blocks: tuple[Block, ...]  # of the whole conversation
-    turn: tuple[Block, ...]  # what follows the last prompt
-    prompt: str  # that prompt; "" when it has scrolled off
+    turn: tuple[Block, ...]  # the blocks after the last prompt
+    prompt: str  # the last prompt; "" if it has scrolled off
     status: tuple[str, ...]  # the lines below the box
     menu: str | None  # the text of an open menu
-    draft: str  # what the operator has typed and not sent
+    draft: str  # what was typed but not sent
     busy: bool
-    lines: tuple[str, ...]  # the pane's lines that are not empty, for the plain rule
+    lines: tuple[str, ...]  # the non-empty lines of the pane, for the plain rule
 
 
 class _Regions(Struct, frozen=True):
@@ -97,7 +97,7 @@ class _Regions(Struct, frozen=True):
 
 
 def parse(text: str, title: str = "") -> Screen:
-    """The structure of a pane's visible text; ``title`` is the pane's. Any string has one."""
+    """The structure of a pane's visible text. ``title`` is the pane's title. Every string has a structure."""
     lines = [_clean(line) for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
@@ -105,7 +105,7 @@ def parse(text: str, title: str = "") -> Screen:
     blocks = _blocks(regions.body)
     box = regions.box
     if box is None and regions.menu is None and blocks and blocks[-1].mark is BlockMark.PROMPT:
-        box = [f"❯ {blocks[-1].text}"]  # a client without rules: the prompt at the very end is its box
+        box = [f"❯ {blocks[-1].text}"]  # a version without rules: the prompt at the very end is its box
         blocks = blocks[:-1]
     glyphs = any(block.mark not in {BlockMark.TEXT, BlockMark.TODO} for block in blocks)
     structured = box is not None or regions.menu is not None or glyphs
@@ -133,7 +133,7 @@ def _clean(line: str) -> str:
 
 
 def _is_rule(line: str) -> bool:
-    """A horizontal rule, perhaps with a label in it."""
+    """Whether a line is a horizontal rule, possibly with a label in it."""
     bare = line.strip()
     if len(bare) < 6 or bare[0] not in RULES:
         return False
@@ -142,7 +142,7 @@ def _is_rule(line: str) -> bool:
 
 
 def _regions(lines: list[str]) -> _Regions:
-    """The conversation, the box, the status area, the menu."""
+    """The regions of the screen: conversation, box, status area and menu."""
     end = len(lines)
     for bottom in range(end - 1, max(-1, end - STATUS_LINES), -1):
         bare = lines[bottom].lstrip()
@@ -165,7 +165,7 @@ def _regions(lines: list[str]) -> _Regions:
 
 
 def _menu(lines: list[str]) -> int | None:
-    """The line that begins an open menu: it reaches to the bottom, one of its options is marked."""
+    """The first line of an open menu, which reaches the bottom and has a marked option; None without one."""
     first = max(0, len(lines) - MENU_LINES)
     marked = None
     for number in range(len(lines) - 1, first - 1, -1):
@@ -186,7 +186,7 @@ def _menu(lines: list[str]) -> int | None:
 
 def _blocks(lines: list[str]) -> list[Block]:
     found: list[tuple[BlockMark, int, int, list[str]]] = []
-    gap = True  # whether an empty line stands above
+    gap = True  # whether the line above is empty
     for number, line in enumerate(lines):
         bare = line.lstrip()
         if not bare or _is_rule(line) or _HINT.match(bare):
@@ -211,17 +211,17 @@ def _blocks(lines: list[str]) -> list[Block]:
 
 
 def _without_glyph(bare: str) -> str:
-    """The text of a block's first line; a result may stand in a tree: `├  └ text`."""
+    """The text of a block's first line. A result may be part of a tree: `├  └ text`."""
     return bare.lstrip("⎿└├│ ") if bare[0] in RESULTS else bare[1:].lstrip()
 
 
 def _mark(bare: str, column: int, over: tuple[BlockMark, int, int, list[str]] | None, gap: bool) -> BlockMark | None:
-    """What begins on this line; None for a line that goes on a block, or has no glyph."""
+    """The mark of the block that starts on this line; None for a continued block or a line without a glyph."""
     glyph, space = bare[0], bare[1:2] in {"", " "}
     above, level = (over[0], over[1]) if over else (None, -1)
     inside = over is not None and above is not BlockMark.TEXT and column > level
     if above is BlockMark.SPINNER and over is not None and _CLOSING.match(over[3][0]) and not space:
-        return BlockMark.TEXT  # a notice of the client, below the line that closed the turn
+        return BlockMark.TEXT  # a notice of Claude Code below the closing line of a turn
     if (gap and _TODO.match(bare)) or (above is BlockMark.TODO and _TODO_ITEM.match(bare)):
         return BlockMark.TODO
     if glyph in RESULTS and space:
@@ -229,8 +229,8 @@ def _mark(bare: str, column: int, over: tuple[BlockMark, int, int, list[str]] | 
             if above is BlockMark.TOOL or (
                 above is BlockMark.PROMPT and over is not None and over[3][0].startswith("!")
             ):
-                return BlockMark.OUTPUT  # of a tool, or of a shell line that the operator typed: `❯ ! make`
-            # Set off by an empty line it is a quotation in the assistant's text.
+                return BlockMark.OUTPUT  # of a tool, or of a shell command that the operator typed: `❯ ! make`
+            # After an empty line it is a quotation in the assistant's text.
             quoted = above is BlockMark.SPEECH and gap
             return None if quoted else BlockMark.ANSWER
         return None
@@ -239,7 +239,7 @@ def _mark(bare: str, column: int, over: tuple[BlockMark, int, int, list[str]] | 
     if glyph == "❯" or (glyph == ">" and column <= 1):
         return BlockMark.PROMPT
     if glyph == "!" and not column and gap:
-        return BlockMark.TOOL  # a shell line that the operator typed
+        return BlockMark.TOOL  # a shell command that the operator typed
     if glyph in BULLETS:
         return BlockMark.TOOL if _TOOL.match(bare[1:].lstrip()) else BlockMark.SPEECH
     if glyph in SPINNERS and column <= 1:
@@ -248,9 +248,9 @@ def _mark(bare: str, column: int, over: tuple[BlockMark, int, int, list[str]] | 
 
 
 def _turn(blocks: list[Block]) -> tuple[int, str]:
-    """Where the current turn begins, and its prompt.
+    """The index of the first block of the current turn, and the turn's prompt.
 
-    A prompt at the very end with nothing below it is queued: the turn above it is still the current one.
+    A prompt at the very end, with no block below it, is queued: the turn above it is still the current one.
     """
     first = next((at for at, block in enumerate(blocks) if block.mark is not BlockMark.PROMPT), len(blocks))
     at_the_end = True

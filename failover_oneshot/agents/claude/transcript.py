@@ -1,7 +1,7 @@
-"""What the newest record of a client's conversation says: exact evidence, where there is any. Reads only.
+"""Reads the newest record of a conversation, which is exact evidence where it exists. Reads only.
 
-The shapes are those of docs/detection.md, "Records". Every field may be missing or of any type. What can not be made
-out is None, and the screen decides.
+docs/detection.md, "Records" describes the formats. Any field may be missing or of any type. If a record cannot be
+read, the result is None and the screen decides.
 """
 
 from datetime import UTC, datetime
@@ -18,10 +18,10 @@ from failover_oneshot.detection.identity import record_identity
 from failover_oneshot.detection.text import normalise
 from failover_oneshot.model import AgentProcess, Evidence, Kind, Limit, Reading
 
-TAIL = 64 * 1024  # bytes of a conversation that are read, from its end
+TAIL = 64 * 1024  # bytes to read from the end of a conversation
 _SNIPPET = 120
 
-# What a user's record begins with when it is no prompt: the client's own commands, a shell line, an interruption.
+# How a user record begins if it is not a prompt: a command of Claude Code, a shell command, an interruption.
 _NO_PROMPT = ("<command-", "<local-command-", "<bash-", "[Request interrupted", "Caveat: ")
 _LIMITS = {
     "five_hour": Limit.FIVE_HOUR,
@@ -33,24 +33,24 @@ _LIMITS = {
 }
 
 
-def read_tail(claude_dir: Path, client: AgentProcess) -> Reading | None:
-    """What the newest telling record in the last 64 KiB of the client's conversation says; None when nothing does."""
-    if not SESSION_ID.fullmatch(client.session_id):
+def read_tail(claude_dir: Path, process: AgentProcess) -> Reading | None:
+    """The reading of the newest decisive record in the last 64 KiB of a conversation; None if there is none."""
+    if not SESSION_ID.fullmatch(process.session_id):
         return None
-    data = records.read_end(records.conversation(claude_dir, client), TAIL)
+    data = records.read_end(records.conversation(claude_dir, process), TAIL)
     reading = _newest(data) if data else None
-    return replace(reading, busy=client.busy) if reading else None
+    return replace(reading, busy=process.busy) if reading else None
 
 
 def _newest(data: bytes) -> Reading | None:
-    """By the records' own times: the client writes a conversation's first records in another order."""
+    """The reading of the newest record by its own time: the first records of a conversation are not in order."""
     newest: tuple[ConversationRecord, str | None] | None = None
     at: datetime | None = None
     owner: str | None = None
     for record in records.decode(data):
         if record.type == "session-owner":
             owner = record.account_uuid if isinstance(record.account_uuid, str) else None
-        if record.is_sidechain is True or not _tells(record):
+        if record.is_sidechain is True or not _decides(record):
             continue
         time = record.at
         if at is None or time is None or time >= at:
@@ -58,11 +58,11 @@ def _newest(data: bytes) -> Reading | None:
     return _reading(*newest) if newest else None
 
 
-def _tells(record: ConversationRecord) -> bool:
-    """Whether a record says how the session is: a prompt, an answer, an error."""
+def _decides(record: ConversationRecord) -> bool:
+    """Whether a record shows the condition of the session: a prompt, an answer, an error."""
     message = record.message if isinstance(record.message, dict) else {}
     if record.type == "assistant":
-        # what the client writes in the assistant's name without an error fills a gap: "No response requested."
+        # Claude Code writes placeholders such as "No response requested." in the assistant's name, without an error
         return record.is_api_error_message is True or message.get("model") != "<synthetic>"
     if record.type != "user" or record.is_meta is True or record.tool_use_result is not None:
         return False
@@ -73,7 +73,7 @@ def _tells(record: ConversationRecord) -> bool:
 
 
 def _reading(record: ConversationRecord, owner: str | None) -> Reading | None:
-    """What a telling record says; None where only the screen can tell."""
+    """The reading of a decisive record; None if only the screen can decide."""
     if record.is_api_error_message is not True:
         return Reading(kind=Kind.OK, evidence=Evidence.TRANSCRIPT, moved_on=True, printed_at=record.at)
     text = _words(record)
@@ -81,7 +81,7 @@ def _reading(record: ConversationRecord, owner: str | None) -> Reading | None:
     kind, rule = _classify(record, text, limits)
     if kind is None or kind is Kind.WARNING:
         return None
-    # Imported here: a healthy fleet's check needs neither.
+    # Imported here: a check without hits needs neither.
     from failover_oneshot.detection import resets
     from failover_oneshot.lib.redact import redact
 
@@ -102,7 +102,7 @@ def _reading(record: ConversationRecord, owner: str | None) -> Reading | None:
 
 
 def _classify(record: ConversationRecord, text: str, limits: dict[str, Any]) -> tuple[Kind | None, str]:
-    """The kind and the rule: by the exact fields, then the words (the client's own here), then the status."""
+    """The kind and the rule: from the exact fields, then from the words, then from the status code."""
     if record.api_error == "usage_limit_reached" or limits.get("status") == "rejected":
         return Kind.QUOTA, "usage_limit_reached"
     if found := match(normalise(text)):
@@ -120,7 +120,7 @@ def _classify(record: ConversationRecord, text: str, limits: dict[str, Any]) -> 
 
 
 def _limit(limits: dict[str, Any], text: str) -> Limit:
-    """The client's exact name of it, but that it also blames a window for a spend limit that stands in its way."""
+    """The limit that the record names, except that Claude Code also names a window when a spend limit is reached."""
     by_words = limit_of(normalise(text))
     name = limits.get("rateLimitType")
     exact = _LIMITS.get(name) if isinstance(name, str) else None
@@ -128,18 +128,18 @@ def _limit(limits: dict[str, Any], text: str) -> Limit:
 
 
 def _words(record: ConversationRecord) -> str:
-    """The message's, on one line."""
+    """The text of the message on one line."""
     return " ".join(record.text.split())
 
 
 def _identifier(record: ConversationRecord) -> str:
-    """What tells this hit from another with the same words."""
+    """A value that distinguishes this hit from another with the same words."""
     value = record.uuid if isinstance(record.uuid, str) and SESSION_ID.fullmatch(record.uuid) else None
     return value or (record.at.isoformat() if record.at else "unknown")
 
 
 def _epoch(value: object) -> datetime | None:
-    """Of this century, in seconds; anything else is none."""
+    """The instant of a Unix time in seconds, if it is in this century; else None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 946684800 <= value < 4102444800:
         return None
     return datetime.fromtimestamp(value, UTC)

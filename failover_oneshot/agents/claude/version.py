@@ -1,4 +1,4 @@
-"""Which version of Claude Code runs here. Reads only; the client itself is not run."""
+"""Finds the installed version of Claude Code. Reads only; does not run it."""
 
 import os
 import re
@@ -13,7 +13,7 @@ _HEADER: Final = re.compile(r"Claude Code v(\d+\.\d+\.\d+)")
 
 
 def version(texts: Iterable[str]) -> str | None:
-    """As a screen says, else as the installation says; None when neither does."""
+    """The version from a screen, else from the installation; None if neither shows it."""
     return next((match[1] for text in texts if (match := _HEADER.search(text))), None) or _installed()
 
 

@@ -1,8 +1,8 @@
-"""The wordings, as data: one table (its sources: docs/detection.md, "Wordings"). Pure.
+"""The wordings of Claude Code's messages, as one table (sources: docs/detection.md, "Wordings"). Pure.
 
-A pattern is matched at the beginning of a block's text, in lower case and with apostrophes and separators normalised
-(`normalise`). The first row that fits decides. To add a wording: a row with its example, and a recorded pane in
-`tests/panes/<truth>/`; an operator adds `quota.extra_patterns`.
+A pattern matches at the start of a block's text, in lower case and with normalised apostrophes and separators
+(`normalise`). The first matching row decides. To add a wording, add a row with an example, and a recorded pane in
+`tests/panes/<truth>/`. An operator can add `quota.extra_patterns`.
 """
 
 import re
@@ -15,10 +15,10 @@ from failover_oneshot.model import Kind, Limit
 
 
 class WordingRow(Struct, frozen=True):
-    """One wording: a rule's name, what it means, an anchored regular expression, a text that it is for, its source.
+    """One wording: the rule's name, its kind, an anchored regular expression, an example and its source.
 
-    ``keys``: every text that it fits has one of them. They are looked for first, so that on a healthy screen hardly an
-    expression is even compiled. ``typed``: the error's own type says what it is, so that the words of a server error in it veto nothing.
+    ``keys``: every matching text contains one of these. They are searched first, so that a healthy screen compiles
+    hardly any expression. ``typed``: the error states its own type, so words of a server error in it do not veto it.
     """
 
     name: str
@@ -32,14 +32,14 @@ class WordingRow(Struct, frozen=True):
 
 Q, B, A, S, W, O = Kind.QUOTA, Kind.BILLING, Kind.AUTH, Kind.SERVER_ERROR, Kind.WARNING, Kind.OK  # noqa: E741
 
-# A few words, never over a separator: bounded, so that no text can make it backtrack far.
+# A few words without a separator; bounded, so that no text can make it backtrack far.
 SOME: Final = r"[^·.|,]{0,40}?"
-# A message of the client ends here or goes on after a separator; prose that begins with the same words does not.
+# A message of Claude Code ends here or continues after a separator; prose with the same first words does not.
 END: Final = (
     r"(?=$| ?[·|]|,? (?:resets?|try again|raise it|please|your)\b|\.$|: | /"
     r"|\. (?:·|your|resets?|please|try|it|add|you|run|switch|see|contact|ask|upgrade|workflow|/))"
 )
-# What a window's limit is called: one or more of these words.
+# The name of a window's limit: one or more of these words.
 WINDOW: Final = (
     r"(?:(?:claude|ai|code|pro|max|team|plan usage|usage|extra usage|5-hour|five-hour|session|daily|weekly|7-day|monthly"
     r"|opus|sonnet|haiku|fable)(?: \d(?:\.\d)?)? ){1,4}limit"
@@ -49,7 +49,7 @@ API: Final = r"(?:api error: (?:\d{3} )?)?"
 TABLE: Final = (
     WordingRow("over.reset", O, ("limit reset",), r"usage limit reset\b", "Usage limit reset · continuing automatically"),
     WordingRow("over.table", O, ("|",), r"\|", "| pool-3 | quota | You've hit your session limit · resets 9pm (UTC) | done |"),
-    # Warnings stand before the hits: many of them say "limit reached" as well.
+    # Warnings come before hits, because many of them say "limit reached" as well.
     WordingRow("warning.used", W, ("you've used",), r"you've used \d{1,3} ?%", "You've used 91% of your 5-hour limit · resets 1:49pm (UTC)", "x-warn-80x24"),
     WordingRow("warning.share", W, ("% of your",), r"\d{1,3}% of your .{0,40}(?:used|consumed)", "85% of your daily usage consumed"),
     WordingRow("warning.approaching", W, ("approaching",), rf"approaching {SOME}\b(?:limit|spending cap)", "Approaching usage limit · resets at 7pm"),
@@ -107,11 +107,11 @@ TABLE: Final = (
         "Rate limit reached. Please try again in 60s."),
 )  # fmt: skip
 
-# Notices that say how the client goes on: an older hit in the same turn is over.
+# Notices that the agent continues: an older hit in the same turn no longer counts.
 GOES_ON: Final = {"warning.credits", "warning.fallback"}
 
-# What the client adds below a hit: it neither makes one nor ends one.
-ASIDES: Final = (
+# Hints that Claude Code adds below a hit: they are neither a hit nor the end of one.
+HINTS: Final = (
     "automatic continue cancelled",
     "automatic continue stopped · your login",
     "/login to switch",
@@ -131,18 +131,18 @@ _LIMITS: Final = (
 )  # fmt: skip
 
 
-def asides(text: str) -> bool:
-    """Whether a normalised text is one of the client's asides."""
-    return text.startswith(ASIDES)
+def is_hint(text: str) -> bool:
+    """Whether a normalised text is one of these hints."""
+    return text.startswith(HINTS)
 
 
 def without_hints(message: str) -> str:
-    """A message without the commands that the client offers below it, which come and go."""
-    cut = [at for hint in ASIDES if hint[0] == "/" and (at := message.find(f" {hint}")) > 0]
+    """A message without the commands that Claude Code offers below it, because they vary."""
+    cut = [at for hint in HINTS if hint[0] == "/" and (at := message.find(f" {hint}")) > 0]
     return message[: min(cut)] if cut else message
 
 
-_KEYED: Final = tuple((row, key) for row in TABLE for key in row.keys)  # a loop over `any` takes ten times as long
+_KEYED: Final = tuple((row, key) for row in TABLE for key in row.keys)  # a loop with `any` takes ten times as long
 
 
 @cache
@@ -151,7 +151,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def match(text: str) -> tuple[WordingRow, str] | None:
-    """The first row that fits the beginning of a normalised text, and the words that it matched."""
+    """The first row that matches the start of a normalised text, and the matched words; None if none does."""
     head = text[:800]
     for row, key in _KEYED:
         if key in head and (found := _compiled(row.pattern).match(head)):
@@ -160,7 +160,7 @@ def match(text: str) -> tuple[WordingRow, str] | None:
 
 
 def limit_of(message: str) -> Limit:
-    """Which limit a normalised message is about: by the words before its reset clause, else unknown."""
+    """The limit that a normalised message names before its reset, else unknown."""
     head = re.split(r"\bresets?\b", message, maxsplit=1)[0]
     if "spend limit" in head or "budget" in head:
         return Limit.SPEND

@@ -1,4 +1,4 @@
-"""The fake agent's words and lines."""
+"""The words and lines that the fake agent draws."""
 
 from datetime import UTC, datetime
 
@@ -18,10 +18,10 @@ NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
         (NOON.replace(day=26, hour=10, minute=17), "Nov 26, 10:17am (UTC)"),
     ],
 )
-def test_reset_words(until: datetime, words: str) -> None:
+def test_a_reset_in_claude_codes_words(until: datetime, words: str) -> None:
     assert reset_words(until, NOON) == words
 
 
-def test_block_wraps_under_its_text() -> None:
+def test_a_block_wraps_under_its_text() -> None:
     assert block("● ", "one two\nthree", 7) == ["● one", "  two", "  three"]
     assert block("❯ ", "", 7) == ["❯ "]

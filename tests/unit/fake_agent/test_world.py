@@ -1,4 +1,4 @@
-"""What the fake agent reads and leaves on the disk."""
+"""The files that the fake agent reads and writes."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -16,25 +16,25 @@ def credentials(folder: Path, account: str = "main", generation: int = 1) -> Pat
     return path
 
 
-def test_the_account_is_the_one_of_the_token(tmp_path: Path) -> None:
+def test_the_account_is_the_one_in_the_token(tmp_path: Path) -> None:
     assert account_of(credentials(tmp_path), refresh=False) == "main"
     assert account_of(credentials(tmp_path, "my-backup", 12), refresh=False) == "my-backup"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"claudeAiOauth": {}}', '{"claudeAiOauth": {"accessToken": ""}}'])
-def test_credentials_of_no_use_are_no_login(tmp_path: Path, content: str) -> None:
+def test_invalid_credentials_give_no_account(tmp_path: Path, content: str) -> None:
     path = tmp_path / ".credentials.json"
     path.write_text(content)
     assert account_of(path, refresh=False) is None
     assert account_of(tmp_path / "none", refresh=False) is None
 
 
-def test_the_environments_account_goes_before_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_the_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_ACCOUNT", "backup")
     assert account_of(credentials(tmp_path), refresh=False) == "backup"
 
 
-def test_a_refresh_numbers_both_tokens_one_higher_and_leaves_no_lock(tmp_path: Path) -> None:
+def test_a_refresh_increments_both_tokens_and_leaves_no_lock(tmp_path: Path) -> None:
     folder = tmp_path / "claude"
     folder.mkdir()
     path = credentials(folder)
@@ -47,7 +47,7 @@ def test_a_refresh_numbers_both_tokens_one_higher_and_leaves_no_lock(tmp_path: P
     assert json.loads(path.read_text())["claudeAiOauth"]["accessToken"] == "fake-main-3"
 
 
-def test_until_when_an_account_is_used_up(tmp_path: Path) -> None:
+def test_until_when_an_account_is_exhausted(tmp_path: Path) -> None:
     quota = tmp_path / "quota.json"
     assert exhausted(None, "main") is None
     assert exhausted(quota, "main") is None
@@ -75,7 +75,7 @@ def test_a_conversation_is_continued_by_its_id_or_as_the_newest(
     assert {record["sessionId"] for record in records} == {first.session}
 
 
-def test_a_conversation_that_is_not_there_is_refused_in_the_clients_words(tmp_path: Path) -> None:
+def test_a_missing_conversation_is_refused_in_claude_codes_words(tmp_path: Path) -> None:
     with pytest.raises(LookupError, match=r"^No conversation found to continue$"):
         Records(tmp_path, tmp_path / "none", None, newest=True)
     with pytest.raises(LookupError, match=r"^No conversation found with session ID: abc$"):

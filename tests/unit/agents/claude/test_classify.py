@@ -1,4 +1,4 @@
-"""Detection against the recordings, their variations, and any text at all (docs/detection.md)."""
+"""Detection on the recordings, on variations of them, and on arbitrary texts (docs/detection.md)."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -28,18 +28,18 @@ def read(text: str, title: str = "", quota: Quota | None = None) -> Reading:
 
 
 def turn(*blocks: str, prompt: str = "go on") -> str:
-    """A client's screen whose current turn has these blocks."""
+    """A screen of Claude Code whose current turn has these blocks."""
     return "\n\n".join([f"❯ {prompt}", *blocks, box()])
 
 
 @pytest.mark.parametrize("judged", list(as_recorded()), ids=lambda j: j.name)
-def test_every_recording_is_read_right(judged: Judged) -> None:
+def test_every_recording_is_read_correctly(judged: Judged) -> None:
     assert judged.good, judged
 
 
 @pytest.mark.parametrize("text", sorted(ARGUED))
-def test_what_a_plain_pane_alone_can_not_tell(text: str) -> None:
-    """The daemon's substrings hold in a plain pane [daemon]; as an agent's sentence the same words are nothing."""
+def test_daemon_patterns_count_in_a_plain_pane_only(text: str) -> None:
+    """The daemon's substrings are hits in a plain pane [daemon]; the same words in an agent's sentence are not."""
     assert read(text).kind is Kind.QUOTA
     assert read(turn(f"● {text}")).kind is Kind.OK
 
@@ -49,7 +49,7 @@ def test_what_a_plain_pane_alone_can_not_tell(text: str) -> None:
 
 @pytest.mark.parametrize("pattern", ["tokens all gone", "TOKENS all gone", "/tokens \\w+ gone/"])
 @pytest.mark.parametrize("frame", [turn("● Bash(x)\n  ⎿  y\n  ⎿  Tokens all gone"), "$ run\nError: tokens all gone"])
-def test_an_operators_pattern_is_one_line(pattern: str, frame: str) -> None:
+def test_an_operators_pattern_matches_one_line(pattern: str, frame: str) -> None:
     assert read(frame).kind is Kind.OK
     found = read(frame, quota=Quota(extra_patterns=(pattern,)))
     assert (found.kind, found.pattern) == (Kind.QUOTA, pattern)
@@ -79,7 +79,7 @@ ERROR = "● API Error: 529 Overloaded"
         ((HIT, "● I will go on with the tests."), Kind.OK),
         ((HIT, "● Bash(make)"), Kind.OK),
         ((HIT, "✻ Brewed for 12s · done 10:34 AM"), Kind.OK),
-        ((HIT, "✻ Brewed for 12m 3s"), Kind.QUOTA),  # older clients close so after a hit as well
+        ((HIT, "✻ Brewed for 12m 3s"), Kind.QUOTA),  # older versions also close a turn this way after a hit
         ((HIT, "● Usage limit reset · continuing automatically"), Kind.OK),
         ((HIT, "● 5-hour limit reached, now using extra usage"), Kind.WARNING),
         ((HIT, "  ⎿  Interrupted · What should Claude do instead?"), Kind.QUOTA),
@@ -87,7 +87,7 @@ ERROR = "● API Error: 529 Overloaded"
         ((HIT, "❯ what now?", "● We wait."), Kind.OK),
     ],
 )
-def test_the_newest_decisive_block_of_the_current_turn_decides(blocks: tuple[str, ...], kind: Kind) -> None:
+def test_the_newest_decisive_block_of_the_turn_decides(blocks: tuple[str, ...], kind: Kind) -> None:
     assert read(turn(*blocks)).kind is kind
 
 
@@ -98,12 +98,12 @@ def test_the_tail_is_counted_in_blocks(tail_lines: int, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("shell", ["! tail log", "❯ ! tail log"])
-def test_what_a_shell_line_of_the_operator_printed_is_no_message(shell: str) -> None:
+def test_the_output_of_a_shell_command_is_never_a_hit(shell: str) -> None:
     assert read(f"{ANSWERED}{shell}\n{HIT}\n\n{box()}").kind is Kind.OK
 
 
 @pytest.mark.parametrize("title", ["◐ Claude Code", "◒ x", "⠋ building"])
-def test_a_busy_client_is_not_blocked(title: str) -> None:
+def test_a_busy_agent_is_not_blocked(title: str) -> None:
     found = read(turn(HIT), title)
     assert (found.kind, found.busy) == (Kind.OK, True)
 
@@ -115,8 +115,8 @@ MACHINES = ("UTC", "Europe/Paris", "America/New_York", "Asia/Kolkata", "Pacific/
 
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("pane", HITS, ids=lambda pane: pane.name)
-def test_the_reset_of_a_recording_is_the_instant_that_its_index_implies(pane: Recording, machine: str) -> None:
-    """All recordings name UTC and reset within a week, so the instant follows from the index without our grammar."""
+def test_the_reset_of_a_recording_is_the_instant_in_its_index(pane: Recording, machine: str) -> None:
+    """All recordings are in UTC and reset within a week, so the index gives the instant without our grammar."""
     assert pane.seen_at is not None
     wanted = instant_of(pane)
     reading = read(pane.text, pane.title)
@@ -154,10 +154,10 @@ def across_changes() -> Iterator[tuple[str, Recording, datetime]]:
 
 @pytest.mark.parametrize("named", [True, False], ids=["zone in the text", "zone of the machine"])
 @pytest.mark.parametrize(("zone", "pane", "change"), list(across_changes()))
-def test_the_reset_of_a_recording_printed_across_a_clock_change(
+def test_a_reset_across_a_clock_change_is_the_same_instant(
     zone: str, pane: Recording, change: datetime, named: bool
 ) -> None:
-    """The same pane, as it would have been printed while the clock changed between the hit and its reset."""
+    """The same pane, as if the clock had changed between the hit and its reset."""
     assert pane.seen_at is not None
     ahead = instant_of(pane) - pane.seen_at
     reset = (change + ahead / 2).replace(second=0, microsecond=0)
@@ -177,7 +177,7 @@ def test_the_reset_of_a_recording_printed_across_a_clock_change(
 
 
 @pytest.mark.parametrize("pane", HITS, ids=lambda pane: pane.name)
-def test_a_hit_is_known_again_however_it_is_drawn(pane: Recording) -> None:
+def test_a_hit_is_recognized_again_however_it_is_drawn(pane: Recording) -> None:
     first = read(pane.text, pane.title).identity
     for variation in of_pane(pane):
         again = read(variation.text, variation.title)
@@ -200,11 +200,11 @@ def test_another_reset_is_another_hit() -> None:
     assert not same_hit(read(turn(HIT)).identity, read(turn(later)).identity)
 
 
-# -- any text at all --
+# -- arbitrary texts --
 
 
 def sound(reading: Reading) -> None:
-    """What holds for every reading."""
+    """Verify what is true of every reading."""
     assert reading.kind in Kind
     assert reading.kind is not Kind.UNREADABLE
     assert reading.evidence in {Evidence.SCREEN, Evidence.TEXT}
@@ -248,6 +248,6 @@ def test_a_damaged_recording_has_a_reading(data: st.DataObject) -> None:
 
 @settings(max_examples=50)
 @given(st.sampled_from([row.example for row in TABLE]), st.integers(1, 60), st.sampled_from(["", "❯ x\n  ⎿  ", "● "]))
-def test_a_wording_repeated_without_end_has_a_reading(words: str, times: int, glyph: str) -> None:
-    """500 lines of 200 columns of what the patterns begin with: none of them backtracks."""
+def test_a_repeated_wording_has_a_reading_in_time(words: str, times: int, glyph: str) -> None:
+    """500 lines of 200 columns that start like the patterns: no pattern backtracks."""
     sound(read("\n".join([glyph + (f"{words} " * times)[:200]] * 500)))

@@ -1,4 +1,4 @@
-"""What is said about the recorded panes, line by line, agrees with what they are read as."""
+"""The explanation of each recorded pane agrees with its reading."""
 
 from pathlib import Path
 
@@ -18,15 +18,15 @@ RECORDINGS = sorted(PANES.glob("*/*.txt"))
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: f"{p.parent.name}/{p.stem}")
-def test_each_recorded_pane_is_explained_line_for_line(path: Path) -> None:
+def test_each_recording_is_explained_line_by_line(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    told = explain(text, "", Quota())
-    assert told.reading == classify(text, "", Quota())
-    assert [line.text for line in told.lines] == [line.rstrip() for line in text.rstrip().split("\n")]
-    fired = [line for line in told.lines if line.fired]
-    if told.reading.rule and told.reading.kind is not Kind.OK:
-        assert len(fired) == 1, "the line on which the rule fired is shown"
-        assert fired[0].examined or told.busy
+    explained = explain(text, "", Quota())
+    assert explained.reading == classify(text, "", Quota())
+    assert [line.text for line in explained.lines] == [line.rstrip() for line in text.rstrip().split("\n")]
+    fired = [line for line in explained.lines if line.fired]
+    if explained.reading.rule and explained.reading.kind is not Kind.OK:
+        assert len(fired) == 1, "the line on which the rule fired is marked"
+        assert fired[0].examined or explained.busy
 
 
 def test_chrome_is_chrome_and_the_message_is_an_answer() -> None:
@@ -48,14 +48,14 @@ def test_chrome_is_chrome_and_the_message_is_an_answer() -> None:
         ("❯ go\n  ⎿  too many requests: 529 (not your usage limit)", "error.veto", 2),
     ],
 )
-def test_the_line_that_decided(text: str, rule: str, number: int) -> None:
-    told = explain(text, "", Quota(extra_patterns=("/none left \\w+/",)))
-    assert told.reading.rule == rule
-    assert [line.number for line in told.lines if line.fired] == [number]
+def test_the_deciding_line_is_marked(text: str, rule: str, number: int) -> None:
+    explained = explain(text, "", Quota(extra_patterns=("/none left \\w+/",)))
+    assert explained.reading.rule == rule
+    assert [line.number for line in explained.lines if line.fired] == [number]
 
 
 @given(st.text(alphabet=st.sampled_from("❯●⎿✻▎⚠─│ \n\tab1.:") | st.characters(), max_size=400), st.text(max_size=3))
 def test_any_text_is_explained(text: str, title: str) -> None:
-    told = explain(text, title, Quota())
-    assert told.reading == classify(text, title, Quota())
-    assert [line.number for line in told.lines] == list(range(1, len(told.lines) + 1))
+    explained = explain(text, title, Quota())
+    assert explained.reading == classify(text, title, Quota())
+    assert [line.number for line in explained.lines] == list(range(1, len(explained.lines) + 1))

@@ -1,4 +1,4 @@
-"""Which environments bring a login of their own."""
+"""Sessions that have credentials in their environment."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from failover_oneshot.agents.claude.own_login import own_login
         (b"", None),
     ],
 )
-def test_a_variable_with_a_value_is_a_login(tmp_path: Path, environ: bytes, name: str | None) -> None:
+def test_a_variable_with_a_value_counts_as_credentials(tmp_path: Path, environ: bytes, name: str | None) -> None:
     (tmp_path / "8").mkdir()
     (tmp_path / "8" / "environ").write_bytes(environ)
     assert own_login([7, 8], tmp_path) == name, "7 is gone"

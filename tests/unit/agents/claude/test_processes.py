@@ -1,4 +1,4 @@
-"""Which client runs in which pane: real files and real processes."""
+"""The Claude Code process of each pane, with real files and real processes."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from tests.support.records import CWD, SESSION, announce, hit, prompt, write
 
 
 class Family:
-    """A real process with a real child, as a pane's shell and its client."""
+    """A real process with a real child, like a pane's shell and its agent."""
 
     def __init__(self) -> None:
         script = "sleep 600 & echo $!; wait"
@@ -39,7 +39,7 @@ def family() -> Iterator[Family]:
     made.end()
 
 
-def test_a_panes_client_is_its_process_or_a_descendant(tmp_path: Path, family: Family) -> None:
+def test_a_panes_agent_is_its_process_or_a_descendant(tmp_path: Path, family: Family) -> None:
     announce(tmp_path, family.child)
     clients = find_clients(tmp_path)
     expected = AgentProcess(pid=family.child, session_id=SESSION, cwd=CWD, status="idle")
@@ -48,16 +48,16 @@ def test_a_panes_client_is_its_process_or_a_descendant(tmp_path: Path, family: F
         assert clients_of([pid, 1, 2**22 + 5], clients) == {pid: expected}
 
 
-def test_of_a_client_and_its_own_child_the_outer_one_is_the_panes(tmp_path: Path, family: Family) -> None:
-    """An agent may run the client in print mode."""
+def test_of_an_agent_and_its_child_the_pane_has_the_outer_one(tmp_path: Path, family: Family) -> None:
+    """An agent may run Claude Code in print mode."""
     for pid in (family.child, family.shell.pid):
         announce(tmp_path, pid)
     owners = clients_of([family.shell.pid], find_clients(tmp_path))
     assert owners[family.shell.pid].pid == family.shell.pid
 
 
-def test_of_two_clients_the_one_in_the_foreground_is_the_panes(tmp_path: Path) -> None:
-    """A suspended one is still there. The name of a program may hold anything."""
+def test_of_two_agents_the_pane_has_the_one_in_the_foreground(tmp_path: Path) -> None:
+    """A suspended one still exists. A program's name may contain any characters."""
     for pid, parent, group in ((10, 1, 10), (11, 10, 11), (12, 10, 12)):
         folder = tmp_path / "proc" / str(pid)
         folder.mkdir(parents=True)
@@ -68,20 +68,20 @@ def test_of_two_clients_the_one_in_the_foreground_is_the_panes(tmp_path: Path) -
 
 
 def test_a_file_of_another_process_is_skipped(tmp_path: Path, family: Family) -> None:
-    """The process id was given out again since; older clients do not say when they started."""
+    """The process id may be reused. Older versions do not record when they started."""
     announce(tmp_path, family.child, procStart="1")
     assert find_clients(tmp_path) == {}
     announce(tmp_path, family.child, procStart=None)
     assert len(find_clients(tmp_path)) == 1
 
 
-def test_a_client_that_is_gone_is_skipped(tmp_path: Path) -> None:
+def test_an_agent_that_has_ended_is_skipped(tmp_path: Path) -> None:
     made = Family()
     announce(tmp_path, made.shell.pid)
     os.kill(made.child, 9)
     os.kill(made.shell.pid, 9)
     poll(lambda: procfs.ended(made.shell.pid))
-    assert find_clients(tmp_path) == {}, "a zombie is no client"
+    assert find_clients(tmp_path) == {}, "a zombie does not count"
     made.shell.wait()
     assert made.shell.stdout
     made.shell.stdout.close()
@@ -108,13 +108,13 @@ def test_a_client_that_is_gone_is_skipped(tmp_path: Path) -> None:
     ],
     ids=lambda content: content[:50],
 )
-def test_odd_client_files_are_skipped(tmp_path: Path, family: Family, content: bytes) -> None:
+def test_malformed_process_files_are_skipped(tmp_path: Path, family: Family, content: bytes) -> None:
     path = announce(tmp_path, family.child)
     path.write_bytes(content.replace(b"PID", str(family.child).encode()))
     assert find_clients(tmp_path) == {}
 
 
-def test_what_is_no_client_file_is_skipped(tmp_path: Path, family: Family) -> None:
+def test_other_files_in_the_folder_are_skipped(tmp_path: Path, family: Family) -> None:
     assert find_clients(tmp_path) == {}, "no folder at all"
     path = announce(tmp_path, family.child)
     announce(tmp_path, os.getpid(), status=["odd"])
@@ -128,7 +128,7 @@ def test_what_is_no_client_file_is_skipped(tmp_path: Path, family: Family) -> No
     assert find_clients(tmp_path) == {os.getpid(): AgentProcess(pid=os.getpid(), session_id=SESSION, cwd=CWD)}
 
 
-def test_panes_with_their_clients_and_records(tmp_path: Path, family: Family) -> None:
+def test_an_agent_is_found_with_its_pane_and_records(tmp_path: Path, family: Family) -> None:
     announce(tmp_path, family.child, status="busy")
     panes = {"%1": family.shell.pid, "%2": 1}
     client = AgentProcess(pid=family.child, session_id=SESSION, cwd=CWD, status="busy")
@@ -141,4 +141,4 @@ def test_panes_with_their_clients_and_records(tmp_path: Path, family: Family) ->
     reading = agent.record(client)
     assert reading is not None
     assert (reading.kind, reading.busy) == (Kind.QUOTA, True)
-    assert conversation.read_text().count("\n") == 2, "nothing is written there"
+    assert conversation.read_text().count("\n") == 2, "the agent only reads"

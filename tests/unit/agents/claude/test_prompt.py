@@ -1,4 +1,4 @@
-"""What a screen shows of a text in the prompt, or sent from it."""
+"""A text in the prompt box, or sent from it, as a screen shows it."""
 
 import pytest
 
@@ -23,13 +23,13 @@ def box(content: str, above: str = "") -> str:
         ("[Pasted text #1 +9 lines][Pasted text #2 +9 lines]", "a\n" * 9, False),
         ("begin [...Truncated text #1 +9 lines...] end", "begin\n" + "a\n" * 9 + "end", True),
         ("mine [Pasted text #1 +9 lines]", "a\n" * 9, False),
-        ("x" * 50, "y" * 10 + "x" * 60, True),  # the end of a box that shows no more
+        ("x" * 50, "y" * 10 + "x" * 60, True),  # the box shows only the end
         ('Try "this"', 'Try "this"', True),
         ('Try "that"', 'Try "this"', False),
         ("🚀", "🚀", True),
     ],
 )
-def test_whether_the_box_holds_the_text(content: str, text: str, whether: bool) -> None:
+def test_whether_the_box_contains_the_text(content: str, text: str, whether: bool) -> None:
     assert ClaudePrompt(box(content), "").holds(text) is whether
 
 

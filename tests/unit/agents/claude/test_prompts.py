@@ -1,4 +1,4 @@
-"""What the records say of a prompt when they are of no shape that is known."""
+"""The state of a prompt in Claude Code's records, also in malformed ones."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ ODD: tuple[Any, ...] = (None, True, 5, "", [], ["x"], {}, {"x": []})
 
 
 @pytest.mark.parametrize("odd", ODD, ids=json.dumps)
-def test_a_field_of_any_type_is_no_error(tmp_path: Path, odd: object) -> None:
+def test_a_field_may_have_any_type(tmp_path: Path, odd: object) -> None:
     path = tmp_path / "c.jsonl"
     part = {"type": odd, "text": odd}
     error = failure(3, "529", "server_error", 529, uuid="x")
@@ -69,16 +69,16 @@ OTHER = line("user", "something else")
         (line("user", [{"type": "text", "text": "do it"}]) + END, PromptState.ENDED),
     ],
 )
-def test_what_the_records_say_of_a_prompt(tmp_path: Path, records: str, word: PromptState) -> None:
+def test_the_state_of_a_prompt_in_the_records(tmp_path: Path, records: str, word: PromptState) -> None:
     path = tmp_path / "c.jsonl"
     earlier = TASK + END  # the same words before: another task
     path.write_text(earlier + records)
     assert prompts.prompt_state(str(path), len(earlier), "do it") is word
 
 
-def test_records_that_are_gone_say_nothing(tmp_path: Path) -> None:
+def test_records_that_are_gone_give_no_state(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
-    assert prompts.prompt_state(str(path), 0, "do it") is PromptState.ABSENT, "it has not begun"
+    assert prompts.prompt_state(str(path), 0, "do it") is PromptState.ABSENT, "the conversation has not begun"
     assert prompts.prompt_state(str(path), 5, "do it") is PromptState.NONE
     path.write_text("x")
     assert prompts.prompt_state(str(path), 5, "do it") is PromptState.NONE
@@ -87,7 +87,7 @@ def test_records_that_are_gone_say_nothing(tmp_path: Path) -> None:
     assert prompts.prompt_state(str(path), 0, "do it") is PromptState.NONE
 
 
-def test_a_conversation_that_grew_long_is_read_at_both_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_conversation_is_read_at_both_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompts, "_PART", 4096)
     path = tmp_path / "c.jsonl"
     path.write_text(TASK + (TOOL + RESULT) * 200 + END)

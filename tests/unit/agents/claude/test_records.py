@@ -1,4 +1,4 @@
-"""Where a client's records are, and how they are read: bounded, and whatever stands there."""
+"""The paths of Claude Code's records, and bounded reads of any content."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from failover_oneshot.agents.claude.records import ConversationRecord, project_f
 from failover_oneshot.model import AgentProcess
 from tests.support.records import CWD, SESSION
 
-# What the client's own function makes of the paths beyond its bound, by their beginning.
+# The hashes that Claude Code's own function gives for long paths, by the start of the path.
 HASHES = {"/xxx": "d0i18x", "/a/l": "n1ypua", "/b/g": "hailln"}
 
 
@@ -27,7 +27,7 @@ HASHES = {"/xxx": "d0i18x", "/a/l": "n1ypua", "/b/g": "hailln"}
         ("/b" + "/größe🚀" * 40, None),
     ],
 )
-def test_project_folders_are_named_as_the_client_names_them(cwd: str, end: str | None) -> None:
+def test_project_folders_are_named_as_claude_code_names_them(cwd: str, end: str | None) -> None:
     name = project_folder(cwd)
     if end is not None:
         assert name == end
@@ -37,7 +37,7 @@ def test_project_folders_are_named_as_the_client_names_them(cwd: str, end: str |
         assert code == HASHES[cwd[:4]]
 
 
-def test_where_a_conversation_is_kept(tmp_path: Path) -> None:
+def test_the_path_and_size_of_a_conversation(tmp_path: Path) -> None:
     path = Path(records.conversation(tmp_path, AgentProcess(pid=1, session_id=SESSION, cwd=CWD)))
     assert path == tmp_path / "projects" / "-srv-work-one" / f"{SESSION}.jsonl"
     assert records.size(str(path)) == 0
@@ -56,7 +56,7 @@ def test_where_a_conversation_is_kept(tmp_path: Path) -> None:
         (3, b"", None),
     ],
 )
-def test_of_the_end_of_a_file_whole_lines_are_read(tmp_path: Path, limit: int, end: bytes, whole: bytes | None) -> None:
+def test_the_end_of_a_file_is_read_in_whole_lines(tmp_path: Path, limit: int, end: bytes, whole: bytes | None) -> None:
     path = tmp_path / "c.jsonl"
     path.write_bytes(b"one\ntwo\nthree\n")
     assert records.read_end(str(path), limit) == end
@@ -72,7 +72,7 @@ def test_a_range_of_a_file(tmp_path: Path, offset: int, limit: int, part: bytes 
     assert records.read_range(str(path), offset, limit) == part
 
 
-def test_an_empty_file_holds_nothing(tmp_path: Path) -> None:
+def test_an_empty_file_has_no_bytes(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
     path.touch()
     assert (records.read_end(str(path), 5), records.read_whole(str(path), 5)) == (b"", b"")
@@ -93,7 +93,7 @@ def test_only_a_regular_file_is_read(tmp_path: Path, kind: str) -> None:
     assert records.read_range(str(path), 0, 5) is None
 
 
-def test_what_is_no_record_is_skipped() -> None:
+def test_lines_that_are_not_records_are_skipped() -> None:
     deep = b'{"message": ' + b"[" * 20_000
     lines = [
         b"",
@@ -128,7 +128,7 @@ def test_the_text_of_a_message(message: object, text: str) -> None:
     assert ConversationRecord(message=message).text == text
 
 
-def test_what_a_message_holds() -> None:
+def test_the_types_of_parts_in_a_message() -> None:
     record = ConversationRecord(message={"content": [5, {"type": ["tool_use"]}, {"type": "tool_result"}]})
     assert record.holds("tool_use", "tool_result")
     assert not record.holds("tool_use")
@@ -147,5 +147,5 @@ def test_what_a_message_holds() -> None:
         (None, None),
     ],
 )
-def test_when_a_record_was_written(timestamp: object, at: datetime | None) -> None:
+def test_the_time_of_a_record(timestamp: object, at: datetime | None) -> None:
     assert ConversationRecord(timestamp=timestamp).at == at

@@ -1,4 +1,4 @@
-"""What the newest record of a conversation says: real files."""
+"""The reading of the newest record of a conversation, with real files."""
 
 import json
 import os
@@ -70,17 +70,17 @@ OK, MOVED_ON = (Kind.OK, False), (Kind.OK, True)
         ([hit(1), {**failure(2, "No response requested.", "", 0), "isApiErrorMessage": False}], (Kind.QUOTA, False)),
         # a subagent's hit is not the session's
         ([answer(1), hit(2, isSidechain=True)], MOVED_ON),
-        # words of the assistant prove nothing
+        # words of the assistant are no evidence
         ([answer(1, "You've hit your 5-hour limit · resets 6:30am (UTC)")], MOVED_ON),
         ([answer(1, apiError="usage_limit_reached", isApiErrorMessage="true")], MOVED_ON),
-        # older clients, and fields that are missing
+        # older versions, and missing fields
         ([old_hit(1)], (Kind.QUOTA, False)),
         ([old_hit(1, "Claude AI usage limit reached|1760000400")], (Kind.QUOTA, False)),
         ([{**hit(1), "apiError": None}], (Kind.QUOTA, False)),
         ([{**hit(1), "quotaLimits": None}], (Kind.QUOTA, False)),
         ([old_hit(1, "You've hit your fast limit · resets 3pm")], None),
         ([old_hit(1, "Something new")], None),
-        # the newest says nothing sure, so the older ones are not asked: the screen decides
+        # the newest is not conclusive, so older ones do not count: the screen decides
         ([hit(1), old_hit(2, "Something new")], None),
         # other errors
         ([failure(1, "API Error: Server is temporarily limiting requests (not your usage limit)", "rate_limit", 429)],
@@ -133,7 +133,7 @@ def test_newest_means_by_the_records_times(tmp_path: Path, conversation: Path) -
         ("something_new", "limit", Limit.UNKNOWN),
     ],
 )
-def test_limits(tmp_path: Path, conversation: Path, name: str, words: str, limit: Limit) -> None:
+def test_the_limit_of_a_hit(tmp_path: Path, conversation: Path, name: str, words: str, limit: Limit) -> None:
     write(conversation, hit(1, name, words))
     reading = read_tail(tmp_path, CLIENT)
     assert reading is not None
@@ -141,7 +141,7 @@ def test_limits(tmp_path: Path, conversation: Path, name: str, words: str, limit
 
 
 @pytest.mark.parametrize("value", [None, "soon", True, -1, 0, 10**30, 1e300, [], {"a": 1}])
-def test_an_odd_reset_is_none_and_the_words_remain(tmp_path: Path, conversation: Path, value: object) -> None:
+def test_a_malformed_reset_leaves_the_words_of_the_message(tmp_path: Path, conversation: Path, value: object) -> None:
     write(conversation, {**hit(1), "quotaLimits": {"status": "rejected", "resetsAt": value, "rateLimitType": value}})
     reading = read_tail(tmp_path, CLIENT)
     assert reading is not None
@@ -149,7 +149,7 @@ def test_an_odd_reset_is_none_and_the_words_remain(tmp_path: Path, conversation:
 
 
 def test_each_hit_has_its_own_identity(tmp_path: Path, conversation: Path) -> None:
-    """The same words twice are two hits; a uuid that is none of ours is not taken over."""
+    """The same words twice are two hits. A malformed uuid is not used."""
     found = set()
     for record in (hit(1), hit(2), hit(2), {**hit(3), "uuid": "../../x\n"}, {**hit(4), "uuid": None}):
         write(conversation, record)
@@ -160,7 +160,7 @@ def test_each_hit_has_its_own_identity(tmp_path: Path, conversation: Path) -> No
     assert all("\n" not in identity for identity in found)
 
 
-def test_the_owner_is_the_one_before_the_hit(tmp_path: Path, conversation: Path) -> None:
+def test_the_owner_is_the_last_one_before_the_hit(tmp_path: Path, conversation: Path) -> None:
     other = {"type": "session-owner", "accountUuid": "other"}
     write(conversation, other, answer(1), OWNER, hit(2), other)
     reading = read_tail(tmp_path, CLIENT)
@@ -168,7 +168,7 @@ def test_the_owner_is_the_one_before_the_hit(tmp_path: Path, conversation: Path)
     assert reading.account_uuid == OWNER["accountUuid"]
 
 
-def test_a_secret_does_not_reach_the_snippet(tmp_path: Path, conversation: Path) -> None:
+def test_a_secret_never_reaches_the_snippet(tmp_path: Path, conversation: Path) -> None:
     secret = "sk-ant-oat01-FAKEFAKEFAKEFAKEFAKE"
     write(conversation, failure(1, f"API Error: 529 Overloaded\nfor {secret}", "server_error", 529))
     reading = read_tail(tmp_path, CLIENT)
@@ -177,7 +177,7 @@ def test_a_secret_does_not_reach_the_snippet(tmp_path: Path, conversation: Path)
     assert (reading.snippet or "").startswith("API Error: 529 Overloaded for ")
 
 
-def test_a_busy_client_is_said_to_be_busy(tmp_path: Path, conversation: Path) -> None:
+def test_a_busy_agent_is_reported_as_busy(tmp_path: Path, conversation: Path) -> None:
     write(conversation, hit(1))
     reading = read_tail(tmp_path, AgentProcess(pid=1, session_id=SESSION, cwd=CWD, status="busy"))
     assert reading is not None
@@ -190,21 +190,21 @@ def test_a_busy_client_is_said_to_be_busy(tmp_path: Path, conversation: Path) ->
 def test_only_the_end_of_a_huge_file_is_read(tmp_path: Path, conversation: Path) -> None:
     write(conversation, hit(1))
     with conversation.open("r+b") as file:
-        file.seek(1 << 30)  # a hole: it takes no room on the disk
+        file.seek(1 << 30)  # a hole, which uses no disk space
         file.write(b'"}\n' + json.dumps(answer(2)).encode() + b"\n")
     reading = read_tail(tmp_path, CLIENT)
     assert reading is not None
     assert reading.moved_on
 
 
-def test_one_endless_line_says_nothing(tmp_path: Path, conversation: Path) -> None:
+def test_one_endless_line_has_no_reading(tmp_path: Path, conversation: Path) -> None:
     write(conversation, hit(1))
     with conversation.open("ab") as file:
         file.truncate(100 << 20)
     assert read_tail(tmp_path, CLIENT) is None
 
 
-def test_a_record_that_is_cut_off_by_the_tail_is_dropped(tmp_path: Path, conversation: Path) -> None:
+def test_a_record_that_the_tail_cuts_off_is_dropped(tmp_path: Path, conversation: Path) -> None:
     """The rest of a line could look like a record."""
     inner = json.dumps(hit(5))
     conversation.write_text('{"padding": "' + "x" * 100_000 + inner + "\n" + json.dumps(answer(1)) + "\n")
@@ -235,7 +235,7 @@ def test_a_record_that_is_cut_off_by_the_tail_is_dropped(tmp_path: Path, convers
     ],
     ids=lambda line: line[:30],
 )
-def test_odd_lines_are_passed_over(tmp_path: Path, conversation: Path, line: bytes) -> None:
+def test_malformed_lines_are_skipped(tmp_path: Path, conversation: Path, line: bytes) -> None:
     conversation.write_bytes(json.dumps(hit(1)).encode() + b"\r\n" + line)
     reading = read_tail(tmp_path, CLIENT)
     assert reading is not None
@@ -263,7 +263,7 @@ def test_only_a_regular_file_is_read(tmp_path: Path, conversation: Path) -> None
 
 
 @pytest.mark.parametrize("session", ["../../other", "", ".", "a/b", "a\0b", "x" * 200, "é"])
-def test_a_session_id_is_no_path(tmp_path: Path, session: str) -> None:
+def test_a_session_id_cannot_be_a_path(tmp_path: Path, session: str) -> None:
     (tmp_path / "projects" / "-srv-work-one").mkdir(parents=True)
     write(tmp_path / "other.jsonl", hit(1))
     assert read_tail(tmp_path, AgentProcess(pid=1, session_id=session, cwd=CWD)) is None

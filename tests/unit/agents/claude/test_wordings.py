@@ -1,4 +1,4 @@
-"""The table of wordings: each row has an example, keys that lose nothing, and a source."""
+"""The table of wordings: each row has an example, keys in every matching text, and a source."""
 
 import json
 import re
@@ -16,7 +16,7 @@ RECORDED = panes()
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
-def test_every_row_of_the_table_has_an_example_that_it_decides(row: WordingRow) -> None:
+def test_every_row_has_an_example_that_it_matches(row: WordingRow) -> None:
     found = match(normalise(row.example))
     assert found is not None
     assert found[0].name == row.name
@@ -25,8 +25,8 @@ def test_every_row_of_the_table_has_an_example_that_it_decides(row: WordingRow) 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 @settings(max_examples=60)
 @given(st.data())
-def test_what_a_row_fits_has_one_of_its_keys(row: WordingRow, data: st.DataObject) -> None:
-    """So to look for the keys first loses nothing."""
+def test_a_text_that_a_row_matches_has_one_of_its_keys(row: WordingRow, data: st.DataObject) -> None:
+    """So searching for the keys first misses no match."""
     text = normalise(data.draw(st.from_regex(row.pattern)))
     if re.match(row.pattern, text):
         assert any(key in text for key in row.keys), text
