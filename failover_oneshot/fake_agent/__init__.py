@@ -11,6 +11,6 @@ real one, it reads the live credentials for each message. A quota file lists the
 - Records (`--transcript`): `sessions/<pid>.json` and `projects/<cwd>/<session>.jsonl`, as Claude Code writes them.
   `--continue` and `--resume` restore a conversation from them.
 
-Keys: text, bracketed paste, Enter, Escape (stop waiting, interrupt), Backspace, Ctrl-U, Ctrl-J (new line). Ctrl-D exits,
-as does Ctrl-C in an empty box.
+Keys: text, bracketed paste, Enter, Escape (stop waiting, interrupt), Backspace, Ctrl-U, Ctrl-J (new line). Ctrl-D
+exits, as does Ctrl-C in an empty box.
 """

@@ -100,13 +100,13 @@ def _why(block: Block, examined: bool, in_turn: bool, screen: Screen, quota: Quo
     found = match(block.normalised)
     rule = f"{found[0].name}: {found[0].kind}" if found else "no rule matches"
     if screen.busy and block.mark is not BlockMark.SPINNER:
-        return "the agent is working: no text above counts"
+        return "the agent is working: nothing above counts"
     if block.mark is BlockMark.PROMPT:
         return "the prompt: the current turn starts below it" if block.text == screen.prompt else "an earlier prompt"
     if not in_turn:
         return "an earlier turn"
     if block.closes:
-        return "the turn ended well: no text above counts"
+        return "the turn ended well: nothing above it counts"
     if block.mark is BlockMark.TOOL:
         return "a tool call: the turn continued"
     if block.mark is BlockMark.OUTPUT:

@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     where = loader.find(options.config, os.environ)
     settings = loader.load(where, os.environ)
     if settings.dispatch.spool is None:
-        raise ConfigError((f"{where}: dispatch.spool is not set; set it to a folder for the tasks",))
+        raise ConfigError((f"{where}: dispatch.spool is not set; set it to a folder for tasks",))
     spool = Spool(settings.dispatch.spool)
     try:
         if options.what == "add":

@@ -1,4 +1,4 @@
-"""Which sessions can be given a task, and which tasks of the queue are read for them. No tmux."""
+"""Which sessions can get a task, and which queued tasks are read for them. No tmux."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ NAME = "ccl-auto-11"
 def slot(
     *, finding: dict[str, Any] | None = None, status: str = "idle", state: State | None = None, **changes: Any
 ) -> Slot:
-    """The one session of a pool, with these changes to a free one."""
+    """The one session of a pool: idle, except for these changes."""
     pane = Pane(**{"pane_id": "%1", "pid": 2, "command": "claude", "path": "/w", "text": BOX, **changes})
     session = Session(name=NAME, role=Role.POOL, index=11, session_id="$1", server_pid=3, panes=(pane,))
     client = AgentProcess(pid=4, session_id="c", cwd="/w", status=status)

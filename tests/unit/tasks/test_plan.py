@@ -1,4 +1,4 @@
-"""What is done about tasks: the plans as tables, and laws that hold for whatever a check may see. No tmux, no files."""
+"""Plans for tasks: tables of cases, and laws that hold for any observation. No tmux, no files."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,9 +40,9 @@ def slot(session: str = "s", availability: Availability = Availability.FREE, **c
 
 
 def running(name: str = "one", session: str = "s", step: HandOutStep = HandOutStep.SENT, **seen: Any) -> RunningTask:
-    sighting = TaskObservation(**{"alive": True, "availability": Availability.FREE, **seen})
+    observed = TaskObservation(**{"alive": True, "availability": Availability.FREE, **seen})
     record = TaskRecord(attempts=1, session=session, step=step, handed_out_at=at(minutes=-5), sent_at=at(minutes=-5))
-    return RunningTask(name=name, record=record, text="the text", seen=sighting)
+    return RunningTask(name=name, record=record, text="the text", seen=observed)
 
 
 def only(actions: Sequence[TaskAction]) -> TaskAction:
@@ -58,7 +58,7 @@ def collected(task: RunningTask, *slots: Slot, limits: Dispatch = LIMITS) -> Tas
     return only(plan.plan_collect([task], slots, limits, NOW))
 
 
-# -- tasks that were handed out ----------------------------------------------------------------------------------------
+# -- dispatched tasks --------------------------------------------------------------------------------------------------
 
 
 def test_a_done_task_leaves_with_its_end_recorded() -> None:
@@ -130,8 +130,8 @@ def test_a_task_that_cannot_be_read_stays() -> None:
         ({"action": "recreate", "status": "failed"}, "", ActionStatus.DONE, False),
         ({"action": "nudge"}, "", ActionStatus.DONE, False),
         ({"action": "recreate", "session": "other"}, "", ActionStatus.DONE, False),
-        ({"action": "recreate"}, "/t", ActionStatus.DONE, False),  # its records will tell
-        ({"action": "recreate"}, "", ActionStatus.PENDING, False),  # a dry run has it finished already
+        ({"action": "recreate"}, "/t", ActionStatus.DONE, False),  # its records decide later
+        ({"action": "recreate"}, "", ActionStatus.PENDING, False),  # a dry run has already planned its end
     ],
 )
 def test_a_swap_requeues_the_tasks_of_restarted_sessions(
@@ -145,7 +145,7 @@ def test_a_swap_requeues_the_tasks_of_restarted_sessions(
     assert [(a.kind, a.task, a.record.attempts) for a in actions] == ([(ActionKind.REQUEUE, "one", 0)] if back else [])
 
 
-# -- tasks that wait ---------------------------------------------------------------------------------------------------
+# -- queued tasks ------------------------------------------------------------------------------------------------------
 
 
 def queued(name: str, **changes: Any) -> Queued:
@@ -260,7 +260,7 @@ def test_no_task_goes_to_two_sessions_and_no_session_gets_two(
     assert [each.action.task for each in before] == [task.name for task in tasks]
     waiting = [*queue, *plan.requeued(before)]
     after = plan.plan_hand_out(plan.unsent(before), waiting, plan.free_slots(slots, before), NOW)
-    assert len({action.task for action in after}) == len(after), "one thing is done about each task"
+    assert len({action.task for action in after}) == len(after), "one action for each task"
     typed = [action.session for action in after if action.kind in {ActionKind.ENTER, ActionKind.HAND_OUT}]
     assert len(set(typed)) == len(typed), "one text for each session"
     entered = {action.session for action in plan.unsent(before)}
@@ -285,7 +285,7 @@ def test_no_task_is_requeued_while_its_agent_may_still_do_it(tasks: list[Running
 def test_a_dry_run_plans_what_a_real_one_carries_out(
     tasks: list[RunningTask], queue: list[Queued], slots: tuple[Slot, ...]
 ) -> None:
-    """After a real run the tasks that went back stand in the queue; in a dry run they are added to it."""
+    """A real run has put requeued tasks into the queue; a dry run adds them to what it read."""
     actions = plan.plan_collect(tasks, slots, LIMITS, NOW)
     planned = dry(actions)
     real = [

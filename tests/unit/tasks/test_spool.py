@@ -1,4 +1,4 @@
-"""The spool's folders and the client's records, on real files."""
+"""The spool's folders, with real files."""
 
 import os
 from datetime import timedelta
@@ -54,7 +54,7 @@ def test_moving_a_task_that_someone_else_moved_fails(box: Spool) -> None:
 
 
 def test_tidying_cleans_up_after_a_killed_check(box: Spool) -> None:
-    """A record made before its text came, a text on its way back into the queue, a temporary."""
+    """A record without its text, a text on its way back into the queue, and a temporary file."""
     box.update(RUNNING, "claimed", TaskRecord(session="s"))
     put(box, QUEUE, "claimed")
     box.update(RUNNING, "back", TaskRecord(session="s"))
@@ -73,7 +73,7 @@ def test_a_file_being_written_is_recognized(box: Spool) -> None:
     path = put(box, QUEUE, "half")
     now = NOW.now(NOW.tzinfo)
     assert [task.name for task in box.queued(now)] == ["half"]
-    assert len(box.queued(now + timedelta(minutes=2))) == 2, "nobody writes so slowly"
+    assert len(box.queued(now + timedelta(minutes=2))) == 2, "no writer takes this long"
     with path.open("ab"):
         assert box.being_written("half")
     assert not box.being_written("half")

@@ -1,4 +1,4 @@
-"""The verdicts on tasks as a table, the order of the queue, the text as it is pasted. No tmux."""
+"""The verdicts on tasks as tables, and the order of the queue. No tmux."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ ALIVE = [
     (HandOutStep.SENT, seen(Availability.HELD, recorded=PromptState.ENDED), ActionKind.FINISH),
     (HandOutStep.SENT, seen(Availability.BUSY, recorded=PromptState.ENDED), ActionKind.KEEP),
     (HandOutStep.SENT, seen(Availability.BLOCKED, hit=True), ActionKind.KEEP),
-    (HandOutStep.SENT, seen(Availability.FREE, hit=True), ActionKind.KEEP),  # an old limit on the screen: not done
+    (HandOutStep.SENT, seen(Availability.FREE, hit=True), ActionKind.KEEP),  # an old limit hit on the screen: not done
     (HandOutStep.SENT, seen(Availability.FREE, recorded=PromptState.LIMIT), ActionKind.KEEP),
     (HandOutStep.SENT, seen(Availability.FREE, recorded=PromptState.ERROR), ActionKind.FAIL),
     (HandOutStep.SENT, seen(Availability.BUSY, recorded=PromptState.ERROR), ActionKind.KEEP),  # it retries
@@ -58,10 +58,14 @@ ALIVE = [
         ActionKind.FINISH,
     ),  # interrupted: the session is free again
     (HandOutStep.PASTING, seen(Availability.HELD, drafted=True), ActionKind.ENTER),
-    (HandOutStep.PASTING, seen(Availability.HELD), ActionKind.REQUEUE),  # somebody else's draft
+    (HandOutStep.PASTING, seen(Availability.HELD), ActionKind.REQUEUE),  # another draft
     (HandOutStep.PASTING, seen(Availability.FREE), ActionKind.REQUEUE),
-    (HandOutStep.PASTING, seen(Availability.BUSY), ActionKind.REQUEUE),  # with something else
-    (HandOutStep.PASTING, seen(Availability.FREE, shown=True), ActionKind.REQUEUE),  # an older prompt of the same words
+    (HandOutStep.PASTING, seen(Availability.BUSY), ActionKind.REQUEUE),  # busy with something else
+    (
+        HandOutStep.PASTING,
+        seen(Availability.FREE, shown=True),
+        ActionKind.REQUEUE,
+    ),  # an older, equal prompt
     (
         HandOutStep.PASTING,
         seen(Availability.BUSY, recorded=PromptState.OPEN),
@@ -74,7 +78,7 @@ ALIVE = [
     (HandOutStep.ENTERING, seen(Availability.BLOCKED, hit=True), ActionKind.SENT),
     (HandOutStep.ENTERING, seen(Availability.FREE, recorded=PromptState.LIMIT), ActionKind.SENT),
     (HandOutStep.ENTERING, seen(Availability.HELD), ActionKind.KEEP),
-    (HandOutStep.ENTERING, seen(Availability.FREE), ActionKind.FAIL),  # nobody knows: never twice, never lost
+    (HandOutStep.ENTERING, seen(Availability.FREE), ActionKind.FAIL),  # unknown: never done twice, never lost
     (HandOutStep.ENTERING, seen(Availability.FREE, recorded=PromptState.ABSENT), ActionKind.FAIL),
 ]
 GONE = [
@@ -95,9 +99,9 @@ GONE = [
 ]
 
 
-@pytest.mark.parametrize(("step", "sighting", "action"), ALIVE)
-def test_the_verdict_while_the_agent_is_there(step: HandOutStep, sighting: TaskObservation, action: ActionKind) -> None:
-    assert judge(record(step), sighting, NOW, HOUR).kind is action
+@pytest.mark.parametrize(("step", "observed", "action"), ALIVE)
+def test_the_verdict_while_the_agent_is_there(step: HandOutStep, observed: TaskObservation, action: ActionKind) -> None:
+    assert judge(record(step), observed, NOW, HOUR).kind is action
 
 
 @pytest.mark.parametrize(("step", "facts", "action"), GONE)
@@ -128,31 +132,31 @@ def test_a_new_agent_has_a_minute_to_show_its_conversation() -> None:
 
 @given(TASK_OBSERVATIONS, st.sampled_from(HandOutStep))
 @example(TaskObservation(alive=True, availability=Availability.BUSY, recorded=PromptState.ENDED), HandOutStep.PASTING)
-def test_no_second_agent_gets_a_task_the_first_may_still_do(sighting: TaskObservation, step: HandOutStep) -> None:
-    verdict = judge(record(step), sighting, NOW, HOUR)
+def test_no_second_agent_gets_a_task_the_first_may_still_do(observed: TaskObservation, step: HandOutStep) -> None:
+    verdict = judge(record(step), observed, NOW, HOUR)
     if verdict.kind is ActionKind.REQUEUE:
-        taken = sighting.recorded in {
+        taken = observed.recorded in {
             PromptState.OPEN,
             PromptState.DOUBT,
             PromptState.ENDED,
             PromptState.LIMIT,
             PromptState.ERROR,
         }
-        assert not sighting.alive or (step is HandOutStep.PASTING and not taken and not sighting.drafted)
-        assert sighting.recorded is not PromptState.ENDED
+        assert not observed.alive or (step is HandOutStep.PASTING and not taken and not observed.drafted)
+        assert observed.recorded is not PromptState.ENDED
         assert (
-            sighting.alive
+            observed.alive
             or step is HandOutStep.PASTING
-            or sighting.successor != "c"
-            or sighting.recorded is PromptState.NONE
+            or observed.successor != "c"
+            or observed.recorded is PromptState.NONE
         )
     if verdict.kind is ActionKind.FINISH:
-        assert sighting.recorded is PromptState.ENDED or (
-            sighting.alive and step is HandOutStep.SENT and not sighting.hit
+        assert observed.recorded is PromptState.ENDED or (
+            observed.alive and step is HandOutStep.SENT and not observed.hit
         )
     if verdict.kind is ActionKind.ENTER:
-        assert sighting.alive
-        assert sighting.drafted
+        assert observed.alive
+        assert observed.drafted
 
 
 def test_a_task_has_failed_after_its_last_attempt() -> None:

@@ -1,4 +1,4 @@
-"""A task's text: as it is pasted, and a name as it may be printed."""
+"""The text of a task as it is pasted, and a name as it is printed."""
 
 import pytest
 from hypothesis import given
