@@ -30,7 +30,7 @@ class Prompt(Protocol):
 
     @property
     def recognized(self) -> bool:
-        """Whether this is a screen of the agent that can be read."""
+        """Whether the screen is the agent's and is understood."""
 
     @property
     def busy(self) -> bool:
@@ -50,7 +50,7 @@ class Prompt(Protocol):
 
     @property
     def may_escape(self) -> bool:
-        """Whether Escape is safe: it leaves that wait, or the limit menu. Another menu may ask for a permission."""
+        """Whether Escape is safe: it leaves that wait, or the limit menu. Another menu may ask for permission."""
 
     @property
     def empty(self) -> bool:

@@ -70,7 +70,7 @@ def find(
 ) -> PlainMatch | None:
     """The newest hit in the last ``tail_lines`` lines of a pane, else the newest match of any other rule.
 
-    ``lines`` are the non-empty ones. ``own`` is an agent's table of wordings, asked first for each normalised line.
+    ``lines`` are the non-empty ones. ``own`` is an agent's table of wordings, asked first for each normalized line.
     """
     tail = lines[-quota.tail_lines :]
     texts = [normalise(line) for line in tail]
@@ -100,7 +100,7 @@ def _by_words(text: str, quota: Quota) -> tuple[Wording, str] | None:
 
 
 def operators_pattern(text: str, patterns: Sequence[str]) -> str | None:
-    """The first of the operator's patterns that matches a normalised text; None if none does."""
+    """The first of the operator's patterns that matches a normalized text; None if none does."""
     for pattern in patterns:
         regex = pattern_regex(pattern)
         if re.search(regex, text, re.IGNORECASE) if regex is not None else normalise(pattern) in text:
@@ -109,7 +109,7 @@ def operators_pattern(text: str, patterns: Sequence[str]) -> str | None:
 
 
 def vetoes(text: str, quota: Quota) -> bool:
-    """Whether a normalised text reports a server error, so that no words next to it are a hit."""
+    """Whether a normalized text reports a server error, so that no words next to it are a hit."""
     return (
         "not your usage limit" in text
         or any(pattern in text for pattern in SERVER_ERROR)

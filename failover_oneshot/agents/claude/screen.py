@@ -1,6 +1,6 @@
 """Parses a pane of Claude Code into its structure: chrome, menu, blocks, current turn (docs/detection.md). Pure.
 
-It knows only the layout of the screen and no limits. Every step is linear in the length of the text.
+It knows the layout of the screen, but nothing about limits. Every step is linear in the length of the text.
 """
 
 import re

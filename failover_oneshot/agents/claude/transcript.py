@@ -120,7 +120,7 @@ def _classify(record: ConversationRecord, text: str, limits: dict[str, Any]) -> 
 
 
 def _limit(limits: dict[str, Any], text: str) -> Limit:
-    """The limit that the record names, except that Claude Code also names a window when a spend limit is reached."""
+    """The limit that the record names; for a spend limit the words decide, because the record then names a window."""
     by_words = limit_of(normalise(text))
     name = limits.get("rateLimitType")
     exact = _LIMITS.get(name) if isinstance(name, str) else None

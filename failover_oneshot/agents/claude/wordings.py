@@ -1,6 +1,6 @@
 """The wordings of Claude Code's messages, as one table (sources: docs/detection.md, "Wordings"). Pure.
 
-A pattern matches at the start of a block's text, in lower case and with normalised apostrophes and separators
+A pattern matches at the start of a block's text, in lower case and with normalized apostrophes and separators
 (`normalise`). The first matching row decides. To add a wording, add a row with an example, and a recorded pane in
 `tests/panes/<truth>/`. An operator can add `quota.extra_patterns`.
 """
@@ -132,7 +132,7 @@ _LIMITS: Final = (
 
 
 def is_hint(text: str) -> bool:
-    """Whether a normalised text is one of these hints."""
+    """Whether a normalized text is one of these hints."""
     return text.startswith(HINTS)
 
 
@@ -151,7 +151,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def match(text: str) -> tuple[WordingRow, str] | None:
-    """The first row that matches the start of a normalised text, and the matched words; None if none does."""
+    """The first row that matches the start of a normalized text, and the matched words; None if none does."""
     head = text[:800]
     for row, key in _KEYED:
         if key in head and (found := _compiled(row.pattern).match(head)):
@@ -160,7 +160,7 @@ def match(text: str) -> tuple[WordingRow, str] | None:
 
 
 def limit_of(message: str) -> Limit:
-    """The limit that a normalised message names before its reset, else unknown."""
+    """The limit that a normalized message names before its reset, else unknown."""
     head = re.split(r"\bresets?\b", message, maxsplit=1)[0]
     if "spend limit" in head or "budget" in head:
         return Limit.SPEND
