@@ -1,1 +1,1 @@
-"""The configuration: its definition, the reader of YAML and the list of every problem."""
+"""The configuration: its definition, its loader, and the errors of a wrong file."""

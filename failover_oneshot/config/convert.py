@@ -1,4 +1,4 @@
-"""Plain values to a `Config`, in one pass over its types that finds everything that is wrong."""
+"""Turns plain values into a `Config`, in one pass over its types that finds every problem."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -9,14 +9,14 @@ from failover_oneshot.config import checks
 from failover_oneshot.config.model import Config
 from failover_oneshot.config.paths import expand
 from failover_oneshot.config.values import PATH, PROGRAM, Duration, choices, parts
-from failover_oneshot.config.yaml_source import KeyPath, Problem, Tree
+from failover_oneshot.config.yaml_source import VALUE, KeyPath, Problem, Tree
 from failover_oneshot.lib import durations
 
 
 def convert(tree: Tree, folder: str, environ: Mapping[str, str]) -> tuple[Config, list[Problem]]:
-    """The values as a `Config`, its paths expanded against ``folder`` (absolute), and everything that is wrong.
+    """The values as a `Config`, with relative paths taken from ``folder`` (absolute), and every problem.
 
-    What is of no use has its default there, or a stand-in, so that the checks can run on all the others.
+    A value that cannot be used is replaced by its default or by a placeholder, so that all other values are checked.
     """
     reading = _Reading(tree, folder, environ)
     config = reading.value(tree.data, Config, ())
@@ -25,12 +25,12 @@ def convert(tree: Tree, folder: str, environ: Mapping[str, str]) -> tuple[Config
 
 
 def _covered(problem: Problem, spoilt: set[KeyPath]) -> bool:
-    """Whether it is about a value that is known to be of no use, or rests on one."""
+    """Whether the problem concerns a spoilt value, or depends on one."""
     return any(path[:n] in spoilt for path in (problem.path, *problem.also) for n in range(len(path) + 1))
 
 
 class _Reading:
-    """``spoilt``: what is of no use, with its ``problems``; ``broken``: the rules that the other values break."""
+    """One pass. ``spoilt``: values that cannot be used, with their ``problems``. ``broken``: broken rules of the rest."""
 
     def __init__(self, tree: Tree, folder: str, environ: Mapping[str, str]) -> None:
         self.places = tree.places
@@ -45,7 +45,7 @@ class _Reading:
         self.problems.append(Problem(at, text, at_key=at_key))
 
     def value(self, value: Any, hint: Any, at: KeyPath) -> Any:
-        """The value as its type has it; NODEFAULT when it is spoilt."""
+        """The value converted to its type; NODEFAULT when it is spoilt."""
         if at in self.spoilt:
             return NODEFAULT
         kind, parameters, marks = parts(hint)
@@ -62,21 +62,19 @@ class _Reading:
         except ValueError as error:
             from failover_oneshot.config import errors
 
-            written, secret = self.places[at].written, at[2:3] == ("env",)
-            text = str(error) or errors.misfit(value, kind, choices(kind, marks), written, secret=secret)
-            self.spoil(at, text)
+            self.spoil(at, str(error) or errors.misfit(value, kind, choices(kind, marks)))
             return NODEFAULT
         self.broken += _broken(read, marks, at)
         return read
 
     def item(self, value: Any, hint: Any, at: KeyPath) -> Any:
-        """The same with a stand-in when it is spoilt."""
+        """The value converted to its type; a placeholder when it is spoilt."""
         read = self.value(value, hint, at)
-        return _stand_in(hint) if read is NODEFAULT else read
+        return _placeholder(hint) if read is NODEFAULT else read
 
     def section(self, values: dict[str, object], kind: type[Struct], at: KeyPath) -> Struct:
-        """The struct; what is blank or spoilt has its default, or a stand-in if it has none."""
-        required, bare = _required(kind), _stand_in(kind)
+        """The struct. A blank or spoilt key has its default, or a placeholder if it has none."""
+        required, bare = _required(kind), _placeholder(kind)
         self.keys(values, kind.__struct_fields__, required, at)
         read = {}
         for key, hint in kind.__annotations__.items():
@@ -87,7 +85,7 @@ class _Reading:
         return kind(**read)
 
     def keys(self, given: Collection[str], known: tuple[str, ...], required: tuple[str, ...], at: KeyPath) -> None:
-        """Unknown ones are noted, and missing ones."""
+        """Record unknown keys and missing ones."""
         if unknown := [key for key in given if key not in known and (*at, key) not in self.spoilt]:
             from failover_oneshot.config import errors
 
@@ -103,7 +101,7 @@ class _Reading:
         return self.expanded(default, parts(hint)[2], at) if isinstance(default, str) else default
 
     def expanded(self, value: Any, marks: tuple[Any, ...], at: KeyPath) -> Any:
-        """The value, absolute if it is a path."""
+        """The value; an absolute path if it is a path."""
         if PATH in marks or (PROGRAM in marks and "/" in value):
             try:
                 return expand(value, self.environ, self.folder)
@@ -119,28 +117,31 @@ def _broken(value: Any, marks: tuple[Any, ...], at: KeyPath, *, at_key: bool = F
 
 
 def _scalar(value: Any, kind: Any, marks: tuple[Any, ...]) -> object:
-    """Raises ValueError, with a sentence unless `errors.misfit` has one."""
+    """The scalar converted to its type. Raises ValueError; without a message, `errors.misfit` has one."""
     if kind is Duration:
-        return Duration(durations.parse(value))
+        try:
+            return Duration(durations.parse(value))
+        except ValueError as error:
+            raise ValueError(str(error).replace(f"'{value}'", VALUE)) from None
     if allowed := choices(kind, marks):
         if value in allowed:
             return kind(value)
     elif type(value) is kind:
         if kind is int and not marks[0].ge <= value <= marks[0].le:
             low, high = marks[0].ge, marks[0].le
-            raise ValueError(f"must be at least {low}" if value < low else f"must be at most {high}")
+            raise ValueError(f"must be {f'at least {low}' if value < low else f'at most {high}'}, not {VALUE}")
         return value
     raise ValueError
 
 
 def _required(kind: type[Struct]) -> tuple[str, ...]:
-    """The keys without a default, which stand first."""
+    """The keys without a default; msgspec puts them first."""
     return kind.__struct_fields__[: len(kind.__struct_fields__) - len(kind.__struct_defaults__)]
 
 
-def _stand_in(hint: Any) -> Any:
-    """Something harmless: a section with its defaults, the first of some choices, a text."""
+def _placeholder(hint: Any) -> Any:
+    """A harmless value of a type: a section with its defaults, the first allowed value, or a text."""
     kind, _, marks = parts(hint)
     if issubclass(kind, Struct):
-        return kind(**{key: _stand_in(kind.__annotations__[key]) for key in _required(kind)})
+        return kind(**{key: _placeholder(kind.__annotations__[key]) for key in _required(kind)})
     return kind((*choices(kind, marks), "?")[0])

@@ -1,4 +1,4 @@
-"""The configuration file: found, read, and either a `Config` or every problem at once with its line and column."""
+"""Finds and loads the configuration file: either a `Config`, or every problem at once with its line and column."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ MAX_BYTES = 1 << 20
 
 
 class ConfigError(FailoverError):
-    """The configuration is missing or wrong. ``problems``: one line each, in the order of the file."""
+    """The configuration is missing or wrong. ``problems`` has one line for each problem, in the order of the file."""
 
     exit_code = EXIT_CONFIG
 
@@ -23,34 +23,32 @@ class ConfigError(FailoverError):
 
 
 def find(explicit: str | None, environ: Mapping[str, str]) -> Path:
-    """The file to load. One that was named is the one, existing or not (docs/behavior.md, "Programs and output").
+    """The file to load. A file that is named explicitly is used even if it does not exist.
 
-    Raises ConfigError when none was named and none exists.
+    See docs/behavior.md, "Programs and output". Raises ConfigError when no file is named and none is found.
     """
     if explicit is not None:
         if not explicit:
-            raise ConfigError(("--config is empty: name a file",))
+            raise ConfigError(("--config is empty; name a file",))
         return Path(explicit)
     if named := environ.get("FAILOVER_CONFIG"):
         return Path(named)
     home = environ.get("XDG_CONFIG_HOME", "")
-    # The XDG specification: a relative folder there is invalid and to be ignored.
+    # The XDG specification: a relative path here is invalid and must be ignored.
     folder = Path(home if home.startswith("/") else paths.expand("~/.config", environ, "/"))
     places = (folder / "failover/failover.yaml", Path("/etc/failover/failover.yaml"))
     for place in places:
         if os.path.lexists(place):
             return place
     looked = " nor ".join(map(str, places))
-    raise ConfigError(
-        (f"no config: there is neither {looked}; begin with `failoverctl init`, or name one with --config",)
-    )
+    raise ConfigError((f"no config: found neither {looked}; run `failoverctl init`, or name a file with --config",))
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
-    """The file as a `Config`: durations in seconds, paths expanded and absolute.
+    """The file as a `Config`, with durations in seconds and absolute paths.
 
-    Raises ConfigError with all problems, each `FILE:LINE:COLUMN: key.path: what is wrong`. What is wrong with the file
-    as a whole is one line, `FILE: what is wrong`.
+    Raises ConfigError with every problem as `FILE:LINE:COLUMN: key.path: problem`. A problem with the file as a whole
+    is one line that names the file.
     """
     content = _read(path)
     try:
@@ -59,7 +57,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         (line, column), text = error.args
         raise ConfigError((f"{path}:{line}:{column}: {text}",)) from None
     if tree.data is None and not tree.problems:
-        raise ConfigError((f"{path}: holds no settings: was it cut off? (`{{}}` stands for all defaults)",))
+        raise ConfigError((f"{path}: no settings found; is the file truncated? (write `{{}}` to use all defaults)",))
     config, problems = convert.convert(tree, str(path.absolute().parent), environ)
     if problems:
         from failover_oneshot.config import errors
@@ -71,14 +69,14 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 def _read(path: Path) -> bytes:
     try:
         mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):  # a pipe or a device could block for ever
-            raise ConfigError((f"{path}: is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}",))
+        if not stat.S_ISREG(mode):  # reading a pipe or a device could block forever
+            raise ConfigError((f"{path}: {'is a folder' if stat.S_ISDIR(mode) else 'not a regular file'}",))
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError((f"{path}: there is no such file",)) from None
+        raise ConfigError((f"{path}: no such file",)) from None
     except (OSError, ValueError) as error:
-        raise ConfigError((f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}",)) from None
+        raise ConfigError((f"cannot read {path}: {getattr(error, 'strerror', None) or error}",)) from None
     if len(content) > MAX_BYTES:
-        raise ConfigError((f"{path}: is larger than {MAX_BYTES >> 20} MiB: no config of this program",))
+        raise ConfigError((f"{path}: larger than {MAX_BYTES >> 20} MiB; not a configuration of this program",))
     return content

@@ -1,7 +1,7 @@
-"""The configuration's typed definition: every key, its bounds, its default and its meaning, once.
+"""The typed definition of the configuration: every key with its bounds, its default and its documentation.
 
-The text under a key is its documentation: `schema.py` reads it into the JSON Schema and the reference page, and the
-documented example is checked against it. Durations are seconds; in a loaded `Config` paths are expanded and absolute.
+`schema.py` turns the text under each key into the JSON Schema and the reference page; a test compares it with the
+comments of the example. Durations are in seconds. In a loaded `Config`, paths are expanded and absolute.
 """
 
 from enum import StrEnum
@@ -13,11 +13,11 @@ from failover_oneshot.config import values
 from failover_oneshot.model import Kind
 
 Swappable = Annotated[Kind, (Kind.QUOTA, Kind.BILLING, Kind.AUTH)]
-"""A kind that another account can mend."""
+"""A kind of message that changing the account can fix."""
 
 
 class Method(StrEnum):
-    """How an account becomes the active one."""
+    """How a swap makes an account active."""
 
     CLAUDE = "claude"
     FILES = "files"
@@ -26,7 +26,7 @@ class Method(StrEnum):
 
 
 class Strategy(StrEnum):
-    """Which of the free accounts is swapped to."""
+    """Which of the free accounts a swap tries first."""
 
     ORDERED = "ordered"
     ROUND_ROBIN = "round_robin"
@@ -35,7 +35,7 @@ class Strategy(StrEnum):
 
 
 class AfterSwap(StrEnum):
-    """How a session is put on the new account."""
+    """How a session gets the new account."""
 
     RECREATE = "recreate"
     RESPAWN = "respawn"
@@ -44,256 +44,256 @@ class AfterSwap(StrEnum):
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A mapping of the file: unknown keys are refused."""
+    """A mapping in the file. Unknown keys are refused."""
 
 
 class Account(Section, frozen=True):
-    """One paid account."""
+    """One subscription or key."""
 
     name: values.AccountName
-    "the account's name, in the state, in reports and on command lines: a plain word, used once"
+    "account name, used in the state, in reports and on the command line; a single word, unique"
     store: values.Path | None = None
-    "folder where this account's files rest while it is not active (methods claude and files need it)"
+    "folder for this account's credentials while it is inactive; required for methods claude and files"
     enabled: bool = True
-    "false: never swapped to"
+    "false: never swap to this account"
     env: dict[values.Variable, str] = {}
-    "swap.method env: the variables that sessions of this account are started with"
+    "method env: variables to start this account's sessions with"
     env_file: values.Path | None = None
-    "the same, from a file of mode 0600 with NAME=value lines: the place for secrets"
+    "file of mode 0600 with more such variables, as NAME=value lines; put secrets here; unset: none"
 
 
 class Swap(Section, frozen=True):
-    """How another account is made the active one."""
+    """How to make another account active."""
 
     method: Method = Method.CLAUDE
-    "what a swap replaces: claude (its login), files (any files), env (variables), command (yours)"
+    "what a swap changes: claude (its credentials), files (any files), env (variables), command (runs your program)"
     claude_dir: values.Path = "~/.claude"
-    "method claude: the client's folder, which holds .credentials.json"
+    "method claude: Claude Code's folder, which holds .credentials.json"
     claude_json: values.Path = "~/.claude.json"
-    "method claude: the client's file that holds the oauthAccount identity"
+    "method claude: Claude Code's file that holds the oauthAccount identity"
     files: tuple[values.Path, ...] = ()
-    "method files: the live files that make an account active, such as ~/.codex/auth.json"
+    "method files: live files that make an account active, such as ~/.codex/auth.json"
     command: tuple[values.SwapArgument, ...] = ()
-    "method command: program and arguments, {from} and {to} filled in; exit status 0 means done"
+    "method command: program and arguments, with {from} and {to}; exit status 0 means success"
     strategy: Strategy = Strategy.ORDERED
-    "which free account is next: ordered, round_robin, least_recently_used or soonest_reset"
+    "which free account to try first: ordered, round_robin, least_recently_used or soonest_reset"
     timeout: values.Timeout = values.Duration(30)
-    "how long one step of a swap may take; at most 1h"
+    "time limit for one step of a swap; at most 1h"
     max_per_hour: values.Count = 4
-    "beyond so many swaps in an hour something else is wrong: no more swaps, and the check says so"
+    "stop swapping after this many swaps in one hour"
 
 
 class Quota(Section, frozen=True):
-    """When the active account counts as used up."""
+    """When the active account counts as exhausted."""
 
     poll_interval: values.Period = values.Duration(30)
-    'how often the timer runs the check; bounds what two checks "in a row" means'
+    "how often the timer runs the check; a suspected hit is confirmed 0.5 to 3 intervals later"
     reactivate_cooldown: values.Delay = values.Duration(600)
-    "after a swap, or a failed attempt, nothing is looked for during so long"
+    "how long to skip detection after a swap or a failed attempt; 0: never skip"
     pool_threshold: values.Count = 2
-    "so many blocked sessions of the pool mean a swap"
+    "swap when this many pool sessions are blocked"
     dedicated_threshold: values.Count = 1
-    "so many blocked dedicated sessions mean a swap"
+    "swap when this many dedicated sessions are blocked"
     tail_lines: values.Count = 3
-    "how many of the last blocks of a pane's current turn are examined (in a pane without structure: lines)"
+    "how many of the last blocks of a pane's current turn to read; lines, where a pane has no blocks"
     swap_on: tuple[Swappable, ...] = (Kind.QUOTA, Kind.BILLING)
-    "the kinds of message that count as blocked: quota, billing, auth"
+    "kinds of message that count as blocked: quota, billing, auth"
     patience: values.Delay = values.Duration(180)
-    "a reset nearer than this is waited for: the client goes on by itself"
+    "do not swap when the limit resets within this time, as the agent continues by itself; 0: never wait"
     unknown_reset_backoff: values.Delay = values.Duration(3600)
-    "how long an account counts as exhausted when no reset time is known"
+    "how long an account counts as exhausted when its reset time is unknown"
     failback: bool = False
-    "true: back to the first account of the list once it is free and no session is blocked or busy"
+    "true: swap back to the first enabled account once it is free and no session is blocked or busy"
     extra_patterns: tuple[values.Pattern, ...] = ()
-    "your own signs of a used-up quota: parts of the text, or /regular expressions/; upper and lower case alike"
+    "your own limit-hit patterns: part of the text, or a /regular expression/; case-insensitive"
     extra_server_error_patterns: tuple[values.Pattern, ...] = ()
-    "your own signs of a server error, which veto a hit: written like extra_patterns"
+    "your own server-error patterns, which veto a hit; written like extra_patterns"
 
 
 class Autonomous(Section, frozen=True):
-    """The numbered sessions: the range is [start_index, start_index + max)."""
+    """The numbered sessions. Their range is [start_index, start_index + max)."""
 
     prefix: values.SessionName = "ccl-auto-"
-    "a session's name is this prefix and its index"
+    "session names are this prefix followed by an index"
     start_index: values.Index = 0
-    "the first index of the range"
+    "first index of the range"
     min: values.Index = 0
-    "at least so many sessions are kept alive; 0: none is ever started"
+    "keep at least this many sessions running; 0 starts none"
     max: values.Count = 10
-    "how many indexes the range holds; sessions outside it are never touched"
+    "number of indexes in the range; sessions outside it are never touched"
     agent_process: str = ""
-    "the agent's process, whose end at a shell prompt is mended when min is set; empty: the first word of command"
+    "process whose exit to a shell makes a session count as dead (with min); unset: first word of command"
     command: values.Command = ""
-    "shell command that starts a session; {name}, {index}, {account} filled in; empty: what the pane was started with"
+    "shell command that starts a session, with {name}, {index}, {account}; unset: what started the pane"
     resume_command: values.ResumeCommand = ""
-    "instead of command when the session's conversation is known; also {session_id}; empty: command"
+    "replaces command when the conversation is known, and may also use {session_id}; unset: command"
     workdir: values.Path = "~"
-    "working folder of a session that is started where none was before"
+    "working folder of a session that did not exist before"
     after_swap: AfterSwap = AfterSwap.RECREATE
-    "how the sessions get the new account: recreate (kill, create), respawn (same pane), nudge (type), none"
+    "how sessions get the new account: recreate (kill and create), respawn (same pane), nudge (type), none"
     nudge: str = "continue"
-    "after_swap nudge: the text that is typed, then Enter"
+    "text to type, followed by Enter (after_swap: nudge)"
 
 
 class Dedicated(Section, frozen=True):
-    """One session known by its name."""
+    """One session that is watched by its name."""
 
     name: values.SessionName
-    "the session's exact name in tmux"
+    "exact name of the session in tmux"
     after_swap: AfterSwap = AfterSwap.NONE
     "how this session gets the new account: recreate, respawn, nudge, none"
     command: values.Command = ""
-    "shell command that starts it; {name}, {index}, {account} filled in; empty: what the pane was started with"
+    "shell command that starts the session, with {name}, {index}, {account}; unset: what started the pane"
     resume_command: values.ResumeCommand = ""
-    "instead of command when the session's conversation is known; also {session_id}; empty: command"
+    "replaces command when the conversation is known, and may also use {session_id}; unset: command"
     workdir: values.Path = "~"
-    "working folder when it is started where none was before"
+    "working folder if the session did not exist before"
     nudge: str = "continue"
-    "after_swap nudge: the text that is typed, then Enter"
+    "text to type, followed by Enter (after_swap: nudge)"
 
 
 class Pool(Section, frozen=True):
-    """The tmux sessions that are watched. All others are left alone."""
+    """The tmux sessions to watch. All others are left alone."""
 
     autonomous: Autonomous = Autonomous()
-    "the numbered sessions"
+    "the numbered sessions of the pool"
     dedicated: tuple[Dedicated, ...] = ()
-    "sessions known by name"
+    "sessions watched by name"
 
 
 class Dispatch(Section, frozen=True):
-    """Tasks for free sessions of the pool: each file in the spool's folder queue/ is a prompt."""
+    """Tasks for idle sessions of the pool. Each file in the folder queue/ of the spool is a prompt."""
 
     spool: values.Path | None = None
-    "the spool's folder, with queue/, running/, done/ and failed/ in it; empty: no tasks are handed out"
+    "folder with queue/, running/, done/ and failed/; unset: no tasks are dispatched"
     timeout: values.Period = values.Duration(6 * 3600)
-    "a task that is not done after so long has failed; its session is left as it is"
+    "a task fails when it is not done within this time; its session is left alone"
     attempts: values.Count = 3
-    "a task whose session died is handed out again, so many times in all; then it has failed"
+    "dispatch a task at most this many times if its session dies; then it fails"
     keep: values.Period = values.Duration(7 * 86400)
-    "how long tasks that are done are kept"
+    "how long to keep tasks that are done"
     keep_count: values.Count = 1000
-    "how many tasks that are done are kept"
+    "how many tasks that are done to keep"
 
 
 class Tmux(Section, frozen=True):
-    """How the tmux server is reached."""
+    """How to reach the tmux server."""
 
     binary: values.Program = "tmux"
-    "the program: a name looked up in $PATH, or a path"
+    "tmux program: a name to look up in $PATH, or a path"
     socket_name: values.SocketName | None = None
-    "the server's socket, by name (tmux -L); empty: tmux's default"
+    "name of the server's socket (tmux -L); unset: tmux's default"
     socket_path: values.Path | None = None
-    "the server's socket, by path (tmux -S); only one of the two"
+    "path of the server's socket (tmux -S), instead of socket_name; unset: tmux's default"
     timeout: values.Timeout = values.Duration(5)
-    "how long one tmux command may take; at most 1h"
+    "time limit for one tmux command; at most 1h"
 
 
 class StateFile(Section, frozen=True):
-    """Where the memory between checks is kept."""
+    """Where to keep the state between checks."""
 
     path: values.Path | None = None
-    "the state file; empty: $STATE_DIRECTORY/state.json, else failover/state.json in $XDG_STATE_HOME (~/.local/state)"
+    "state file; unset: $STATE_DIRECTORY/state.json, else failover/state.json in $XDG_STATE_HOME (~/.local/state)"
     lock_timeout: values.Timeout = values.Duration(5)
     "how long to wait for another check to end; at most 1h"
     history: values.Count = 50
-    "how many past events the state keeps"
+    "how many past events to keep in the state"
 
 
 class Hooks(Section, frozen=True):
-    """Your own programs (program and arguments), told by the report as JSON on stdin; their failure is a warning."""
+    """Your own programs, run after a check with its report as JSON on stdin. A failed hook is a warning."""
 
     on_swap: tuple[str, ...] = ()
-    "after each swap: [program, argument, …]"
+    "run after each swap: [program, argument, …]; unset: none"
     on_waiting: tuple[str, ...] = ()
-    "when every account is exhausted: once, when that begins"
+    "run once when all accounts become exhausted; unset: none"
     on_failure: tuple[str, ...] = ()
-    "when a swap failed: once, when that begins"
+    "run once when swaps begin to fail; unset: none"
     timeout: values.Timeout = values.Duration(10)
-    "how long a hook may take; at most 1h"
+    "time limit for one hook; at most 1h"
 
 
 OWN_LABELS = frozenset({"account", "kind", "outcome", "role", "state", "version"})
-"""The labels that the metrics use themselves: `metrics.labels` can not set them."""
+"""The labels that the metrics use themselves. `metrics.labels` cannot set them."""
 
 _OWN = "|".join(sorted(OWN_LABELS))
 Label = Annotated[
     str,
     values.like(
         rf"(?!__|(?:{_OWN})\Z)[A-Za-z_][A-Za-z0-9_]*",
-        f"must be a name of letters, digits and _, and none of those that we set ourselves: {_OWN.replace('|', ', ')}",
+        f"not a valid label name (letters, digits and _; these are taken: {_OWN.replace('|', ', ')})",
     ),
 ]
 
 
 class Metrics(Section, frozen=True):
-    """Numbers for Prometheus, through node_exporter's textfile collector (docs/monitoring.md)."""
+    """Metrics for Prometheus, through the textfile collector of node_exporter (docs/monitoring.md)."""
 
     textfile: values.Path | None = None
-    "the file to write after each run, NAME.prom in the collector's folder; empty: none"
+    "file to write after each run: NAME.prom in the textfile collector's folder; unset: no metrics"
     labels: dict[Label, str] = {}
-    "labels that every sample gets: needed when two users of one machine write such files"
+    "labels to add to every sample; needed when two users of one machine write metrics"
 
 
 EVENTS = ("swapped", "waiting", "resumed", "failed", "auth")
 Event = Annotated[str, EVENTS]
-"""What people can be told of."""
+"""An event that a notice can report."""
 
 
 class Notify(Section, frozen=True):
-    """Who is told what happened, through apprise (pip extra `notify`); each situation once; a failure is a warning."""
+    """Notices to people, through apprise (pip extra `notify`). One per situation; a failure to send is a warning."""
 
     urls: tuple[values.Url, ...] = ()
-    "apprise URLs, such as ntfy://…, tgram://…, mailto://…; they hold secrets, so rather put them into urls_file"
+    "apprise URLs, such as ntfy://…, tgram://…, mailto://…; they hold secrets, so prefer urls_file"
     urls_file: values.Path | None = None
-    "a file of mode 0600 with one apprise URL a line; lines that begin with # are comments"
+    "file of mode 0600 with one apprise URL per line; lines that begin with # are comments; unset: none"
     events: tuple[Event, ...] = EVENTS
-    "which events: swapped, waiting, resumed, failed, auth (sessions ask to log in again)"
+    "events to send: swapped, waiting, resumed, failed, auth (sessions ask to log in again)"
     timeout: values.Timeout = values.Duration(10)
-    "how long sending may take; at most 1h"
+    "time limit for sending; at most 1h"
 
 
 class Ping(Section, frozen=True):
-    """A dead man's switch in the manner of healthchecks.io: it raises the alarm when the pings stay away."""
+    """A dead man's switch, such as healthchecks.io: it raises the alarm when the pings stop."""
 
     url: values.WebUrl | None = None
-    "pinged after each run that went well, and with /fail behind it after one that did not; empty: nothing is"
+    "URL requested after each successful run (`/fail` is appended after a failed one); unset: no pings"
     start: bool = False
-    "true: also pinged with /start when a run begins, so that its duration is measured"
+    "true: also request the URL with `/start` when a run begins, to measure its duration"
     timeout: values.Timeout = values.Duration(5)
-    "how long a ping may take; at most 1h"
+    "time limit for one ping; at most 1h"
 
 
 class Config(Section, frozen=True):
-    """The whole file."""
+    """The configuration file."""
 
     accounts: tuple[Account, ...] = ()
-    "your accounts, in order of preference; with none the check only observes"
+    "your accounts, in order of preference; with none, the check only observes"
     swap: Swap = Swap()
-    "how another account is made the active one"
+    "how to make another account active"
     quota: Quota = Quota()
-    "when the active account counts as used up"
+    "when the active account counts as exhausted"
     pool: Pool = Pool()
-    "the tmux sessions that are watched; all others are left alone"
+    "the tmux sessions to watch; all others are left alone"
     tmux: Tmux = Tmux()
-    "how the tmux server is reached"
+    "how to reach the tmux server"
     state: StateFile = StateFile()
-    "where the memory between checks is kept"
+    "where to keep the state between checks"
     dispatch: Dispatch = Dispatch()
-    "tasks for free sessions of the pool"
+    "tasks for idle sessions of the pool"
     hooks: Hooks = Hooks()
-    "your own programs, told of what a check did"
+    "your own programs, run after a check with its report as JSON on stdin"
     metrics: Metrics = Metrics()
-    "numbers for Prometheus"
+    "metrics for Prometheus"
     notify: Notify = Notify()
-    "who is told what happened"
+    "notices to people, sent through apprise"
     ping: Ping = Ping()
-    "a dead man's switch that is pinged by each run"
+    "a dead man's switch, such as healthchecks.io, that each run pings"
 
     def account(self, name: str | None) -> Account | None:
-        """The account of that name, or None."""
+        """The account with that name, or None."""
         return next((a for a in self.accounts if a.name == name), None)
 
     def dedicated(self, name: str) -> Dedicated | None:
-        """The dedicated session of that name, or None."""
+        """The dedicated session with that name, or None."""
         return next((d for d in self.pool.dedicated if d.name == name), None)

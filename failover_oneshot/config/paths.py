@@ -1,4 +1,4 @@
-"""Paths as they are written in a configuration: `~` and variables filled in, relative ones taken from its folder."""
+"""Expands the paths of a configuration: `~`, variables, and paths relative to its folder."""
 
 import os
 import re
@@ -8,27 +8,27 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def expand(text: str, environ: Mapping[str, str], folder: str) -> str:
-    """An absolute path: `~`, `~user`, `$VAR` and `${VAR}` filled in, a relative one taken from ``folder``.
+    """The absolute path, with `~`, `~user`, `$VAR` and `${VAR}` expanded. A relative path starts at ``folder``.
 
-    Raises ValueError with a sentence when there is nothing to fill in.
+    Raises ValueError with a message when the path cannot be expanded.
     """
     if not text.strip():
-        raise ValueError("is empty: leave the value out for the default")
+        raise ValueError("is empty; leave the key out to use its default")
     if CONTROL.search(text):
-        raise ValueError("holds a control character")
+        raise ValueError("must not contain control characters")
     head, slash, rest = text.partition("/")
     if head.startswith("~"):
         head = _home(head[1:], environ)
     path = re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda found: _variable(found, environ), head + slash + rest)
     if not path.strip() or CONTROL.search(path):
-        raise ValueError("is empty, or holds a control character, once its variables are filled in")
+        raise ValueError("is empty or contains a control character after its variables are expanded")
     return path if path.startswith("/") else f"{folder}/{path}"
 
 
 def _variable(found: re.Match[str], environ: Mapping[str, str]) -> str:
     name = found[1] or found[2]
     if name not in environ:
-        raise ValueError(f"${name} is not set")
+        raise ValueError(f"environment variable ${name} is not set")
     return environ[name]
 
 
@@ -40,4 +40,4 @@ def _home(user: str, environ: Mapping[str, str]) -> str:
     try:
         return (pwd.getpwnam(user) if user else pwd.getpwuid(os.getuid())).pw_dir
     except KeyError:
-        raise ValueError(f"there is no user {user}" if user else "$HOME is not set") from None
+        raise ValueError(f"no user named '{user}'" if user else "environment variable $HOME is not set") from None

@@ -1,7 +1,7 @@
-"""The configuration's JSON Schema and its reference tables, both out of `model.py`.
+"""Generates the JSON Schema and the reference tables of the configuration from `model.py`.
 
-`python -m failover_oneshot.config.schema` prints the schema (`etc/failover.schema.json`, which editors use),
-`python -m failover_oneshot.config.schema --markdown` the tables that end `docs/configuration.md`.
+`python -m failover_oneshot.config.schema` prints the schema, which editors use (`etc/failover.schema.json`). With
+`--markdown` it prints the tables at the end of `docs/configuration.md`.
 """
 
 import ast
@@ -19,11 +19,11 @@ from failover_oneshot.config import model, values
 from failover_oneshot.lib import durations
 
 DURATION = "go-duration"
-"""The `format` of a duration. Editors pass over it."""
+"""The `format` of a duration. Editors ignore it."""
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema 2020-12 of the configuration file. A key that has a default may be left blank (null)."""
+    """The JSON Schema (2020-12) of the configuration file. A key that has a default may also be null."""
     root = _struct(model.Config, _key_docs())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -85,7 +85,7 @@ def _plain(default: Any) -> Any:
 
 
 def _key_docs() -> dict[tuple[str, str], str]:
-    """(class, key) to the text that stands under the key in `model.py`."""
+    """The text under each key in `model.py`, by (class, key)."""
     docs = {}
     for node in ast.parse(inspect.getsource(model)).body:
         if isinstance(node, ast.ClassDef):
@@ -97,7 +97,7 @@ def _key_docs() -> dict[tuple[str, str], str]:
 
 
 def sentences() -> dict[str, str]:
-    """Each key's path (`pool.dedicated.name`) and its sentence."""
+    """The documentation of each key, by its path (`pool.dedicated.name`)."""
     return {
         f"{path}.{key}".replace("[]", "").lstrip("."): value["description"]
         for path, section in _sections("", schema())
@@ -106,7 +106,7 @@ def sentences() -> dict[str, str]:
 
 
 def _sections(path: str, section: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each mapping of the file with its path (`pool.dedicated[]`), the outermost first."""
+    """Each mapping of the file with its path (`pool.dedicated[]`), outermost first."""
     yield path, section
     for key, value in section["properties"].items():
         inner = value.get("items", value)
@@ -119,7 +119,7 @@ def _sections(path: str, section: dict[str, Any]) -> Iterator[tuple[str, dict[st
 
 
 def markdown() -> str:
-    """A table for each section."""
+    """A table in Markdown for each section of the configuration."""
     return "\n".join(line for path, section in _sections("", schema()) for line in _table(path, section))
 
 
@@ -154,7 +154,7 @@ def _default_words(value: dict[str, Any]) -> str:
     if default is NODEFAULT:
         return "required"
     if default is None:
-        return "none"
+        return "unset"
     return f"`{default if isinstance(default, str) and default else json.dumps(default)}`"
 
 

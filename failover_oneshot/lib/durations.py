@@ -1,28 +1,31 @@
-"""Durations in Go's style: `30s`, `10m`, `1h30m`, `500ms` (the grammar of Go's time.ParseDuration, without a sign)."""
+"""Reads and formats durations in Go's style, such as `1h30m` (the grammar of Go's time.ParseDuration, unsigned)."""
 
 import re
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _UNIT = r"(?:ns|us|µs|μs|ms|s|m|h)"  # both micro signs, as in Go
-_LONGEST = float(2**63 // 10**9)  # seconds: Go counts nanoseconds in 64 bits, some 292 years
+_LONGEST = float(2**63 // 10**9)  # seconds; Go counts nanoseconds in 64 bits, about 292 years
 
 PATTERN = rf"^(?:0|(?:{_NUMBER}{_UNIT})+)$"
-"""What `parse` accepts as text, for the JSON Schema: the same to Python and ECMAScript."""
+"""The text that `parse` accepts, for the JSON Schema. It means the same in Python and ECMAScript."""
+
+_TRY = "(try 30s, 10m, 2h)"
 
 
 def parse(value: object) -> float:
     """Seconds, from text such as `1h30m` or from a whole number of seconds.
 
-    Raises ValueError with a sentence that says what to write instead; the sentence does not repeat the value.
+    Raises ValueError with a message that quotes text and numbers and says what to write instead.
     """
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError("must be a duration such as 30s, 10m or 1h30m, or a whole number of seconds")  # noqa: TRY004
+        shown = f": {value}" if isinstance(value, float) else ""
+        raise ValueError(f"not a valid duration{shown} {_TRY}")
     seconds = float(min(value, 2**63)) if isinstance(value, int) else _parse_text(value)
     if seconds < 0:
-        raise ValueError("must not be negative")
+        raise ValueError(f"a duration must not be negative: {value}")
     if seconds > _LONGEST:
-        raise ValueError("is longer than a duration can be (292 years)")
+        raise ValueError("longer than the longest duration (292 years)")
     return seconds
 
 
@@ -32,23 +35,23 @@ def _parse_text(text: str) -> float:
     if re.fullmatch(rf"(?:{_NUMBER}{_UNIT})+", text):
         return sum(float(number) * _UNITS[unit] for number, unit in re.findall(rf"({_NUMBER})({_UNIT})", text))
     if text.startswith("-"):
-        raise ValueError("must not be negative")
+        raise ValueError(f"a duration must not be negative: '{text}'")
     if re.fullmatch(r"[0-9.]+", text):
-        raise ValueError("lacks a unit: write it like 30s, 10m or 1h30m")
+        raise ValueError(f"duration without a unit: '{text}' {_TRY}")
     if re.fullmatch(r"[0-9.]+[dw].*", text):
-        raise ValueError("has a unit longer than hours: write days as hours, such as 48h")
-    raise ValueError("is no duration: write it like 30s, 10m, 1h30m or 500ms, without spaces")
+        raise ValueError(f"not a valid duration: '{text}' (the largest unit is hours; write 48h for 2 days)")
+    raise ValueError(f"not a valid duration: '{text}' {_TRY}")
 
 
 def format(seconds: float) -> str:
-    """For people, in the two largest units: `3d4h`, `2h`, `9m30s`; below a minute `45s` or `1.5s`, then `500ms`."""
+    """The duration for people, in its two largest units: `3d4h`, `2h`, `9m30s`, `45s`, `1.5s`, `500ms`."""
     if seconds < 0:
         return "-" + format(-seconds)
     if seconds < 0.9995:
         return f"{round(seconds * 1000)}ms" if seconds else "0s"
     if seconds < 59.95:
         return f"{round(seconds, 1):g}s"
-    # Each step rounds to its own smaller unit before it is taken apart: 59m59.6s is 1h, not 60m.
+    # Each step rounds to its smaller unit before it is split: 59m59.6s is 1h, not 60m.
     if (whole := round(seconds)) < 3600:
         return _pair(whole, 60, "m", "s")
     if (minutes := round(seconds / 60)) < 24 * 60:

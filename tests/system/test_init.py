@@ -120,7 +120,7 @@ def test_stores_that_are_there_become_the_accounts(server: Server) -> None:
 
 
 def test_an_impossible_name_writes_nothing(server: Server) -> None:
-    assert "must be a plain word" in " ".join(init(server, "--accounts", "a b", code=1).split())
+    assert "not a valid account name" in " ".join(init(server, "--accounts", "a b", code=1).split())
     assert list(written(server).parent.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""The published schema, the reference page and the documented example say what the code says."""
+"""The published schema, the reference page and the example agree with the code."""
 
 import json
 import re
@@ -35,14 +35,14 @@ def named(value: object, path: str = "") -> Iterator[str]:
             yield from named(inner, f"{path}{key}.")
 
 
-def test_the_published_schema_is_the_codes() -> None:
-    """Mend with: python -m failover_oneshot.config.schema > etc/failover.schema.json"""
+def test_the_published_schema_agrees_with_the_code() -> None:
+    """To update it: python -m failover_oneshot.config.schema > etc/failover.schema.json"""
     assert (ROOT / "etc/failover.schema.json").read_text(encoding="utf-8") == run_schema()
     assert json.loads(run_schema()) == schema.schema()
 
 
-def test_the_reference_page_ends_with_the_codes_tables() -> None:
-    """Mend with: python -m failover_oneshot.config.schema --markdown, below the marker of docs/configuration.md"""
+def test_the_reference_page_agrees_with_the_code() -> None:
+    """To update it: python -m failover_oneshot.config.schema --markdown, below the marker of docs/configuration.md"""
     page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
     assert page.partition("<!-- generated from here on -->\n\n")[2] == run_schema("--markdown")
 
@@ -52,7 +52,7 @@ def run_schema(*arguments: str) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, check=True, encoding="utf-8").stdout
 
 
-def test_the_schema_is_a_schema() -> None:
+def test_the_schema_is_a_valid_json_schema() -> None:
     Draft202012Validator.check_schema(schema.schema())
 
 
@@ -66,16 +66,16 @@ def test_every_key_has_a_description_and_all_but_names_a_default() -> None:
     assert without_default == {"accounts.name", "pool.dedicated.name"}
 
 
-def test_the_schema_takes_the_example() -> None:
+def test_the_schema_accepts_the_example() -> None:
     Draft202012Validator(schema.schema()).validate(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")))
 
 
-def test_the_example_names_every_key() -> None:
+def test_the_example_contains_every_key() -> None:
     example = set(named(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))))
     assert example == {path for path, _ in keys(schema.schema())}
 
 
-def test_a_comment_above_each_key_of_the_example_says_what_the_code_says() -> None:
+def test_each_comment_of_the_example_agrees_with_the_code() -> None:
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     shown = {
         (match[1], above.strip().removeprefix("# "))
@@ -86,15 +86,15 @@ def test_a_comment_above_each_key_of_the_example_says_what_the_code_says() -> No
         assert (path.rpartition(".")[2], value["description"]) in shown, path
 
 
-def test_the_examples_first_line_leads_editors_to_the_schema() -> None:
+def test_the_first_line_of_the_example_points_editors_to_the_schema() -> None:
     first = EXAMPLE.read_text(encoding="utf-8").splitlines()[0]
     link = re.fullmatch(r"# yaml-language-server: \$schema=(.+)", first)
     assert link
     assert (EXAMPLE.parent / link[1]).is_file()
 
 
-def test_the_examples_values_are_the_defaults_but_for_the_production_ones(tmp_path: Path) -> None:
-    """As a text too: a line that is no default says so."""
+def test_the_example_has_the_defaults_except_on_production_lines(tmp_path: Path) -> None:
+    """A line whose value is not the default is marked."""
     home = {"HOME": str(tmp_path)}
     stores = tmp_path / ".claude-accounts"
     production = Config(
@@ -114,13 +114,13 @@ def test_the_examples_values_are_the_defaults_but_for_the_production_ones(tmp_pa
 
 
 @pytest.mark.parametrize("path", ["etc/failover.yaml", "docs/configuration.md"])
-def test_no_line_is_longer_than_an_editor_shows(path: str) -> None:
-    """The tables aside."""
+def test_no_line_is_longer_than_120_columns(path: str) -> None:
+    """Except in tables."""
     for line in (ROOT / path).read_text(encoding="utf-8").splitlines():
         assert len(line) <= 120 or line.startswith("|"), line
 
 
-def test_a_loaded_example_costs_no_slow_import(tmp_path: Path) -> None:
+def test_loading_the_example_imports_only_the_config_modules(tmp_path: Path) -> None:
     program = (
         "import sys, msgspec, yaml, pathlib; before = set(sys.modules); from failover_oneshot.config import loader;"
         f"loader.load(pathlib.Path({str(EXAMPLE)!r}), {{'HOME': {str(tmp_path)!r}}});"

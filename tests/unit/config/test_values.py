@@ -1,4 +1,4 @@
-"""The types of the keys: every path is expanded, whatever its key, and nothing that is a path lacks the type."""
+"""The types of the keys: every path has the path type and is expanded, and every duration has a bound."""
 
 import re
 from collections.abc import Iterator
@@ -32,13 +32,13 @@ PATHS = [
 
 
 def within(hint: Any) -> list[Any]:
-    """An annotation and everything that it is made of: `tuple[Path, ...] | None` has `Path` in it."""
+    """An annotation and all its parts: `tuple[Path, ...] | None` contains `Path`."""
     inner = [*get_args(hint), *getattr(hint, "__metadata__", ())]
     return [hint, *(part for some in inner for part in within(some))]
 
 
 def keys(section: type[Struct], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Each key that is no section, and its annotation."""
+    """Each key that is not a section, with its annotation."""
     for field in fields(section):
         sections = [kind for kind in within(field.type) if isinstance(kind, type) and issubclass(kind, Struct)]
         for inner in sections:
@@ -48,7 +48,7 @@ def keys(section: type[Struct], path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def written(key: str, value: str) -> dict[str, Any]:
-    """A config that says little more than this one value."""
+    """A config with little more than this one value."""
     hint = dict(keys(Config))[key]
     data: Any = [value] if values.parts(hint)[0] is tuple else value
     for step in reversed(key.split(".")):
@@ -61,7 +61,7 @@ def written(key: str, value: str) -> dict[str, Any]:
 
 
 def read(config: Any, key: str) -> Any:
-    """The value, of a list the first; None if it is empty."""
+    """The value; of a list its first entry, or None if it is empty."""
     for step in key.split("."):
         config = getattr(config, step)
         config = next(iter(config), None) if isinstance(config, tuple) else config
@@ -72,18 +72,18 @@ def is_path(hint: Any) -> bool:
     return values.PATH in within(hint) or values.PROGRAM in within(hint)
 
 
-def test_these_keys_hold_paths() -> None:
+def test_exactly_these_keys_have_the_path_type() -> None:
     assert sorted(key for key, hint in keys(Config) if is_path(hint)) == PATHS
 
 
-def test_a_key_that_is_named_like_a_path_has_the_type() -> None:
-    """So that the next one is not forgotten."""
+def test_a_key_named_like_a_path_has_the_path_type() -> None:
+    """Catches a new key whose type was forgotten."""
     named = re.compile(r"(dir|files?|json|path|spool|store)$")
     assert [key for key, hint in keys(Config) if named.search(key) and not is_path(hint)] == []
 
 
 @pytest.mark.parametrize("key", PATHS)
-def test_a_path_is_expanded_whatever_its_key(tmp_path: Path, key: str) -> None:
+def test_every_path_is_expanded(tmp_path: Path, key: str) -> None:
     file = tmp_path / "failover.yaml"
     for text, path in {"~/x.prom": "/home/ada/x.prom", "./x.prom": f"{tmp_path}/./x.prom"}.items():
         file.write_text(yaml.safe_dump(written(key, text)))
@@ -91,7 +91,7 @@ def test_a_path_is_expanded_whatever_its_key(tmp_path: Path, key: str) -> None:
 
 
 @pytest.mark.parametrize("key", sorted(set(PATHS) - {"tmux.binary"}))
-def test_the_default_of_a_path_is_expanded_too(tmp_path: Path, key: str) -> None:
+def test_the_default_of_every_path_is_expanded(tmp_path: Path, key: str) -> None:
     (tmp_path / "failover.yaml").write_text("accounts: [{name: a, store: /s}]\npool: {dedicated: [{name: a}]}")
     value = read(load(tmp_path / "failover.yaml", {"HOME": "/home/ada"}), key)
     assert not value or value.startswith("/")
@@ -102,8 +102,8 @@ def test_a_program_without_a_slash_is_a_name_not_a_path(tmp_path: Path) -> None:
     assert load(tmp_path / "failover.yaml", {"HOME": "/home/ada"}).tmux.binary == "tmux-3.4"
 
 
-def test_a_duration_has_a_bound_whatever_its_key() -> None:
-    """`Delay`, `Period` or `Timeout`: a plain `Duration` has none."""
+def test_every_duration_has_a_bound() -> None:
+    """`Delay`, `Period` and `Timeout` have one; a plain `Duration` has none."""
     of_time = [hint for _, hint in keys(Config) if values.parts(hint)[0] is values.Duration]
     assert of_time
     assert all(hint in {values.Delay, values.Period, values.Timeout} for hint in of_time)

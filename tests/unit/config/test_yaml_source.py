@@ -1,9 +1,9 @@
-"""YAML text to plain values, each with its place in the file."""
+"""YAML text becomes plain values, each with its place in the file."""
 
 from failover_oneshot.config import yaml_source
 
 
-def test_the_reader_knows_the_places_of_keys_and_values() -> None:
+def test_keys_and_values_have_their_places_in_the_file() -> None:
     tree = yaml_source.parse(b"a:\n  b: [x, 1]\n  c:\n")
     assert tree.data == {"a": {"b": ["x", 1], "c": None}}
     assert {path: (place.key, place.value) for path, place in tree.places.items()} == {
