@@ -30,7 +30,7 @@ def _covered(problem: Problem, spoilt: set[KeyPath]) -> bool:
 
 
 class _Reading:
-    """One pass. ``spoilt``: values that cannot be used, with their ``problems``. ``broken``: broken rules of the rest."""
+    """``spoilt``: values that cannot be used, with their ``problems``; ``broken``: rules that other values break."""
 
     def __init__(self, tree: Tree, folder: str, environ: Mapping[str, str]) -> None:
         self.places = tree.places

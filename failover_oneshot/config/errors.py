@@ -69,7 +69,8 @@ def unknown_key(key: str, valid: Sequence[str]) -> str:
 
 def misfit(value: object, kind: type, choices: Sequence[str]) -> str:
     """Why the value does not have its type, or is not one of the ``choices``."""
-    must = "must be " + (f"one of {', '.join(choices[:-1])} or {choices[-1]}" if choices else _WORDS.get(kind, _WORDS[dict]))
+    words = f"one of {', '.join(choices[:-1])} or {choices[-1]}" if choices else _WORDS.get(kind, _WORDS[dict])
+    must = f"must be {words}"
     if value is None:
         return f"has no value; {must}"
     if isinstance(value, list | dict):

@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of the project."""
+"""Small helpers that do not depend on the rest of the package."""

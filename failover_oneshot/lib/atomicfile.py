@@ -1,7 +1,7 @@
-"""Files that survive a crash: every write is whole or not there, and nobody else could read it in between.
+"""Reads and writes files safely: a write is atomic, durable, and private from the start.
 
-Errors are `OSError`, and `ValueError` for a file that is too large or no regular file; none quotes a file's content.
-Temporaries carry a name of their own (`PREFIX`), so that those of a killed run are recognised.
+Errors are `OSError`, and `ValueError` for a file that is too large or not a regular file. No error quotes a file's
+content. Temporary files begin with `PREFIX`, so that those of a killed run can be recognized.
 """
 
 import errno
@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 PREFIX = ".failover-tmp-"
-LEFTOVER_AGE = 24 * 3600.0  # seconds; a swap lasts seconds, so what is older belongs to no living run
+LEFTOVER_AGE = 24 * 3600.0  # a swap takes seconds, so an older file belongs to no running process
 
 
 def read_bounded(path: str | Path, limit: int) -> bytes:
-    """The content of a regular file of at most `limit` bytes; links are followed.
+    """The content of a regular file of at most `limit` bytes. Follows links.
 
-    ValueError for a larger one, and for a folder, pipe, socket or device (which could block or never end).
+    Raises ValueError for a larger file, and for a folder, pipe, socket or device, which could block or never end.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
@@ -37,11 +37,11 @@ def read_bounded(path: str | Path, limit: int) -> bytes:
 
 
 def shared(path: str | Path) -> str | None:
-    """Why somebody else could write that file or put another in its place, with the mend; None when nobody could.
+    """Why other users can write or replace the file, with the command that fixes it; None if they cannot.
 
-    Neither the file nor its folder need exist; a link is looked at as well as what it leads to. We trust our own user,
-    root, and a user's private group (its number is the user's): with that goes the umask 002 of many systems. OSError
-    when it can not be made out.
+    Neither the file nor its folder need exist. For a link, both the link and its target are checked. Trusted are the
+    current user, root, and a user's private group (whose number is the user's), as many systems use umask 002. Raises
+    OSError when the owner or mode cannot be read.
     """
     for place in sorted({str(Path(path).absolute()), os.path.realpath(path)}):
         folder = os.path.dirname(place)  # noqa: PTH120
@@ -51,12 +51,12 @@ def shared(path: str | Path) -> str | None:
             if info is None:
                 continue
             if info.st_uid not in {os.geteuid(), 0}:
-                return f"{name} belongs to another user (uid {info.st_uid}): run this as that user, or move it"
+                return f"{name} belongs to another user (uid {info.st_uid}); run this as that user, or move it"
             writers = stat.S_IWOTH if info.st_gid == info.st_uid else stat.S_IWOTH | stat.S_IWGRP
             if stat.S_ISLNK(info.st_mode) or not info.st_mode & writers:
                 continue
-            if name == folder or around.st_mode & (stat.S_IXGRP | stat.S_IXOTH):  # a closed folder protects its files
-                return f"{name} can be written by others, who may have forged it: look, then `chmod go-w '{name}'`"
+            if name == folder or around.st_mode & (stat.S_IXGRP | stat.S_IXOTH):  # a private folder protects its files
+                return f"{name} is writable by other users; check its content, then run `chmod go-w '{name}'`"
     return None
 
 
@@ -68,18 +68,18 @@ def _lstat(path: str) -> os.stat_result | None:
 
 
 def real_path(path: str | Path) -> Path:
-    """The file that a path means, its links resolved; it need not exist. ELOOP for links that go in a circle."""
+    """The path with its links resolved. The file need not exist. Raises OSError (ELOOP) for circular links."""
     real = os.path.realpath(path)
-    if os.path.islink(real):  # noqa: PTH114 (realpath leaves a circle unresolved, and a rename would replace the link)
+    if os.path.islink(real):  # noqa: PTH114 (realpath does not resolve a circle, and a rename would replace the link)
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     return Path(real)
 
 
 def write_atomic(path: str | Path, data: bytes, mode: int = 0o600, backup: str | Path | None = None) -> None:
-    """Makes `data` the whole content of the file, or leaves it as it was.
+    """Replace the content of the file by `data`, or leave the file unchanged on an error.
 
-    Links are followed to the real file. A new file gets `mode`; one that exists keeps its own mode where that is not
-    wider. With `backup` the version before is there, under that name, from before the change on.
+    Follows links to the real file. A new file gets `mode`. An existing file keeps its mode where that is narrower. With
+    `backup`, the previous version is written there before the change.
     """
     target = real_path(path)
     if backup is not None:
@@ -98,9 +98,10 @@ def write_atomic(path: str | Path, data: bytes, mode: int = 0o600, backup: str |
 
 
 def write_temporary(target: Path, data: bytes, mode: int = 0o600, name: str | None = None) -> Path:
-    """A complete, durable file beside `target` (an already real path) that waits to be renamed to it.
+    """Write a durable temporary file beside `target` (a path without links); `put` then renames it.
 
-    It is 0600 before its content is written. EEXIST when `name` is taken; ValueError when `target` is no regular file.
+    The file has mode 0600 before its content is written. Raises OSError (EEXIST) when `name` is taken, and ValueError
+    when `target` is not a regular file.
     """
     try:
         info = os.lstat(target)
@@ -130,13 +131,13 @@ def write_temporary(target: Path, data: bytes, mode: int = 0o600, name: str | No
 
 
 def put(temporary: Path, target: Path) -> None:
-    """Renames the temporary to `target`, durably. When only the last step fails, it is renamed already."""
+    """Rename the temporary file to `target`, durably. If only the last step fails, the rename is already done."""
     os.replace(temporary, target)  # noqa: PTH105
     sync_folder(target.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the folder's names durable; a file system that can not (EINVAL) is taken as it is."""
+    """Make the names in the folder durable. Ignores a file system that does not support this (EINVAL)."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -148,7 +149,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove(path: str | Path) -> None:
-    """Takes a file away; one that is gone or can not be taken away is let be."""
+    """Delete a file. Ignores a file that is missing or cannot be deleted."""
     try:
         os.unlink(path)  # noqa: PTH108
     except OSError:
@@ -156,10 +157,10 @@ def remove(path: str | Path) -> None:
 
 
 def clean_leftovers(folder: str | Path, older_than: float = LEFTOVER_AGE) -> int:
-    """Takes away temporaries that killed runs left in the folder, and says how many.
+    """Delete the temporary files that killed runs left in the folder. Returns how many were found.
 
-    Only what is certainly ours: the name, a regular file, our user's, 0600 or narrower, untouched for `older_than`
-    seconds. A folder that can not be read is let be.
+    Deletes only files that are certainly ours: by name, regular, of the current user, mode 0600 or narrower, and not
+    modified for `older_than` seconds. Ignores a folder that cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
@@ -180,7 +181,7 @@ def clean_leftovers(folder: str | Path, older_than: float = LEFTOVER_AGE) -> int
 
 
 def _keep_owner(fd: int, info: os.stat_result) -> None:
-    """A file that root replaces for its user stays that user's; where this is not allowed the new file is ours."""
+    """Keep the owner of a file that root replaces for another user. Without permission the new file is ours."""
     try:
         os.fchown(fd, info.st_uid, info.st_gid)
     except PermissionError:

@@ -20,7 +20,7 @@ def parse(value: object) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | str):
         shown = f": {value}" if isinstance(value, float) else ""
-        raise ValueError(f"not a valid duration{shown} {_TRY}")
+        raise ValueError(f"not a valid duration{shown} {_TRY}")  # noqa: TRY004
     seconds = float(min(value, 2**63)) if isinstance(value, int) else _parse_text(value)
     if seconds < 0:
         raise ValueError(f"a duration must not be negative: {value}")

@@ -1,15 +1,15 @@
-"""Logging to stderr, with the journal's priorities when stderr is the journal."""
+"""Sets up logging to stderr, with priority prefixes when stderr is the systemd journal."""
 
 import logging
 import os
 import sys
 
-# sd-daemon(3): a line that begins with <N> has that priority.
+# sd-daemon(3): a line that begins with <N> has priority N.
 PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
 class _Journal(logging.Formatter):
-    """Each line of a record with its priority: the journal takes every line as a message of its own."""
+    """Prefixes every line of a record with its priority, because the journal reads each line as a message."""
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = f"<{PRIORITY.get(record.levelno, 6)}>"
@@ -17,7 +17,7 @@ class _Journal(logging.Formatter):
 
 
 def is_journal() -> bool:
-    """Whether stderr is the stream that $JOURNAL_STREAM names (systemd.exec(5): device and inode)."""
+    """Whether stderr is the stream that $JOURNAL_STREAM names by device and inode (systemd.exec(5))."""
     try:
         device, inode = os.environ["JOURNAL_STREAM"].split(":", 1)
         found = os.fstat(sys.stderr.fileno())
@@ -27,7 +27,7 @@ def is_journal() -> bool:
 
 
 def setup_logging(verbose: bool, quiet: bool) -> None:
-    """Send the program's log to stderr; libraries only from warnings on."""
+    """Send the log to stderr. Libraries log only warnings and errors."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Journal("%(message)s") if is_journal() else logging.Formatter("%(levelname)s: %(message)s"))
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""A screen that is kept: what looks like a secret, an address or a home blanked, the layout left as it is. Pure."""
+"""Removes secrets, e-mail addresses and home folders from a recorded screen and keeps its layout. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -12,12 +12,12 @@ _REST: Final = re.compile(r"( {0,4}[│|]? {0,2})([A-Za-z0-9._~+/=-]{6,})(?= |$)
 
 
 def scrub(text: str, homes: Iterable[str] = ()) -> str:
-    """The text without secrets, e-mail addresses and these folders, which become `~`.
+    """The text without secrets and e-mail addresses, and with each of the folders ``homes`` replaced by `~`.
 
-    A secret that the terminal or the client broke over several lines is blanked on each of them.
+    A secret that the terminal or the agent wrapped over several lines is removed from each of them.
     """
     lines = []
-    broken = False  # whether a secret reaches to the end of the line above
+    broken = False  # whether a secret reaches the end of the previous line
     for line in text.split("\n"):
         clean = line
         if broken and (rest := _REST.match(line)):

@@ -1,1 +1,1 @@
-"""What is remembered between checks: the values, how they change, and the file."""
+"""The state that is kept between checks: its values, how they change, and the file."""

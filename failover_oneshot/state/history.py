@@ -1,7 +1,7 @@
-"""What happened: an entry for each swap, restart, failed attempt and wait that ended, the oldest first. Pure.
+"""The history: one entry for each swap, restart, failed attempt and finished wait, oldest first. Pure.
 
-The state keeps every entry as the file holds it. Older versions wrote other keys, and people edit the file: whatever
-is missing or of another type is left out when it is read.
+The state keeps every entry exactly as it is in the file. Older versions wrote other keys, and people edit the file, so
+reading skips whatever is missing or has another type.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,19 +20,19 @@ _OF_AN_ATTEMPT: Final = (*_ALWAYS, "rejected", "sessions", "exhausted_until", "h
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """One thing that happened."""
+    """One event of the history."""
 
-    at: Utc | None = None  # None: it can not be read
-    outcome: str = ""  # an `Outcome`, unless somebody else wrote it
+    at: Utc | None = None  # None: unreadable
+    outcome: str = ""  # an `Outcome`, unless another program wrote it
     from_: str | None = None
     to: str | None = None
     reason: str = ""
     # of a swap, a restart or a failed attempt
-    rejected: dict[str, str] = {}  # account to why it could not be swapped to
-    sessions: dict[str, str] = {}  # session to the restart's action and status
+    rejected: dict[str, str] = {}  # account to why the swap could not use it
+    sessions: dict[str, str] = {}  # session to the action and status of its restart
     exhausted_until: Utc | None = None
-    hits: dict[str, Utc] = {}  # session to when the hit that was answered was first seen
-    quotes: dict[str, list[str]] = {}  # the words of hits and who showed them, as older versions wrote them
+    hits: dict[str, Utc] = {}  # session to when its handled hit was first seen
+    quotes: dict[str, list[str]] = {}  # snippet to its sessions, as older versions wrote hits
     # of a wait
     since: Utc | None = None
     account: str | None = None
@@ -40,7 +40,7 @@ class HistoryEntry(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
 
 
 def read(written: Mapping[str, Any]) -> HistoryEntry:
-    """An entry as the state holds it, as far as it can be read."""
+    """The entry, with defaults for whatever cannot be read."""
     get = written.get
     return HistoryEntry(
         at=_instant(get("at")),
@@ -60,12 +60,12 @@ def read(written: Mapping[str, Any]) -> HistoryEntry:
 
 
 def newest_first(history: Sequence[Mapping[str, Any]]) -> Iterator[HistoryEntry]:
-    """The entries of a state's history, each read when its turn comes."""
+    """The entries of a state's history, newest first. Each is read only when it is needed."""
     return map(read, reversed(history))
 
 
 def with_history(state: State, entry: HistoryEntry, keep: int) -> State:
-    """The state with one more entry of history, of which the newest ``keep`` stay; it is counted for good."""
+    """The state with one more entry, of which the newest ``keep`` remain. The counter of its outcome never shrinks."""
     facts = to_builtins(entry)
     keys = _OF_A_WAIT if entry.outcome == Outcome.WAITING else _OF_AN_ATTEMPT
     written = {key: facts[key] for key in keys}
@@ -74,11 +74,11 @@ def with_history(state: State, entry: HistoryEntry, keep: int) -> State:
 
 
 def swaps_since(state: State, start: datetime, now: datetime) -> list[datetime]:
-    """The instants of the completed swaps after ``start``, oldest first."""
+    """The times of the completed swaps after ``start``, oldest first."""
     swapped = (_instant(entry.get("at")) for entry in state.history if entry.get("outcome") == Outcome.SWAPPED)
     found = [at for at in swapped if at and start < at <= now]
     if state.last_swap and start < state.last_swap.at <= now and state.last_swap.at not in found:
-        found.append(state.last_swap.at)  # a history that was cut short must not switch the breaker off
+        found.append(state.last_swap.at)  # a short history must not disable swap.max_per_hour
     return sorted(found)
 
 

@@ -1,6 +1,6 @@
-"""What is remembered between checks: values (docs/behavior.md, "State"). Every time is UTC.
+"""The values of the state (docs/behavior.md, "State"). Every time is in UTC.
 
-`transitions.py` and `history.py` say how it changes, `store.py` reads and writes it.
+`transitions.py` and `history.py` change the state; `store.py` reads and writes the file.
 """
 
 from datetime import datetime
@@ -17,7 +17,7 @@ Utc = Annotated[datetime, Meta(tz=True)]
 
 
 class LastSwap(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """The newest swap that was completed."""
+    """The last completed swap."""
 
     at: Utc
     from_: str | None
@@ -33,18 +33,18 @@ class Trouble(Struct, frozen=True, kw_only=True):
 
 
 class AccountMemory(Struct, frozen=True, kw_only=True):
-    """What is known of one account."""
+    """What the state knows about one account."""
 
     exhausted_until: Utc | None = None
     last_hit_at: Utc | None = None
     reason: str | None = None
-    last_used_at: Utc | None = None  # when it was swapped away from
-    window_resets_at: Utc | None = None  # the end of its running window, as a warning of the client told it
-    unusable: Trouble | None = None  # the last attempt to swap to it that failed
+    last_used_at: Utc | None = None  # when a swap left it
+    window_resets_at: Utc | None = None  # end of its current window, from a warning of the agent
+    unusable: Trouble | None = None  # the last failed attempt to swap to it
 
 
 class HitMemory(Struct, frozen=True, kw_only=True):
-    """A hit as it was when it was first seen. Its reset is resolved once, then never again."""
+    """A hit as it was first seen. Its reset time is resolved once and then kept."""
 
     first_seen: Utc
     pattern: str | None = None
@@ -59,7 +59,7 @@ class HitMemory(Struct, frozen=True, kw_only=True):
 
 
 class WarningMemory(Struct, frozen=True, kw_only=True):
-    """A notice of the client that a limit is near."""
+    """A warning of the agent that a limit is near."""
 
     first_seen: Utc
     snippet: str | None = None
@@ -68,20 +68,20 @@ class WarningMemory(Struct, frozen=True, kw_only=True):
 
 
 class SessionMemory(Struct, frozen=True, kw_only=True):
-    """What is known of one session: the account that it runs on and the last hit that it showed."""
+    """What the state knows about one session: its account and the last hit that it showed."""
 
     account: str | None = None
-    own_login: str | None = None  # the variable that holds a login of its own, which no swap of files reaches
-    kind: Kind | None = None  # what it showed at the last look, and since when it does
+    own_login: str | None = None  # the variable with separate credentials, which a swap of files does not reach
+    kind: Kind | None = None  # what the last observation showed, and since when
     since: Utc | None = None
     hit: HitMemory | None = None
     warning: WarningMemory | None = None
-    starts: tuple[Utc, ...] = ()  # when the lifecycle started it, as long as it did not live on after that
-    held: Trouble | None = None  # a text did not arrive there, or its server failed: no task for a while
+    starts: tuple[Utc, ...] = ()  # when the lifecycle started it, until it stays alive
+    held: Trouble | None = None  # a text did not arrive or its server failed: it gets no task for a while
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
-    """Every account is exhausted: which one frees first, and when (None: not known)."""
+    """The wait while every account is exhausted: which one is free first, and when (None: unknown)."""
 
     since: Utc
     account: str | None = None
@@ -90,7 +90,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
 
 
 class Pause(Struct, frozen=True, kw_only=True):
-    """The operator's order to keep still; ``until`` None: until `failoverctl resume`."""
+    """A pause that the operator ordered. ``until`` None: until `failoverctl resume`."""
 
     since: Utc
     until: Utc | None = None
@@ -98,35 +98,37 @@ class Pause(Struct, frozen=True, kw_only=True):
 
 
 class LastCheck(Struct, frozen=True, kw_only=True):
+    """The last check."""
+
     at: Utc
     outcome: Outcome
     blocked_pool: int = 0
     blocked_dedicated: int = 0
     duration_ms: int = 0
-    pool: PoolTally | None = None  # None: not looked at
-    tasks: TaskTally | None = None  # None: there is no spool
+    pool: PoolTally | None = None  # None: not observed
+    tasks: TaskTally | None = None  # None: no spool
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """A message for people, kept until it is delivered: sent when ``next_at`` has come (docs/monitoring.md)."""
+    """A message to people, kept until it is delivered and sent from ``next_at`` on (docs/monitoring.md)."""
 
     at: Utc
     event: str
     text: str
     tries: int = 0
     next_at: Utc
-    left: tuple[int, ...] | None = None  # which of the targets still lack it, by their number; None: all of them
+    left: tuple[int, ...] | None = None  # numbers of the targets that still need it; None: all
 
 
 class Rejected(Struct, frozen=True, kw_only=True):
-    """A candidate that could not be swapped to in this attempt."""
+    """A candidate that this attempt could not use."""
 
     account: str
     reason: str
 
 
 class SwapStep(StrEnum):
-    """The steps of a swap, in their order."""
+    """The steps of a swap, in order."""
 
     SAVE_BACK = "save_back"
     INSTALL = "install"
@@ -136,10 +138,10 @@ class SwapStep(StrEnum):
 
 
 class Journal(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """A swap under way: written before each step begins, so that the next run can finish it (docs/swap.md).
+    """An unfinished swap, written before each step so that the next run can finish it (docs/swap.md).
 
-    ``kind`` is "swap", "failback" for one in peace (no session is blocked), or "resume" for a restart on the account
-    that is active already.
+    ``kind`` is "swap", "failback" (no session is blocked), or "resume" (a restart on the account that is already
+    active).
     """
 
     started_at: Utc
@@ -148,16 +150,16 @@ class Journal(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     to: str | None
     step: SwapStep
     reason: str = ""
-    candidates: tuple[str, ...] = ()  # not tried yet, in order
+    candidates: tuple[str, ...] = ()  # still to try, in order
     rejected: tuple[Rejected, ...] = ()
-    prepared: dict[str, str] = {}  # the method's own notes for repeating or undoing its steps; never a secret
-    acted_on: tuple[str, ...] = ()  # the sessions whose present hits this swap answers
+    prepared: dict[str, str] = {}  # what the method needs to repeat or undo its steps; never a secret
+    acted_on: tuple[str, ...] = ()  # sessions whose current hits this swap handles
     restarts: tuple[Restart, ...] = ()
-    runs: int = 1  # how many runs have worked on it
+    runs: int = 1  # how many runs have worked on this swap
 
 
 class State(Struct, frozen=True, kw_only=True):
-    """The whole state file. Unknown keys are kept by the store, not here."""
+    """The whole state file. The store keeps unknown keys, not this class."""
 
     version: int = VERSION
     active_account: str | None = None
@@ -166,31 +168,31 @@ class State(Struct, frozen=True, kw_only=True):
     accounts: dict[str, AccountMemory] = {}
     sessions: dict[str, SessionMemory] = {}
     swap_in_progress: Journal | None = None
-    lineage: dict[str, str] = {}  # salted fingerprints of logins that were seen live, to account names
+    lineage: dict[str, str] = {}  # salted fingerprints of credentials that were live, to account names
     waiting: Waiting | None = None
     paused: Pause | None = None
     last_failure: Trouble | None = None
     last_check: LastCheck | None = None
-    told: dict[str, str] = {}  # situations that people know of, until they end, with what tells one from the next
+    told: dict[str, str] = {}  # situations already reported, until they end; the text tells one from the next
     outbox: tuple[Notice, ...] = ()
-    counters: dict[str, int] = {}  # how many entries of each outcome the history was ever given
-    history: tuple[dict[str, Any], ...] = ()  # as the file holds it, whoever wrote it; `history.read` reads an entry
+    counters: dict[str, int] = {}  # how many history entries of each outcome there have been
+    history: tuple[dict[str, Any], ...] = ()  # exactly as in the file; `history.read` reads an entry
 
     def account(self, name: str | None) -> AccountMemory:
-        """What is known of that account; blank when nothing is."""
+        """What the state knows about the account; a blank value when it knows nothing."""
         return self.accounts.get(name or "", AccountMemory())
 
     def exhausted(self, name: str | None, now: datetime) -> bool:
-        """Whether that account is known to be exhausted at that instant."""
+        """Whether the account is known to be exhausted at ``now``."""
         until = self.account(name).exhausted_until
         return until is not None and until > now
 
 
 def seconds(at: datetime) -> datetime:
-    """That instant without its fraction of a second: the state is read by people."""
+    """The time without its fraction of a second, because people read the state."""
     return at.replace(microsecond=0)
 
 
 def stamp(at: datetime) -> str:
-    """ISO 8601 in UTC with Z, whole seconds."""
+    """The time in ISO 8601, UTC with Z, in whole seconds."""
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,4 +1,4 @@
-"""The state file: lock, load, durable save, backup, quarantine (docs/behavior.md, "State")."""
+"""Locks, loads and durably saves the state file, with a backup and a quarantine (docs/behavior.md, "State")."""
 
 import os
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from failover_oneshot.errors import EXIT_IO, EXIT_TEMPFAIL, FailoverError
 from failover_oneshot.lib import atomicfile
 from failover_oneshot.state.model import VERSION, State
 
-MAX_BYTES = 16 * 1024 * 1024  # some thousand times what a busy fleet needs
+MAX_BYTES = 16 * 1024 * 1024  # about a thousand times what a busy pool needs
 
 
 class StoreError(FailoverError):
-    """The state can not be read or written; the sentence says why."""
+    """The state cannot be read or written. The message says why."""
 
     exit_code = EXIT_IO
 
@@ -29,43 +29,45 @@ class LockTimeoutError(FailoverError):
     """Another check holds the lock."""
 
     exit_code = EXIT_TEMPFAIL
-    next_run = " for longer than state.lock_timeout: trying again at the next run"
-    by_hand = ": wait until it has ended, then run this again"
+    next_run = " for longer than state.lock_timeout; trying again at the next check"
+    by_hand = "; run this again when it has ended"
 
 
 class Origin(Enum):
-    """Where a loaded state comes from."""
+    """The origin of a loaded state."""
 
     FILE = "file"
-    FRESH = "fresh"  # there was none
+    FRESH = "fresh"  # there was no file
     BACKUP = "backup"  # the file was corrupt
-    RESET = "reset"  # the file was corrupt, and so was the backup, or there was none
+    RESET = "reset"  # the file was corrupt, and there was no good backup
 
 
 class LoadedState(Struct, frozen=True):
+    """A state with its origin."""
+
     state: State
     origin: Origin
     notes: tuple[str, ...] = ()  # warnings for the log
 
 
 class StateStore:
-    """One state file. ``path`` need not exist. Not for sharing between threads."""
+    """One state file. ``path`` need not exist. Not safe to share between threads."""
 
     def __init__(self, path: Path, lock_timeout: float) -> None:
         self.path = path
         self.backup = path.with_name(path.name + ".bak")
         self._lock_timeout = lock_timeout
-        self._raw: dict[str, Any] = {}  # as it was read or written last, for the keys that we do not know
-        self._last = State()  # what we know of that
-        self._good = False  # whether the file holds a state that may become the backup
+        self._raw: dict[str, Any] = {}  # as it was last read or written, with unknown keys
+        self._last = State()  # the known part of it
+        self._good = False  # whether the file is a good state that may become the backup
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lock beside the state file; the folder is made when it is missing.
+        """Hold the lock beside the state file. Creates the folder if it is missing.
 
-        The lock is a file of its own: filelock before 3.21 truncates what it locks.
+        The lock is a separate file, because filelock before 3.21 truncates what it locks.
 
-        Raises LockTimeoutError after ``state.lock_timeout``, StoreError when the folder can not be used or trusted.
+        Raises LockTimeoutError after ``state.lock_timeout``, and StoreError when the folder cannot be used or trusted.
         """
         from filelock import FileLock, Timeout
 
@@ -75,7 +77,7 @@ class StateStore:
             self._refuse_shared()
             lock.acquire()
         except FileExistsError:
-            raise StoreError(f"cannot keep a state: {self.path.parent} is not a folder") from None
+            raise StoreError(f"cannot write {self.path}: {self.path.parent} is not a folder") from None
         except Timeout:
             raise LockTimeoutError(f"another check holds {self.path}.lock") from None
         except (OSError, NotImplementedError) as error:
@@ -86,10 +88,10 @@ class StateStore:
             lock.release()
 
     def load(self, now: datetime, *, quarantine: bool) -> LoadedState:
-        """The state, from the file, else from its backup, else a fresh one.
+        """The state from the file, else from its backup, else a fresh one.
 
-        ``quarantine``: move a corrupt file aside (never done by a dry run). Raises StoreError when the file can not be
-        read, could have been written by others, or was written by a newer version.
+        ``quarantine``: move a corrupt file out of the way (a dry run never does). Raises StoreError when the file
+        cannot be read, when others can write it, or when a newer version wrote it.
         """
         try:
             self._refuse_shared()
@@ -103,22 +105,24 @@ class StateStore:
         try:
             state = self._decode(data, self.path)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:  # ValueError: a string that is not UTF-8
-            return self._recover(str(error) if data.strip() else "it is empty", now, quarantine)
+            return self._recover(str(error) if data.strip() else "the file is empty", now, quarantine)
         self._good = True
         return LoadedState(state, Origin.FILE)
 
     def _refuse_shared(self) -> None:
-        """The journal in the state holds commands that the next check runs: who can write it can run them as us."""
+        """Raise StoreError when others can write the state: its journal holds commands that the next check runs."""
         if why := atomicfile.shared(self.path):
-            raise StoreError(f"the state is not safe: {why}")
+            raise StoreError(f"cannot trust the state: {why}")
 
     def _decode(self, data: bytes, path: Path) -> State:
         raw = msgspec.json.decode(data)
         version = raw.get("version") if isinstance(raw, dict) else None
         if isinstance(version, int) and version > VERSION:
-            raise StoreError(f"{path} was written by a newer version (version {version}, this one knows {VERSION})")
+            raise StoreError(
+                f"{path} was written by a newer version (format {version}, not {VERSION}); upgrade this one"
+            )
         if not isinstance(raw, dict) or version != VERSION or isinstance(version, bool):
-            raise msgspec.ValidationError("it has no valid version")
+            raise msgspec.ValidationError("no valid version")
         state = msgspec.convert(raw, State)
         self._raw, self._last = raw, state
         return state
@@ -133,23 +137,22 @@ class StateStore:
             try:
                 os.rename(self.path, aside)  # noqa: PTH104 - the link itself moves, never what it points to
             except OSError as error:
-                raise StoreError(f"cannot set the corrupt {self.path} aside: {_why(error)}") from None
-        note = (
-            f"the state {self.path} is corrupt ({why}): {'moved' if quarantine else 'would be moved'} to {aside.name}"
-        )
+                raise StoreError(f"cannot move the corrupt {self.path} to {aside.name}: {_why(error)}") from None
+        moved = "moved to" if quarantine else "would be moved to"
+        note = f"state file {self.path} is corrupt ({why}); {moved} {aside.name}"
         try:
             state = self._decode(atomicfile.read_bounded(self.backup, MAX_BYTES), self.backup)
         except (msgspec.MsgspecError, RecursionError, ValueError, OSError):
-            return LoadedState(State(), Origin.RESET, (f"{note}; there is no good backup: a fresh state begins",))
-        return LoadedState(state, Origin.BACKUP, (f"{note}; going on with its backup {self.backup.name}",))
+            return LoadedState(State(), Origin.RESET, (f"{note}; no good backup, starting with a fresh state",))
+        return LoadedState(state, Origin.BACKUP, (f"{note}; continuing with the backup {self.backup.name}",))
 
     def save(self, state: State) -> None:
-        """Write the state durably; the version before stays as the backup.
+        """Write the state durably. The previous version becomes the backup.
 
-        Raises StoreError; the file is then as it was.
+        Raises StoreError, and then the file is unchanged.
         """
         new = msgspec.json.decode(msgspec.json.encode(state))
-        known = msgspec.json.decode(msgspec.json.encode(replace(self._last, history=())))  # its entries stay whole
+        known = msgspec.json.decode(msgspec.json.encode(replace(self._last, history=())))  # entries are kept whole
         _keep_unknown(self._raw, known, new)
         data = msgspec.json.format(msgspec.json.encode(new), indent=2) + b"\n"
         try:
@@ -162,12 +165,12 @@ class StateStore:
         self._raw, self._last = new, state
 
     def _keep_backup(self) -> None:
-        """Give the present file a second name: no copy, and never a moment without a good state."""
+        """Link the present file to the backup's name: no copy, and a good state exists at every moment."""
         real = os.path.realpath(self.path)
         name = f"{self.backup}.{os.getpid()}.tmp"
         try:
             os.link(real, name)
-        except FileNotFoundError:  # somebody removed it: what we have in memory is still written
+        except FileNotFoundError:  # somebody removed it; the new state is still written
             return
         except OSError:  # a file system without hard links
             atomicfile.write_atomic(self.backup, atomicfile.read_bounded(self.path, MAX_BYTES))
@@ -176,7 +179,7 @@ class StateStore:
 
 
 def _keep_unknown(raw: dict[str, Any], known: dict[str, Any], new: dict[str, Any]) -> None:
-    """Put the keys of ``raw`` that are not ours back where they stood, as far as that place still exists."""
+    """Put unknown keys of ``raw`` back in their places, where those places still exist."""
     for key, value in raw.items():
         if key not in known:
             new.setdefault(key, value)

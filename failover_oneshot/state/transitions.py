@@ -1,4 +1,4 @@
-"""How what is remembered changes: from a state to the next. Pure."""
+"""Changes the state: each function returns the next one. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,29 +11,29 @@ from failover_oneshot.state.model import HitMemory, SessionMemory, State, Warnin
 
 
 def settle(state: State, now: datetime) -> tuple[State, list[str]]:
-    """The state with times that lie in the future drawn back to now, and a sentence for each that was.
+    """The state with future times set back to now, and a note for each change.
 
-    The clock may have been put back. A swap "in the future" would otherwise hold the cooldown for as long as the jump.
+    The clock may have been set back. Otherwise a swap "in the future" would prolong the cooldown by the whole jump.
     """
     notes = []
     slack = now + timedelta(seconds=2)  # stored times are rounded
     if state.last_swap and state.last_swap.at > slack:
-        notes.append(f"the clock went back: the last swap at {stamp(state.last_swap.at)} counts as made now")
+        notes.append(f"clock went back: treating the last swap, recorded at {stamp(state.last_swap.at)}, as made now")
         state = replace(state, last_swap=replace(state.last_swap, at=seconds(now)))
     if state.last_failure and state.last_failure.at > slack:
         state = replace(state, last_failure=replace(state.last_failure, at=seconds(now)))
     if state.suspected_hit_at and state.suspected_hit_at > slack:
-        notes.append("the clock went back: the suspected hit is forgotten")
+        notes.append("clock went back: suspected hit dropped")
         state = replace(state, suspected_hit_at=None)
     return state, notes
 
 
 def remember(state: State, findings: Sequence[Finding], switches_at_message: bool, now: datetime) -> State:
-    """The state with what the sessions show now.
+    """The state with what the sessions show now, one entry for each finding.
 
-    ``switches_at_message``: a running client changes over to the new account at its next message (the methods that
-    replace files), so that from the end of the cooldown on each session counts as on the active one
-    (docs/behavior.md, "What counts").
+    ``switches_at_message``: a running agent uses the new account from its next message on, as with the methods that
+    replace files. Then each session counts as on the active account once the cooldown is over (docs/behavior.md,
+    "What counts").
     """
     sessions = dict(state.sessions)
     for finding in findings:
@@ -66,7 +66,7 @@ def _hit(old: SessionMemory, finding: Finding) -> HitMemory | None:
             reset_text=finding.reset_text,
             identity=finding.identity,
         )
-    # A blank or unreadable pane proves nothing: after a restart the old text may be drawn again.
+    # A blank or unreadable pane proves nothing: a restart may show the old text again.
     return None if finding.moved_on else old.hit
 
 
@@ -83,7 +83,7 @@ def _warning(old: SessionMemory, finding: Finding, now: datetime) -> WarningMemo
 
 
 def mark_acted_on(state: State, names: Sequence[str]) -> State:
-    """The state in which the present hits of these sessions never count again (law L3)."""
+    """The state in which the current hits of these sessions are handled and never count again (law L3)."""
     sessions = dict(state.sessions)
     for name in names:
         memory = sessions.get(name)
@@ -93,7 +93,7 @@ def mark_acted_on(state: State, names: Sequence[str]) -> State:
 
 
 def mark_exhausted(state: State, until: datetime, reason: str | None, now: datetime) -> State:
-    """The state in which the active account counts as exhausted until then."""
+    """The state in which the active account counts as exhausted until ``until``."""
     name = state.active_account
     if name is None:
         return state
@@ -102,5 +102,5 @@ def mark_exhausted(state: State, until: datetime, reason: str | None, now: datet
 
 
 def with_account(state: State, name: str, **changes: Any) -> State:
-    """The state with these fields of one account's memory replaced."""
+    """The state with some fields of one account replaced."""
     return replace(state, accounts={**state.accounts, name: replace(state.account(name), **changes)})

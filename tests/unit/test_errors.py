@@ -47,7 +47,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
         (TmuxMissingError(WHY), os.EX_UNAVAILABLE, "ERROR", WHY),
         (TmuxTimeoutError(WHY), os.EX_TEMPFAIL, "WARNING", f"{WHY}: trying again at the next run"),
         (LockTimeoutError(WHY), os.EX_TEMPFAIL, "WARNING",
-         f"{WHY} for longer than state.lock_timeout: trying again at the next run"),
+         f"{WHY} for longer than state.lock_timeout; trying again at the next check"),
         (NothingDoneError(WHY), 1, "ERROR", WHY),
         (NothingDoneError(WHY, 2), 2, "ERROR", WHY),
         (MethodError(WHY), 1, "ERROR", WHY),
@@ -67,7 +67,7 @@ def test_an_error_is_a_line_and_an_exit_code(
 
 def test_a_person_is_told_what_to_do_where_no_next_run_follows(caplog: pytest.LogCaptureFixture) -> None:
     assert guarded(lambda: raising(LockTimeoutError(WHY)), by_hand=True) == os.EX_TEMPFAIL
-    assert logged(caplog) == [("ERROR", f"{WHY}: wait until it has ended, then run this again")]
+    assert logged(caplog) == [("ERROR", f"{WHY}; run this again when it has ended")]
 
 
 def test_each_problem_of_a_config_is_a_line(caplog: pytest.LogCaptureFixture) -> None:

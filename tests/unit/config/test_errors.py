@@ -463,6 +463,24 @@ def test_no_line_repeats_what_may_be_a_secret(tmp_path: Path, text: str, monkeyp
     assert SECRET not in "\n".join([*found, *problems(tmp_path, text)])
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            f"tmux: {{binary: [], timeout: {'x' * 20}}}",
+            f"tmux.timeout: not a valid duration: '{'x' * 20}' (try 30s, 10m, 2h)",
+        ),
+        (f"tmux: {{binary: [], timeout: {'x' * 21}}}", "tmux.timeout: not a valid duration (try 30s, 10m, 2h)"),
+        ("tmux: {binary: [], timeout: sk-aaaaaaaa}", "tmux.timeout: not a valid duration (try 30s, 10m, 2h)"),
+        ("pool: {autonomous: {command: [], max: no}}", "pool.autonomous.max: must be a whole number, not 'no'"),
+        ("hooks: {timeout: 1h, on_swap: hunter2}", "hooks.on_swap: must be a list (`- entry`)"),
+        ("swap: {command: hunter2}", "swap.command: must be a list (`- entry`)"),
+    ],
+)
+def test_a_value_is_shown_if_it_is_short_and_not_private(tmp_path: Path, text: str, line: str) -> None:
+    assert problems(tmp_path, text)[-1].partition(" ")[2] == line
+
+
 def test_a_number_in_env_is_not_repeated(tmp_path: Path) -> None:
     assert "1234" not in problems(tmp_path, ACCOUNT.replace("/a", "/a, env: {PIN: 1234}"))[0]
 

@@ -36,7 +36,7 @@ def loaded(folder: Path, text: str, **environ: str) -> Config:
     return load(file, {"HOME": "/home/ada", **environ})
 
 
-# -- accepted files --------------------------------------------------------------------------------------------------
+# -- accepted files ----------------------------------------------------------------------------------------------------
 
 
 def test_the_daemons_production_config_is_accepted_unchanged(tmp_path: Path) -> None:
@@ -142,9 +142,7 @@ def test_paths_are_expanded_with_the_given_environment(tmp_path: Path, written: 
     assert tmux.binary == f"{path}/b"
 
 
-def test_a_relative_path_starts_at_the_folder_of_the_config(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_path_starts_at_the_folder_of_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "failover.yaml").write_text("state: {path: s.json}")
     monkeypatch.chdir(tmp_path)
     assert load(Path("failover.yaml"), {"HOME": "/"}).state.path == f"{tmp_path}/s.json"
@@ -156,7 +154,7 @@ def test_without_home_the_users_home_is_used(tmp_path: Path) -> None:
     assert load(tmp_path / "failover.yaml", {}).swap.claude_dir == home.stdout.split(":")[5] + "/.claude"
 
 
-# -- finding the file --------------------------------------------------------------------------------------------
+# -- finding the file --------------------------------------------------------------------------------------------------
 
 
 def test_the_search_order_is_the_documented_one(tmp_path: Path) -> None:
@@ -200,7 +198,7 @@ def test_an_empty_config_option_is_refused() -> None:
         find("", {"FAILOVER_CONFIG": "/named"})
 
 
-# -- files that are not a config -----------------------------------------------------------------------------------------------
+# -- files that are not a config ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

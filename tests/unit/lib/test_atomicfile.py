@@ -1,4 +1,4 @@
-"""Durable files: whole or not there, private, links followed, leftovers recognised. Real files throughout."""
+"""Atomic, private writes that follow links, and the cleanup of leftovers. All tests use real files."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def test_a_new_file_gets_the_mode_and_one_that_exists_keeps_a_narrower_one(tmp_path: Path) -> None:
+def test_a_new_file_gets_the_mode_an_existing_one_keeps_a_narrower(tmp_path: Path) -> None:
     path = tmp_path / "file"
     atomicfile.write_atomic(path, b"new")
     assert (path.read_bytes(), mode(path)) == (b"new", 0o600)
@@ -29,7 +29,7 @@ def test_a_new_file_gets_the_mode_and_one_that_exists_keeps_a_narrower_one(tmp_p
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_it_was_never_readable_by_others(umask: int, tmp_path: Path) -> None:
+def test_a_temporary_file_is_private_whatever_the_umask(umask: int, tmp_path: Path) -> None:
     old = os.umask(umask)
     try:
         temporary = atomicfile.write_temporary(tmp_path / "file", b"secret")
@@ -44,13 +44,13 @@ def test_links_are_followed_to_the_real_file(tmp_path: Path) -> None:
     real.parent.mkdir()
     (tmp_path / "link").symlink_to("other")
     (tmp_path / "other").symlink_to(real)
-    atomicfile.write_atomic(tmp_path / "link", b"made")  # the end of the links did not exist
+    atomicfile.write_atomic(tmp_path / "link", b"made")  # the target of the links did not exist
     atomicfile.write_atomic(tmp_path / "link", b"replaced", backup=tmp_path / "link.bak")
     assert (tmp_path / "link").is_symlink()
     assert (real.read_bytes(), (tmp_path / "link.bak").read_bytes()) == (b"replaced", b"made")
 
 
-def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+def test_circular_links_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(OSError, match="symbolic links") as caught:
@@ -59,7 +59,7 @@ def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
     assert (tmp_path / "a").is_symlink()
 
 
-def test_the_version_before_stays_as_the_backup(tmp_path: Path) -> None:
+def test_the_previous_version_becomes_the_backup(tmp_path: Path) -> None:
     path, backup = tmp_path / "file", tmp_path / "file.bak"
     atomicfile.write_atomic(path, b"1", backup=backup)
     assert not backup.exists()
@@ -67,8 +67,8 @@ def test_the_version_before_stays_as_the_backup(tmp_path: Path) -> None:
     assert (path.read_bytes(), backup.read_bytes(), mode(backup)) == (b"2", b"1", 0o600)
 
 
-def test_what_is_no_regular_file_is_neither_read_nor_replaced(tmp_path: Path) -> None:
-    """A pipe would block, a device never end."""
+def test_only_regular_files_are_read_or_replaced(tmp_path: Path) -> None:
+    """A pipe would block, and a device would never end."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     (tmp_path / "device").symlink_to("/dev/zero")
@@ -84,7 +84,7 @@ def test_what_is_no_regular_file_is_neither_read_nor_replaced(tmp_path: Path) ->
             atomicfile.read_bounded(tmp_path / "socket", 10)
 
 
-def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
+def test_a_file_is_read_up_to_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"12345")
     assert atomicfile.read_bounded(path, 5) == b"12345"
@@ -94,8 +94,8 @@ def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
         atomicfile.read_bounded(tmp_path / "none", 4)
 
 
-def test_a_write_that_fails_leaves_the_file_and_no_temporary(tmp_path: Path) -> None:
-    """The real limit on a file's size, in a process of its own."""
+def test_a_failed_write_leaves_the_file_and_no_temporary(tmp_path: Path) -> None:
+    """With the real limit on the size of a file, in a separate process."""
     path = tmp_path / "file"
     path.write_bytes(b"before")
     script = (
@@ -108,7 +108,7 @@ def test_a_write_that_fails_leaves_the_file_and_no_temporary(tmp_path: Path) -> 
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"before")]
 
 
-def test_leftovers_go_only_when_certainly_ours_and_old(tmp_path: Path) -> None:
+def test_only_old_leftovers_that_are_ours_are_deleted(tmp_path: Path) -> None:
     def make(name: str, permissions: int = 0o600, age: float = 1e6) -> Path:
         path = tmp_path / name
         path.write_bytes(b"x")
@@ -128,7 +128,7 @@ def test_leftovers_go_only_when_certainly_ours_and_old(tmp_path: Path) -> None:
     assert atomicfile.clean_leftovers(tmp_path / "nowhere") == 0
 
 
-def test_who_else_could_write_a_file_is_named_with_the_mend(tmp_path: Path) -> None:
+def test_a_file_that_others_can_write_is_named_with_the_fix(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     path = folder / "file"
     assert atomicfile.shared(path) is None, "neither of them exists"
@@ -151,8 +151,8 @@ def test_who_else_could_write_a_file_is_named_with_the_mend(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to a group that it is not in")
-def test_a_group_may_write_only_when_it_is_the_users_own(tmp_path: Path) -> None:
-    """With the umask 002 of many systems a user's folders are writable for the group of the same number."""
+def test_only_the_private_group_of_the_user_may_write(tmp_path: Path) -> None:
+    """With umask 002, as on many systems, a user's folders are writable for the group with the user's number."""
     folder, path = tmp_path / "folder", tmp_path / "folder" / "file"
     folder.mkdir(0o755)
     path.write_text("")
@@ -169,20 +169,20 @@ def test_a_group_may_write_only_when_it_is_the_users_own(tmp_path: Path) -> None
         assert (why is None) is (culprit is None), (gid, oct(folder_mode), oct(file_mode), why)
 
 
-def test_a_link_is_as_safe_as_the_place_that_it_leads_to(tmp_path: Path) -> None:
+def test_a_link_is_as_safe_as_its_target(tmp_path: Path) -> None:
     for name, folder_mode in (("safe", 0o700), ("open", 0o777)):
         (tmp_path / name).mkdir()
         (tmp_path / name).chmod(folder_mode)
     (tmp_path / "out").symlink_to("open/file")
     (tmp_path / "in").symlink_to("safe/file")
     assert atomicfile.shared(tmp_path / "in") is None
-    assert "open can be written by others" in str(atomicfile.shared(tmp_path / "out"))
+    assert "open is writable by other users" in str(atomicfile.shared(tmp_path / "out"))
     (tmp_path / "open/link").symlink_to("../safe/file")
-    assert "open can be written by others" in str(atomicfile.shared(tmp_path / "open/link"))
+    assert "open is writable by other users" in str(atomicfile.shared(tmp_path / "open/link"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_what_belongs_to_another_user_is_not_ours_to_trust(tmp_path: Path) -> None:
+def test_files_of_another_user_are_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir(0o700)
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to("file")
@@ -193,7 +193,7 @@ def test_what_belongs_to_another_user_is_not_ours_to_trust(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root writes other users' files")
-def test_a_file_that_root_replaces_stays_its_users(tmp_path: Path) -> None:
+def test_a_file_that_root_replaces_keeps_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x")
     os.chown(path, 65534, 65534)

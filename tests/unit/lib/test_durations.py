@@ -1,3 +1,5 @@
+"""Durations are read and formatted as in Go, and errors quote the value."""
+
 import math
 import re
 
@@ -16,37 +18,37 @@ from failover_oneshot.lib import durations
         (0, 0), (45, 45), ("1h2m3s4ms", 3723.004),
     ],
 )  # fmt: skip
-def test_reads_what_go_reads(text: str | int, seconds: float) -> None:
+def test_durations_of_go_are_read(text: str | int, seconds: float) -> None:
     assert durations.parse(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        ("30", "lacks a unit"),
-        ("1.5", "lacks a unit"),
+        ("30", "without a unit: '30'"),
+        ("1.5", "without a unit: '1.5'"),
         ("2d", "48h"),
         ("1w", "48h"),
-        ("", "write it like"),
-        ("s", "write it like"),
-        (".s", "write it like"),
-        ("10 m", "without spaces"),
-        ("10m ", "without spaces"),
-        ("10m\n", "without spaces"),
-        ("10M", "write it like"),
-        ("soon", "write it like"),
-        ("٣s", "write it like"),
-        ("-1s", "negative"),
-        (-1, "negative"),
+        ("", "not a valid duration: ''"),
+        ("s", "not a valid duration: 's'"),
+        (".s", "not a valid duration: '.s'"),
+        ("10 m", "not a valid duration: '10 m'"),
+        ("10m ", "not a valid duration: '10m '"),
+        ("10m\n", "not a valid duration: '10m\n'"),
+        ("10M", "not a valid duration: '10M'"),
+        ("bogus", r"not a valid duration: 'bogus' \(try 30s, 10m, 2h\)"),
+        ("٣s", "not a valid duration: '٣s'"),
+        ("-1s", "negative: '-1s'"),
+        (-1, "negative: -1"),
         (10**400, "longer than"),
         ("1" + "0" * 400 + "h", "longer than"),
-        (True, "must be a duration"),
-        (1.5, "must be a duration"),
-        (None, "must be a duration"),
-        ([], "must be a duration"),
+        (True, "not a valid duration"),
+        (1.5, "not a valid duration: 1.5"),
+        (None, "not a valid duration"),
+        ([], "not a valid duration"),
     ],
 )
-def test_refuses_with_a_sentence(value: object, says: str) -> None:
+def test_any_other_value_is_refused_with_a_reason(value: object, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         durations.parse(value)
 
@@ -59,12 +61,12 @@ def test_refuses_with_a_sentence(value: object, says: str) -> None:
         (86399, "1d"), (86400, "1d"), (273600, "3d4h"), (-45, "-45s"),
     ],
 )  # fmt: skip
-def test_formats_for_people(seconds: float, text: str) -> None:
+def test_a_duration_is_formatted_for_people(seconds: float, text: str) -> None:
     assert durations.format(seconds) == text
 
 
 @given(st.integers(0, 86369) | st.floats(0.001, 86369))
-def test_below_a_day_the_format_reads_back(seconds: float) -> None:
+def test_a_formatted_duration_below_a_day_reads_back(seconds: float) -> None:
     """To within half of its smaller unit."""
     back = durations.parse(durations.format(seconds))
     slack = 0.0005 if seconds < 1 else 0.05 if seconds < 60 else 0.5 if seconds < 3600 else 30
@@ -83,7 +85,7 @@ def test_any_value_gives_seconds_or_a_value_error(value: object) -> None:
 
 @given(st.from_regex(durations.PATTERN, fullmatch=True) | st.text("0123456789.hmsnuµ", max_size=8))
 def test_the_schemas_pattern_and_the_parser_agree(text: str) -> None:
-    """Except on the length of time, which a pattern cannot say."""
+    """Except on the longest duration, which a pattern cannot express."""
     try:
         durations.parse(text)
         refused = ""

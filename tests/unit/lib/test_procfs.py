@@ -1,4 +1,4 @@
-"""What is read from /proc: made-up folders for what is rare, real processes for the rest."""
+"""Processes read from /proc: made-up folders for rare cases, real processes for the rest."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ def test_a_real_process_with_an_odd_name(tmp_path: Path) -> None:
     assert (found.pid, found.parent, found.group) == (child.pid, os.getpid(), os.getpgrp())
 
 
-def test_who_has_the_terminal(tmp_path: Path) -> None:
+def test_the_foreground_group_has_the_terminal(tmp_path: Path) -> None:
     for pid, foreground, expected in ((1, 41, True), (2, 42, False), (3, -1, False)):
         process = procfs.process(pid, listed(tmp_path, pid, stat=stat(foreground=foreground)))
         assert process is not None
@@ -59,7 +59,7 @@ def test_who_has_the_terminal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"42", b"42 (sh) S 7", stat()[:40], stat().replace(b" 7 ", b" x "), b"\xff"])
-def test_half_a_stat_is_no_process(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_stat_is_not_a_process(tmp_path: Path, content: bytes) -> None:
     assert procfs.process(42, listed(tmp_path, 42, stat=content)) is None
 
 
@@ -82,7 +82,7 @@ def test_a_zombie_is_listed_and_has_ended(sleeper: subprocess.Popen[bytes]) -> N
     assert procfs.arguments(sleeper.pid) is None
 
 
-def test_without_proc_nothing_is_known(tmp_path: Path) -> None:
+def test_without_proc_no_process_is_known(tmp_path: Path) -> None:
     nowhere = tmp_path / "none"
     assert procfs.process(1, nowhere) is None
     assert not procfs.ended(1, nowhere)
@@ -91,27 +91,27 @@ def test_without_proc_nothing_is_known(tmp_path: Path) -> None:
     assert procfs.environ(1, nowhere) == {}
 
 
-def test_the_processes_are_the_folders_with_a_number(tmp_path: Path) -> None:
+def test_processes_are_the_folders_with_a_number(tmp_path: Path) -> None:
     for name in ("1", "23", "self", "4x", "sys"):
         (tmp_path / name).mkdir()
     assert sorted(procfs.pids(tmp_path)) == [1, 23]
     assert {1, os.getpid()} <= {*procfs.pids()}
 
 
-def test_the_command_line(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+def test_the_command_line_is_read_without_padding(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     poll(lambda: procfs.arguments(sleeper.pid) == [b"sleep", b"600"])
     padded = listed(tmp_path, 42, cmdline=b"sh\0-c\0a b\0\0\0")
     assert procfs.arguments(42, padded) == [b"sh", b"-c", b"a b"]
 
 
-def test_the_environment(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+def test_the_environment_is_read(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     expected = {"PATH": os.environ["PATH"], "ODD": "a=b\udcff"}
     poll(lambda: procfs.environ(sleeper.pid) == expected)
     proc = listed(tmp_path, 42, environ=b"A=1\0EMPTY=\0A=2\0junk\0\0LAST=x")
     assert procfs.environ(42, proc) == {"A": "1", "EMPTY": "", "LAST": "x"}
 
 
-def test_what_cannot_be_read_is_as_if_it_were_not_there(tmp_path: Path) -> None:
+def test_unreadable_files_are_treated_as_missing(tmp_path: Path) -> None:
     for name in ("stat", "cmdline", "environ"):
         (tmp_path / "42" / name).mkdir(parents=True)
     assert procfs.process(42, tmp_path) is None

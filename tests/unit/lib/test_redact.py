@@ -1,4 +1,4 @@
-"""What looks like a secret is blanked, and what does not is left as it is."""
+"""Text that looks like a secret is replaced; other text stays unchanged."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ FAKE = "FAKE0aB1cD2e"
         ("deadbeef" * 5, "[redacted]"),
     ],
 )
-def test_a_secret_is_blanked(text: str, expected: str) -> None:
+def test_a_secret_is_replaced(text: str, expected: str) -> None:
     assert redact(text) == expected
 
 
@@ -39,10 +39,10 @@ def test_a_secret_is_blanked(text: str, expected: str) -> None:
         "a-long-name-in-words-without-any-digit-in-it-at-all",
     ],
 )
-def test_what_is_no_secret_is_left_as_it_is(text: str) -> None:
+def test_text_without_a_secret_is_unchanged(text: str) -> None:
     assert redact(text) == text
 
 
 @given(st.text(), st.text(st.sampled_from("abcXYZ019_-"), min_size=8, max_size=40), st.text())
-def test_a_key_is_blanked_wherever_it_stands(before: str, key: str, after: str) -> None:
+def test_a_key_is_replaced_anywhere_in_the_text(before: str, key: str, after: str) -> None:
     assert f"sk-{key}" not in redact(f"{before} sk-{key} {after}")

@@ -1,4 +1,4 @@
-"""Screens that are kept are free of secrets, and read the same."""
+"""Recorded screens contain no secrets and are still classified the same."""
 
 from pathlib import Path
 
@@ -23,12 +23,12 @@ RECORDINGS = sorted(PANES.glob("*/*.txt"))
         ("Claude usage limit reached · resets 8pm", "Claude usage limit reached · resets 8pm"),
     ],
 )
-def test_what_is_blanked(text: str, expected: str) -> None:
+def test_secrets_addresses_and_homes_are_removed(text: str, expected: str) -> None:
     assert scrub(text, ["/home/bob", "", "/"]) == expected
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: f"{p.parent.name}/{p.stem}")
-def test_a_recording_is_read_the_same_without_its_secrets(path: Path) -> None:
+def test_a_recording_is_classified_the_same_after_scrubbing(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     before, after = classify(text, "", Quota()), classify(scrub(text, ["/home/op"]), "", Quota())
     assert (before.kind, before.rule, before.reset_text) == (after.kind, after.rule, after.reset_text)

@@ -1,4 +1,4 @@
-"""The entries of history: written in one shape, read whatever stands there, and kept as they are."""
+"""History entries: written in one shape, readable in any shape, and kept unchanged."""
 
 import json
 from pathlib import Path
@@ -36,13 +36,13 @@ FOREIGN: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("entry", [SWAP, WAIT])
-def test_what_is_written_is_read(entry: HistoryEntry) -> None:
+def test_a_written_entry_is_read_back(entry: HistoryEntry) -> None:
     state = with_history(State(), entry, 50)
     assert [*newest_first(state.history)] == [entry]
 
 
-def test_an_entry_has_the_keys_of_its_kind_in_their_order() -> None:
-    """Scripts and people read them: none is added, left out or moved."""
+def test_an_entry_has_the_keys_of_its_kind_in_order() -> None:
+    """Scripts and people read them: no key is added, left out or moved."""
     state = with_history(with_history(State(), SWAP, 50), WAIT, 50)
     assert json.dumps(state.history[0]) == (
         '{"at": "2026-11-24T09:00:00Z", "outcome": "swapped", "from": "main", "to": "backup", "reason": "because", '
@@ -55,7 +55,7 @@ def test_an_entry_has_the_keys_of_its_kind_in_their_order() -> None:
     )
 
 
-def test_the_newest_are_kept_and_all_are_counted() -> None:
+def test_the_newest_entries_are_kept_and_all_are_counted() -> None:
     state = State()
     for _ in range(3):
         state = with_history(with_history(state, SWAP, 2), WAIT, 2)
@@ -63,7 +63,7 @@ def test_the_newest_are_kept_and_all_are_counted() -> None:
     assert state.counters == {"swapped": 3, "waiting": 3}
 
 
-def test_what_somebody_else_wrote_is_kept_to_the_letter(tmp_path: Path) -> None:
+def test_foreign_entries_are_kept_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_text(json.dumps({"version": 1, "history": FOREIGN}))
     store = StateStore(path, 1)
@@ -72,7 +72,7 @@ def test_what_somebody_else_wrote_is_kept_to_the_letter(tmp_path: Path) -> None:
     assert json.dumps(kept[:-1]) == json.dumps(FOREIGN)
 
 
-def test_what_can_not_be_read_is_left_out() -> None:
+def test_unreadable_fields_are_skipped() -> None:
     nothing, wrong, danced, naive, ancient = map(read, FOREIGN)
     assert nothing == wrong == HistoryEntry()
     assert danced == HistoryEntry(at=at(hours=-2, minutes=-50), outcome="danced")
@@ -80,7 +80,7 @@ def test_what_can_not_be_read_is_left_out() -> None:
     assert ancient == HistoryEntry(outcome="swapped", sessions={"s": "3"})
 
 
-def test_older_versions_wrote_the_words_of_each_hit() -> None:
+def test_hits_in_the_old_format_are_read_as_quotes() -> None:
     hits = [{"session": "a", "snippet": "x"}, {"session": "b", "snippet": "x"}, 7, {"session": "c"}]
     assert read({"hits": hits}) == HistoryEntry(quotes={"x": ["a", "b"]})
 
@@ -95,19 +95,19 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(KEYS, VALUES))
 def test_any_entry_can_be_read(written: dict[str, Any]) -> None:
-    """And every field is then of its type."""
+    """Every field then has its declared type."""
     entry = read(written)
     assert msgspec.convert(msgspec.to_builtins(entry), HistoryEntry) == entry
 
 
-def test_the_swaps_of_an_hour() -> None:
+def test_the_swaps_of_the_last_hour_are_counted() -> None:
     ago = [{"at": stamp(at(minutes=-n)), "outcome": "swapped"} for n in (50, 61, 5)]
     other = [{"at": stamp(at(minutes=-1)), "outcome": "failed"}, {"at": stamp(at(minutes=1)), "outcome": "swapped"}]
     state = State(history=(*ago, *other, *FOREIGN))
     assert swaps_since(state, at(hours=-1), NOW) == [at(minutes=-50), at(minutes=-5)]
 
 
-def test_the_last_swap_counts_though_the_history_was_cut_short() -> None:
+def test_the_last_swap_counts_even_if_the_history_lacks_it() -> None:
     last = LastSwap(at=at(minutes=-5), from_="main", to="backup")
     assert swaps_since(State(last_swap=last), at(hours=-1), NOW) == [last.at]
     history = ({"at": stamp(last.at), "outcome": "swapped"},)

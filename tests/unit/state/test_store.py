@@ -1,4 +1,4 @@
-"""The state file against a real file system: durable, backed up, never thrown away."""
+"""The state file on a real file system: durable, backed up, never deleted."""
 
 import json
 import multiprocessing
@@ -36,13 +36,13 @@ def saved(path: Path, state: State = FULL) -> StateStore:
     return store
 
 
-def test_what_is_saved_is_loaded(path: Path) -> None:
+def test_a_saved_state_is_loaded_back(path: Path) -> None:
     saved(path)
     loaded = StateStore(path, 1).load(NOW, quarantine=True)
     assert (loaded.state, loaded.origin) == (FULL, Origin.FILE)
 
 
-def test_people_can_read_it(path: Path) -> None:
+def test_the_file_is_readable_for_people(path: Path) -> None:
     saved(path)
     text = path.read_text()
     assert list(json.loads(text))[:4] == ["version", "active_account", "last_swap", "suspected_hit_at"]
@@ -54,7 +54,7 @@ def test_people_can_read_it(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_the_version_before_stays_as_backup(path: Path) -> None:
+def test_the_previous_version_becomes_the_backup(path: Path) -> None:
     store = saved(path)
     before = path.read_bytes()
     store.save(replace(FULL, active_account="backup"))
@@ -62,7 +62,7 @@ def test_the_version_before_stays_as_backup(path: Path) -> None:
     assert json.loads(path.read_bytes())["active_account"] == "backup"
 
 
-def test_unknown_keys_are_kept_where_they_stood(path: Path) -> None:
+def test_unknown_keys_are_kept_in_their_places(path: Path) -> None:
     saved(path)
     raw = json.loads(path.read_bytes())
     raw["x-operator"] = {"note": [1, 2]}
@@ -91,13 +91,16 @@ CORRUPT: list[Any] = [
 
 
 @pytest.mark.parametrize("content", CORRUPT, ids=range(len(CORRUPT)))
-def test_a_corrupt_state_is_set_aside_and_the_backup_used(path: Path, content: bytes) -> None:
+def test_a_corrupt_state_is_moved_and_the_backup_used(path: Path, content: bytes) -> None:
     store = saved(path)
     store.save(replace(FULL, active_account="backup"))
     path.write_bytes(content)
     loaded = StateStore(path, 1).load(NOW, quarantine=True)
     assert (loaded.state, loaded.origin) == (FULL, Origin.BACKUP)
     assert "corrupt" in loaded.notes[0]
+    assert loaded.notes[0].endswith(
+        "moved to state.json.corrupt-20261124T100000Z; continuing with the backup state.json.bak"
+    )
     assert path.with_name("state.json.corrupt-20261124T100000Z").read_bytes() == content
     assert not path.exists()
 
@@ -118,7 +121,7 @@ def test_a_dry_run_moves_nothing(path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["state.json"]
 
 
-def test_a_huge_state_is_set_aside_unread(path: Path) -> None:
+def test_a_huge_state_is_moved_without_reading_all_of_it(path: Path) -> None:
     path.parent.mkdir()
     with path.open("wb") as file:
         file.truncate(64 * 1024 * 1024)
@@ -136,7 +139,7 @@ def test_a_newer_version_is_left_alone(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
-def test_what_is_no_file_is_refused_or_set_aside(path: Path, make: Callable[[Path], None]) -> None:
+def test_anything_but_a_file_is_refused_or_moved(path: Path, make: Callable[[Path], None]) -> None:
     path.parent.mkdir()
     make(path)
     try:
@@ -155,8 +158,8 @@ def test_a_symbolic_link_is_followed_not_replaced(path: Path, tmp_path: Path) ->
     assert json.loads((tmp_path / "real.json").read_bytes())["active_account"] == "backup"
 
 
-def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> None:
-    """The parent is a file: true even for root, whom no mode keeps out."""
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """The parent is a file. This holds even for root, which file modes do not stop."""
     (tmp_path / "file").write_text("")
     store = StateStore(tmp_path / "file" / "state.json", 1)
     with pytest.raises(StoreError, match="is not a folder"), store.locked():
@@ -167,21 +170,21 @@ def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("mode", [0o777, 0o707, 0o1777])
 def test_a_folder_that_others_can_write_is_refused(path: Path, mode: int) -> None:
-    """A forged journal would be carried out: nothing is read there, and nothing made, the lock included."""
+    """A forged journal would be executed. So nothing is read or created there, not even the lock."""
     saved(path)
     path.parent.chmod(mode)
     before = sorted(path.parent.iterdir())
     store = StateStore(path, 1)
-    mend = f"chmod go-w '{path.parent}'"
-    with pytest.raises(StoreError, match=mend):
+    fix = f"chmod go-w '{path.parent}'"
+    with pytest.raises(StoreError, match=fix):
         store.load(NOW, quarantine=False)
-    with pytest.raises(StoreError, match=mend), store.locked():
+    with pytest.raises(StoreError, match=fix), store.locked():
         pass
     assert sorted(path.parent.iterdir()) == before
 
 
 def test_planted_links_are_not_followed(path: Path, tmp_path: Path) -> None:
-    """As if somebody had put them there before the folder was closed: what they lead to stays as it is."""
+    """As if another user had created them before the folder became private. Their targets stay unchanged."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     saved(path)
@@ -205,7 +208,7 @@ def hold(path: str, ready: Any, done: Any) -> None:
         done.wait(30)
 
 
-def test_the_lock_keeps_a_second_one_out_and_ends_with_its_process(path: Path) -> None:
+def test_the_lock_excludes_others_and_ends_with_its_process(path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()
     process = context.Process(target=hold, args=(str(path), ready, done))
@@ -246,8 +249,8 @@ print("survived")
 """
 
 
-def test_killed_at_any_system_call_a_good_state_is_left(path: Path) -> None:
-    """A real process, really killed before its n-th call that touches a file, until it survives."""
+def test_a_kill_at_any_system_call_leaves_a_good_state(path: Path) -> None:
+    """A real process is killed before its n-th file operation, for each n until it survives."""
     root = str(ROOT)
     for point in range(1, 100):
         saved(path)
@@ -277,7 +280,7 @@ STATES = st.dictionaries(KEYS, VALUES, max_size=6).map(lambda value: json.dumps(
 
 @given(st.binary(max_size=200) | STATES)
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_any_bytes_are_a_state_or_set_aside_or_newer(tmp_path: Path, content: bytes) -> None:
+def test_any_bytes_are_loaded_or_moved_or_of_a_newer_version(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "state.json"
     path.write_bytes(content)
     store = StateStore(path, 1)
