@@ -7,8 +7,8 @@ from pathlib import PurePath
 
 from failover_oneshot.config.model import AfterSwap, Autonomous, Config, Dedicated, Method
 from failover_oneshot.config.paths import CONTROL
-from failover_oneshot.config.values import account_name, session_name
-from failover_oneshot.config.yaml_source import VALUE, KeyPath, Problem
+from failover_oneshot.config.values import VALUE, account_name, session_name
+from failover_oneshot.config.yaml_source import KeyPath, Problem
 
 _SOCKET_BYTES = 107  # the longest socket address that the kernel accepts
 _METHOD = ("swap", "method")

@@ -8,8 +8,8 @@ from msgspec import NODEFAULT, Struct
 from failover_oneshot.config import checks
 from failover_oneshot.config.model import Config
 from failover_oneshot.config.paths import expand
-from failover_oneshot.config.values import PATH, PROGRAM, Duration, choices, parts
-from failover_oneshot.config.yaml_source import VALUE, KeyPath, Problem, Tree
+from failover_oneshot.config.values import PATH, PROGRAM, VALUE, Duration, choices, parts
+from failover_oneshot.config.yaml_source import KeyPath, Problem, Tree
 from failover_oneshot.lib import durations
 
 
@@ -21,32 +21,32 @@ def convert(tree: Tree, folder: str, environ: Mapping[str, str]) -> tuple[Config
     reading = _Reading(tree, folder, environ)
     config = reading.value(tree.data, Config, ())
     found = reading.broken if config is NODEFAULT else [*reading.broken, *checks.problems(config)]
-    return config, reading.problems + [problem for problem in found if not _covered(problem, reading.spoilt)]
+    return config, reading.problems + [problem for problem in found if not _covered(problem, reading.rejected)]
 
 
-def _covered(problem: Problem, spoilt: set[KeyPath]) -> bool:
-    """Whether the problem concerns a spoilt value, or depends on one."""
-    return any(path[:n] in spoilt for path in (problem.path, *problem.also) for n in range(len(path) + 1))
+def _covered(problem: Problem, rejected: set[KeyPath]) -> bool:
+    """Whether the problem concerns a rejected value, or depends on one."""
+    return any(path[:n] in rejected for path in (problem.path, *problem.also) for n in range(len(path) + 1))
 
 
 class _Reading:
-    """``spoilt``: values that cannot be used, with their ``problems``; ``broken``: rules that other values break."""
+    """``rejected``: values that cannot be used, with their ``problems``; ``broken``: rules that other values break."""
 
     def __init__(self, tree: Tree, folder: str, environ: Mapping[str, str]) -> None:
         self.places = tree.places
         self.folder = folder
         self.environ = environ
         self.problems = list(tree.problems)
-        self.spoilt = {problem.path for problem in tree.problems if problem.spoils}
+        self.rejected = {problem.path for problem in tree.problems if problem.rejects}
         self.broken: list[Problem] = []
 
-    def spoil(self, at: KeyPath, text: str, *, at_key: bool = False) -> None:
-        self.spoilt.add(at)
+    def reject(self, at: KeyPath, text: str, *, at_key: bool = False) -> None:
+        self.rejected.add(at)
         self.problems.append(Problem(at, text, at_key=at_key))
 
     def value(self, value: Any, hint: Any, at: KeyPath) -> Any:
-        """The value converted to its type; NODEFAULT when it is spoilt."""
-        if at in self.spoilt:
+        """The value converted to its type; NODEFAULT when it is rejected."""
+        if at in self.rejected:
             return NODEFAULT
         kind, parameters, marks = parts(hint)
         if isinstance(value, dict) and issubclass(kind, Struct):
@@ -62,18 +62,18 @@ class _Reading:
         except ValueError as error:
             from failover_oneshot.config import errors
 
-            self.spoil(at, str(error) or errors.misfit(value, kind, choices(kind, marks)))
+            self.reject(at, str(error) or errors.misfit(value, kind, choices(kind, marks)))
             return NODEFAULT
         self.broken += _broken(read, marks, at)
         return read
 
     def item(self, value: Any, hint: Any, at: KeyPath) -> Any:
-        """The value converted to its type; a placeholder when it is spoilt."""
+        """The value converted to its type; a placeholder when it is rejected."""
         read = self.value(value, hint, at)
         return _placeholder(hint) if read is NODEFAULT else read
 
     def section(self, values: dict[str, object], kind: type[Struct], at: KeyPath) -> Struct:
-        """The struct. A blank or spoilt key has its default, or a placeholder if it has none."""
+        """The struct. A blank or rejected key has its default, or a placeholder if it has none."""
         required, bare = _required(kind), _placeholder(kind)
         self.keys(values, kind.__struct_fields__, required, at)
         read = {}
@@ -86,14 +86,14 @@ class _Reading:
 
     def keys(self, given: Collection[str], known: tuple[str, ...], required: tuple[str, ...], at: KeyPath) -> None:
         """Record unknown keys and missing ones."""
-        if unknown := [key for key in given if key not in known and (*at, key) not in self.spoilt]:
+        if unknown := [key for key in given if key not in known and (*at, key) not in self.rejected]:
             from failover_oneshot.config import errors
 
             for key in unknown[: errors.MAX_PROBLEMS + 1]:
-                self.spoil((*at, key), errors.unknown_key(key, known), at_key=True)
+                self.reject((*at, key), errors.unknown_key(key, known), at_key=True)
         for key in required:
             if key not in given:
-                self.spoil((*at, key), "is missing")
+                self.reject((*at, key), "is missing")
 
     def default(self, default: Any, hint: Any, at: KeyPath) -> Any:
         if isinstance(default, Struct):
@@ -135,7 +135,7 @@ def _scalar(value: Any, kind: Any, marks: tuple[Any, ...]) -> object:
 
 
 def _required(kind: type[Struct]) -> tuple[str, ...]:
-    """The keys without a default; msgspec puts them first."""
+    """The keys without a default; they come first."""
     return kind.__struct_fields__[: len(kind.__struct_fields__) - len(kind.__struct_defaults__)]
 
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from failover_oneshot.config.yaml_source import BOOLEANS, VALUE, KeyPath, Location, Problem
+from failover_oneshot.config.values import VALUE
+from failover_oneshot.config.yaml_source import BOOLEANS, KeyPath, Location, Problem
 from failover_oneshot.lib.redact import redact
 
 MAX_PROBLEMS = 100

@@ -51,7 +51,7 @@ class Account(Section, frozen=True):
     """One subscription or key."""
 
     name: values.AccountName
-    "account name, used in the state, in reports and on the command line; a single word, unique"
+    "unique name of the account, one word; used in the state, in reports and on the command line"
     store: values.Path | None = None
     "folder for this account's credentials while it is inactive; required for methods claude and files"
     enabled: bool = True
@@ -66,7 +66,7 @@ class Swap(Section, frozen=True):
     """How to make another account active."""
 
     method: Method = Method.CLAUDE
-    "what a swap changes: claude (its credentials), files (any files), env (variables), command (runs your program)"
+    "how a swap changes the account: claude (Claude Code's credentials), files (any), env (variables), command (yours)"
     claude_dir: values.Path = "~/.claude"
     "method claude: Claude Code's folder, which holds .credentials.json"
     claude_json: values.Path = "~/.claude.json"
@@ -95,7 +95,7 @@ class Quota(Section, frozen=True):
     dedicated_threshold: values.Count = 1
     "swap when this many dedicated sessions are blocked"
     tail_lines: values.Count = 3
-    "how many of the last blocks of a pane's current turn to read; lines, where a pane has no blocks"
+    "how many of the last blocks of a pane's current turn to read (lines, where a pane has no blocks)"
     swap_on: tuple[Swappable, ...] = (Kind.QUOTA, Kind.BILLING)
     "kinds of message that count as blocked: quota, billing, auth"
     patience: values.Delay = values.Duration(180)
@@ -128,7 +128,7 @@ class Autonomous(Section, frozen=True):
     resume_command: values.ResumeCommand = ""
     "replaces command when the conversation is known, and may also use {session_id}; unset: command"
     workdir: values.Path = "~"
-    "working folder of a session that did not exist before"
+    "working folder if the session did not exist before"
     after_swap: AfterSwap = AfterSwap.RECREATE
     "how sessions get the new account: recreate (kill and create), respawn (same pane), nudge (type), none"
     nudge: str = "continue"

@@ -8,7 +8,11 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta
 
-from failover_oneshot.config.yaml_source import VALUE
+VALUE = "\0"
+"""Stands for the value in the text of a problem. `errors.lines` fills it in, unless the value may be a secret.
+
+No value contains this character: `yaml_source` refuses it.
+"""
 
 Rule: TypeAlias = "Callable[[Any], Iterable[str]]"
 

@@ -11,16 +11,13 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
+from failover_oneshot.config.values import VALUE
+
 KeyPath = tuple[str | int, ...]
 Spot = tuple[int, int]  # line and column, from 1
 
 MAX_DEPTH = 16  # the deepest key of the config is on the fifth level
 MAX_VALUES = 50_000  # with aliases expanded; stops a "billion laughs"
-VALUE = "\0"
-"""Stands for the value in a problem's text. `errors.lines` fills it in, unless the value may be a secret.
-
-No value holds this character: see `_unusable`.
-"""
 
 _TAG = "tag:yaml.org,2002:"
 _SEQUENCE, _MAPPING = _TAG + "seq", _TAG + "map"
@@ -33,14 +30,14 @@ BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, 
 
 
 class Problem(Struct, frozen=True):
-    """One thing that is wrong. ``text`` has `VALUE` where the value belongs, and never the value itself."""
+    """One thing that is wrong. ``text`` has `VALUE` in place of the value, which may be a secret."""
 
     path: KeyPath
     text: str
     spot: Spot | None = None  # None: the place of ``path``
     at_key: bool = False  # the key itself is wrong, not its value
-    spoils: bool = True  # the value cannot be used, so other problems with it would be noise
-    also: tuple[KeyPath, ...] = ()  # other values that the problem depends on; if one is spoilt, it is noise
+    rejects: bool = True  # the value cannot be used, so other problems with it would be noise
+    also: tuple[KeyPath, ...] = ()  # other values that the problem depends on; if one is rejected, it is noise
 
 
 class Location(Struct, frozen=True):
@@ -178,10 +175,10 @@ class _Reader:
                 self.merge(value, path, depth + 1, at or spot, merged)
             elif key.tag not in _TEXT_TAGS or _unusable(key.value):
                 text = "a key must be text; put it in quotes"
-                self.problems.append(Problem(path, text, spot=spot, spoils=False))
+                self.problems.append(Problem(path, text, spot=spot, rejects=False))
             elif key.value in own:
                 text = f"duplicate key; already set in line {own[key.value][1][0]}"
-                self.problems.append(Problem((*path, key.value), text, spot=spot, spoils=False))
+                self.problems.append(Problem((*path, key.value), text, spot=spot, rejects=False))
             else:
                 own[key.value] = value, spot
         return merged | {k: self.value(v, (*path, k), depth + 1, spot, at) for k, (v, spot) in own.items()}

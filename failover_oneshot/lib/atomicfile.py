@@ -1,7 +1,7 @@
 """Reads and writes files safely: a write is atomic, durable, and private from the start.
 
 Errors are `OSError`, and `ValueError` for a file that is too large or not a regular file. No error quotes a file's
-content. Temporary files begin with `PREFIX`, so that those of a killed run can be recognized.
+content. Temporary files begin with `PREFIX`, so that the leftovers of a killed run are recognized.
 """
 
 import errno

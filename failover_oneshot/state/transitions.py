@@ -29,7 +29,7 @@ def settle(state: State, now: datetime) -> tuple[State, list[str]]:
 
 
 def remember(state: State, findings: Sequence[Finding], switches_at_message: bool, now: datetime) -> State:
-    """The state with what the sessions show now, one entry for each finding.
+    """The state with what the sessions show now.
 
     ``switches_at_message``: a running agent uses the new account from its next message on, as with the methods that
     replace files. Then each session counts as on the active account once the cooldown is over (docs/behavior.md,

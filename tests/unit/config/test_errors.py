@@ -350,7 +350,7 @@ def test_each_problem_is_one_line_with_its_place(tmp_path: Path, text: str, line
 
 
 def test_all_problems_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
-    """Of YAML, types and meaning together. A check that depends on a spoilt value is left out."""
+    """Of YAML, types and meaning together. A rule that depends on a rejected value is not checked."""
     text = """\
 accounts:
   - name: main

@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o777, 0o707, 0o1777])
 def test_a_folder_that_others_can_write_is_refused(path: Path, mode: int) -> None:
-    """A forged journal would be executed. So nothing is read or created there, not even the lock."""
+    """A forged journal would be executed. The store neither reads nor creates anything there, not even the lock."""
     saved(path)
     path.parent.chmod(mode)
     before = sorted(path.parent.iterdir())
