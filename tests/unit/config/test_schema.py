@@ -66,6 +66,12 @@ def test_every_key_has_a_description_and_all_but_names_a_default() -> None:
     assert without_default == {"accounts.name", "pool.dedicated.name"}
 
 
+def test_the_schema_accepts_its_own_defaults() -> None:
+    for path, value in keys(schema.schema()):
+        if "default" in value:
+            assert Draft202012Validator(value).is_valid(value["default"]), path
+
+
 def test_the_schema_accepts_the_example() -> None:
     Draft202012Validator(schema.schema()).validate(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")))
 
