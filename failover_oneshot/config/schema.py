@@ -7,7 +7,6 @@
 import ast
 import inspect
 import json
-import re
 import sys
 from collections.abc import Iterator
 from enum import Enum
@@ -79,8 +78,7 @@ def _or_blank(kind: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(default: Any) -> Any:
     if isinstance(default, values.Duration):
-        text = durations.format(default)
-        return text if re.fullmatch(durations.PATTERN, text) else f"{default / 3600:g}h"  # the parser knows no days
+        return durations.format(default)
     if isinstance(default, Enum):
         return default.value
     return [_plain(item) for item in default] if isinstance(default, tuple) else default

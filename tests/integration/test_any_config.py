@@ -93,7 +93,8 @@ def mutated(draw: st.DrawFn) -> str:
 STRICT = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
 PUBLISHED = validators.extend(Draft202012Validator, type_checker=STRICT)(schema.schema())  # type: ignore[no-untyped-call]
 OF_TYPE = re.compile(
-    r": (unknown key|is missing$|has no value|must be (text|a whole number|true or false|a mapping|a list|one of|at least))"
+    r": (unknown key|is missing$|has no value|"
+    r"must be (text|a whole number|true or false|a mapping|a list|one of|at least))"
 )
 
 

@@ -15,10 +15,10 @@ from failover_oneshot.lib import durations
     [
         ("30s", 30), ("10m", 600), ("1h30m", 5400), ("500ms", 0.5), ("1.5h", 5400), ("0", 0), ("0s", 0), (".5s", 0.5),
         ("1.s", 1), ("1us", 1e-6), ("1µs", 1e-6), ("1μs", 1e-6), ("1ns", 1e-9), ("1m1m", 120), ("2s1h", 3602),
-        (0, 0), (45, 45), ("1h2m3s4ms", 3723.004),
+        (0, 0), (45, 45), ("1h2m3s4ms", 3723.004), ("7d", 604800), ("1d12h", 129600), ("1.5d", 129600),
     ],
 )  # fmt: skip
-def test_durations_of_go_are_read(text: str | int, seconds: float) -> None:
+def test_durations_of_go_and_days_are_read(text: str | int, seconds: float) -> None:
     assert durations.parse(text) == pytest.approx(seconds)
 
 
@@ -27,8 +27,7 @@ def test_durations_of_go_are_read(text: str | int, seconds: float) -> None:
     [
         ("30", "without a unit: '30'"),
         ("1.5", "without a unit: '1.5'"),
-        ("2d", "48h"),
-        ("1w", "48h"),
+        ("1w", "not a valid duration: '1w'"),
         ("", "not a valid duration: ''"),
         ("s", "not a valid duration: 's'"),
         (".s", "not a valid duration: '.s'"),
@@ -65,11 +64,12 @@ def test_a_duration_is_formatted_for_people(seconds: float, text: str) -> None:
     assert durations.format(seconds) == text
 
 
-@given(st.integers(0, 86369) | st.floats(0.001, 86369))
-def test_a_formatted_duration_below_a_day_reads_back(seconds: float) -> None:
+@given(st.integers(0, 10**7) | st.floats(0.001, 10**7))
+def test_a_formatted_duration_reads_back(seconds: float) -> None:
     """To within half of its smaller unit."""
     back = durations.parse(durations.format(seconds))
     slack = 0.0005 if seconds < 1 else 0.05 if seconds < 60 else 0.5 if seconds < 3600 else 30
+    slack = 1800 if seconds >= 86369 else slack
     assert back == pytest.approx(seconds, abs=slack + 1e-9)
 
 
