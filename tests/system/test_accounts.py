@@ -39,9 +39,9 @@ def test_what_is_in_a_store(sandbox: Sandbox) -> None:
     assert datetime.fromisoformat(main["expires_at"]) == expires_at.replace(microsecond=0)
     assert [(f["present"], f["parses"]) for f in backup["files"]] == [(True, False), (True, True)]
     assert len(backup["exposed"]) == 2
-    text = ctl(sandbox, "accounts", "check").stdout
-    assert "chmod 700 it" in text
-    assert "chmod 600 it" in text
+    text = " ".join(ctl(sandbox, "accounts", "check").stdout.split())
+    assert f"chmod 700 {sandbox.stored('backup')}`" in text
+    assert f"chmod 600 {sandbox.stored('backup')}/.credentials.json`" in text
     assert re.search(r"access token valid for (2h|1h5\dm)", text)
     assert MARK not in text
     assert ctl(sandbox, "accounts", "check", "main").returncode == 0

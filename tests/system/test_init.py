@@ -101,7 +101,7 @@ def test_of_several_at_once_one_writes(server: Server) -> None:
 def test_shown_first_and_nothing_is_written(server: Server, agent: str) -> None:
     pool(server, agent)
     assert "start_index: 11" in init(server, "--dry-run")
-    assert init(server, "--stdout").startswith("# The configuration of")
+    assert init(server, "--stdout").startswith("# Configuration of")
     assert not written(server).parent.exists()
 
 

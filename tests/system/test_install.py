@@ -84,7 +84,7 @@ def test_the_timer_looks_at_what_the_shell_looks_at(manager: UserManager) -> Non
     assert (manager.home / "states/failover/state.json").exists()
     for line in json.loads(manager.run("env", *shell, *CTL, "doctor", "--json", check=False).stdout)["lines"]:
         assert line["topic"] != "timer" or line["level"] == "ok", line
-    assert sum("here it is the default" in line["text"] for line in doctor_lines(manager)) == 3
+    assert sum("this command the default" in line["text"] for line in doctor_lines(manager)) == 3
 
 
 def test_a_changed_interval_reaches_the_running_timer(manager: UserManager) -> None:
@@ -117,7 +117,7 @@ def test_the_doctor_sees_the_timer_and_what_is_amiss_with_it(manager: UserManage
 
     def told() -> dict[str, tuple[str, str]]:
         lines = [line for line in doctor_lines(manager) if line["topic"] in ("timer", "cadence")]
-        return {line["topic"]: (line["level"], line["mend"]) for line in lines}
+        return {line["topic"]: (line["level"], line["fix"]) for line in lines}
 
     assert told()["timer"] == ("error", "failoverctl install")
     ctl(manager, "install")
@@ -125,7 +125,7 @@ def test_the_doctor_sees_the_timer_and_what_is_amiss_with_it(manager: UserManage
     assert told() == {"timer": ("ok", ""), "cadence": ("ok", "")}
     (manager.home / ".config/failover/failover.yaml").write_text("quota: {poll_interval: 5m}\n")
     interval = next(line for line in doctor_lines(manager) if "poll_interval" in line["text"])
-    assert (interval["level"], interval["mend"]) == ("error", "failoverctl install")
+    assert (interval["level"], interval["fix"]) == ("error", "failoverctl install")
     ctl(manager, "install")
     assert told()["cadence"] == ("ok", "")
     manager.systemctl("stop", TIMER)
@@ -169,7 +169,7 @@ def test_where_there_is_no_manager_it_says_what_to_do(tmp_path: Path) -> None:
     config.write_text(CONFIG)
     env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(tmp_path / "none")}
     done = subprocess.run([*CTL, "install"], env=env, capture_output=True, text=True, check=False)
-    assert (done.returncode, "no systemd user manager answers here" in done.stderr) == (69, True)
+    assert (done.returncode, "no systemd user manager available" in done.stderr) == (69, True)
     assert "cron" in done.stderr
     assert not (tmp_path / ".config/systemd").exists()
 

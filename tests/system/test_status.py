@@ -49,7 +49,7 @@ def test_a_person_reads_every_situation(blocked: Sandbox) -> None:
         ({"waiting": {"since": stamp(hours=-1), "account": "main", "until": stamp(hours=1), "checks": 7}}, "Waiting"),
         ({"suspected_hit_at": stamp(seconds=-20)}, "Suspected"),
         ({"swap_in_progress": journal}, "at step restart"),
-        ({"active_account": "backup"}, "the live login is that of main, not of backup"),
+        ({"active_account": "backup"}, "live credentials belong to main, the state says backup"),
         ({"accounts": {"backup": {"unusable": {"at": stamp(hours=-1), "reason": "blank"}}}}, "failed 1h ago: blank"),
     ]
     fields = ("paused", "last_failure", "waiting", "suspected_hit_at", "swap_in_progress")
@@ -74,7 +74,7 @@ def test_without_tmux_what_is_remembered_is_shown(blocked: Sandbox) -> None:
     blocked.check()
     blocked.config["tmux"]["binary"] = "/nonexistent/tmux"
     done = ctl(blocked, "status")
-    assert (done.returncode, "could not be looked at" in done.stdout, "ccl-auto-11" in done.stdout) == (0, True, True)
+    assert (done.returncode, "cannot read the sessions" in done.stdout, "ccl-auto-11" in done.stdout) == (0, True, True)
 
 
 @every_state

@@ -48,8 +48,8 @@ def run(options: argparse.Namespace) -> int:
         head = paper.style(f"{line.level:<8}", STYLES[line.level])
         label, indent = f" {line.topic:<{width}}  ", " " * (8 + width + 3)
         paper.paragraph(line.text, first=" " * 8 + label, rest=indent, head=head)
-        if line.mend:
-            paper.paragraph(f"→ {line.mend}", first=indent, rest=indent + "  ")
+        if line.fix:
+            paper.paragraph(f"→ {line.fix}", first=indent, rest=indent + "  ")
     counts = [sum(line.level is level for line in lines) for level in (Level.ERROR, Level.WARNING)]
     paper.say()
     paper.say("All is well." if not any(counts) else f"{_count(counts[0], 'error')}, {_count(counts[1], 'warning')}.")
@@ -82,7 +82,7 @@ def examine(options: argparse.Namespace) -> Iterator[DoctorLine]:
     yield from guarded("range", lambda: machine.sessions(settings))
     yield from guarded("accounts", lambda: files.accounts_lines(settings, path, state))
     yield from guarded("files", lambda: files.permissions(settings, path))
-    yield from guarded("told", lambda: files.told(settings))
+    yield from guarded("notify", lambda: files.outputs(settings))
     yield from lines
     yield from guarded("lock", lambda: files.lock(path, settings.state.lock_timeout))
     yield from guarded("clock", lambda: machine.clock(state, now))

@@ -1,1 +1,1 @@
-"""`failoverctl demo`: a throwaway installation and what it must show."""
+"""`failoverctl demo`: a throwaway installation and the promises that are checked in it."""

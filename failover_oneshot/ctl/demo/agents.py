@@ -1,4 +1,4 @@
-"""The fake agents of a sandbox: the commands that start them, their quota file, and the log of what they were sent."""
+"""The fake agents of a sandbox: their start commands, their quota file, and the log of the messages sent to them."""
 
 import json
 import shlex
@@ -15,7 +15,7 @@ _PROGRAM = (sys.executable, "-m", "failover_oneshot.fake_agent")
 
 
 class FakeAgents(Struct, frozen=True, kw_only=True):
-    """Agents that read one login, one quota file, and share one log."""
+    """Fake agents that share the live credentials, a quota file and a log."""
 
     claude_dir: Path
     claude_json: Path
@@ -23,18 +23,18 @@ class FakeAgents(Struct, frozen=True, kw_only=True):
     log: Path
 
     def command(self, *options: str) -> str:
-        """The shell command of an agent; an option without dashes is its first prompt."""
+        """The shell command that starts an agent; an option without dashes is its first prompt."""
         files = {"claude-dir": self.claude_dir, "claude-json": self.claude_json, "quota": self.quota, "log": self.log}
         named = [word for name, path in files.items() for word in (f"--{name}", str(path))]
         return "exec " + shlex.join([*_PROGRAM, *named, *options])
 
     def exhaust(self, **until: datetime | str) -> None:
-        """From now on exactly these accounts are used up, each until its time; "unknown": no reset is named."""
+        """Make exactly these accounts exhausted, each until its time; "unknown": the agent names no reset time."""
         quota = {account: at if isinstance(at, str) else at.isoformat() for account, at in until.items()}
         atomicfile.write_atomic(self.quota, json.dumps(quota).encode())
 
     def messages(self, **wanted: str) -> list[dict[str, Any]]:
-        """What the agents were sent: the records of their log with these values."""
+        """The messages sent to the agents: the records of their log that have these values."""
         text = self.log.read_text(encoding="utf-8") if self.log.exists() else ""
         records = [json.loads(line) for line in text.splitlines()]
         return [record for record in records if all(record[name] == value for name, value in wanted.items())]

@@ -1,7 +1,7 @@
-"""A throwaway installation: a home, fake accounts, a configuration, a state, and a tmux server of its own.
+"""A throwaway installation: a home, fake accounts, a configuration, a state and a private tmux server.
 
-Every program in it runs in an environment that knows no other home, tmux server or login. `failoverctl demo` plays in
-one; the tests, the benchmarks and the verification programs build on it.
+Its programs run in an environment without any other home, tmux server or credentials. `failoverctl demo` runs in one;
+the tests, the benchmarks and the verification programs build on it.
 """
 
 import json
@@ -24,15 +24,15 @@ ACCOUNTS = ("main", "backup")
 CHECK = (sys.executable, "-m", "failover_oneshot")
 CTL = (sys.executable, "-m", "failover_oneshot.ctl")
 MARK = "fake-"  # in every secret of a sandbox, and in nothing else
-FOREVER = 4_000_000_000_000  # milliseconds since 1970: when no token of ours expires yet
-MACHINE = {"mcpOAuth": {"server": {"accessToken": "fake-of-the-machine"}}}  # what a swap must leave alone
+FOREVER = 4_000_000_000_000  # milliseconds since 1970: no token of a sandbox expires before
+MACHINE = {"mcpOAuth": {"server": {"accessToken": "fake-of-the-machine"}}}  # a swap must not change it
 
 
 def credentials(account: str, generation: int = 1) -> dict[str, Any]:
-    """A `.credentials.json` that is obviously fake; the generation tells how often its tokens were refreshed."""
+    """The fake contents of a `.credentials.json`; ``generation``: how often its tokens were refreshed."""
     return {
         "claudeAiOauth": {
-            "accessToken": f"fake-{account}-{generation}",  # where the fake agent finds its account
+            "accessToken": f"fake-{account}-{generation}",  # the fake agent reads its account from here
             "refreshToken": refresh_token(account, generation),
             "expiresAt": FOREVER + generation,
             "scopes": ["user:inference"],
@@ -48,12 +48,12 @@ def refresh_token(account: str, generation: int = 1) -> str:
 
 
 def identity(account: str) -> dict[str, Any]:
-    """An `oauthAccount` block that is obviously fake."""
+    """A fake `oauthAccount` block."""
     return {"accountUuid": f"00000000-0000-0000-0000-{account:0>12}", "emailAddress": f"{account}@example.invalid"}
 
 
 def read_json(path: Path) -> Any:
-    """The file's value, None when it can not be read."""
+    """The file's value, None if it cannot be read or parsed."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -61,10 +61,10 @@ def read_json(path: Path) -> Any:
 
 
 class Sandbox:
-    """An installation in `folder` with sessions on `server`; the folder may be the server's own.
+    """An installation in ``folder`` with sessions on ``server``; the folder may be the server's own.
 
-    The first of `accounts` is logged in, refreshed since it was stored. `program` is what runs as failover-check.
-    `config` may be changed until it is written.
+    The first of ``accounts`` is live, with credentials refreshed since they were stored. ``program`` runs as
+    failover-check. ``config`` may be changed until it is written.
     """
 
     def __init__(
@@ -85,58 +85,58 @@ class Sandbox:
             "accounts": [{"name": name, "store": str(self.stored(name))} for name in self.accounts],
             "swap": {"claude_dir": str(self.claude), "claude_json": str(self.settings)},
             "pool": {"autonomous": {"prefix": "ccl-auto-", "start_index": 11, "max": 3}},
-            "tmux": {"socket_path": str(server.socket), "timeout": "1m"},  # a busy machine is not what is tried here
+            "tmux": {"socket_path": str(server.socket), "timeout": "1m"},  # a busy machine must not fail a check
         }
 
     # -- files ---------------------------------------------------------------------------------------------------------
 
     def write(self, path: Path, value: object) -> None:
-        """A private JSON file; a folder that has to be made for it is private too."""
+        """Write a private JSON file; a folder created for it is private too."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.chmod(0o600)
         path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
     def stored(self, account: str) -> Path:
-        """The folder that holds the account's credentials while it is not active."""
+        """The account's store."""
         return self.home / ".claude-accounts" / account
 
     def store(self, account: str, generation: int = 1) -> None:
-        """Put credentials of the account into its store."""
+        """Write the account's credentials to its store."""
         self.write(self.stored(account) / ".credentials.json", credentials(account, generation))
         self.write(self.stored(account) / "oauthAccount.json", identity(account))
 
     def log_in(self, account: str, generation: int = 1) -> None:
-        """Make the account the live one, as the client does, beside what belongs to the machine."""
+        """Make the account live, as Claude Code does when a person logs in; the machine's own entries stay."""
         self.write(self.live_credentials, {**credentials(account, generation), **MACHINE})
         self.write(self.settings, {"numStartups": 7, "oauthAccount": identity(account), "projects": {}})
 
     def live_account(self) -> str | None:
-        """The account whose credentials and identity are live, None when they are not of one account."""
-        login, settings = read_json(self.live_credentials) or {}, read_json(self.settings) or {}
-        token, named = login.get("claudeAiOauth", {}).get("accessToken", ""), settings.get("oauthAccount")
+        """The account that both the live credentials and the live identity belong to; None if they differ."""
+        live, settings = read_json(self.live_credentials) or {}, read_json(self.settings) or {}
+        token, named = live.get("claudeAiOauth", {}).get("accessToken", ""), settings.get("oauthAccount")
         ours = (name for name in self.accounts if named == identity(name) and token.startswith(f"fake-{name}-"))
         return next(ours, None)
 
     def save_config(self) -> None:
-        """Write the configuration, unless it is written so already."""
+        """Write the configuration if the file does not have it already."""
         text = yaml.dump(self.config, Dumper=_Plain, sort_keys=False, allow_unicode=True)
         if not self.config_file.exists() or self.config_file.read_text(encoding="utf-8") != text:
             self.config_file.parent.mkdir(parents=True, exist_ok=True)
             self.config_file.write_text(text, encoding="utf-8")
 
     def state(self) -> dict[str, Any]:
-        """The state file, empty when there is none."""
+        """The contents of the state file; empty if there is none."""
         value = read_json(self.state_file)
         return value if isinstance(value, dict) else {}
 
     def fingerprint(self) -> Mapping[str, object]:
-        """Every file below the folder by content, mode, time and inode, and every pane."""
+        """All panes, and every file below the folder with its contents, mode, time and inode, for comparison."""
         panes = self.server.tmux("list-panes", "-a", "-F", "#{session_name} #{session_id} #{pane_id} #{pane_pid}")
         found: dict[str, object] = {"panes": panes}
         for path in (self.folder, *self.folder.rglob("*")):
             info = path.lstat()
-            if not stat.S_ISSOCK(info.st_mode):  # tmux marks on its socket whether somebody is attached
+            if not stat.S_ISSOCK(info.st_mode):  # tmux changes its socket's mode when a tmux client attaches
                 content = path.read_bytes() if stat.S_ISREG(info.st_mode) else b""
                 found[str(path)] = (content, info.st_mode, info.st_mtime_ns, info.st_ino)
         return found
@@ -144,41 +144,41 @@ class Sandbox:
     # -- programs ------------------------------------------------------------------------------------------------------
 
     def environ(self, **changes: str) -> dict[str, str]:
-        """The whole environment of a program in it."""
+        """The complete environment of a program in the sandbox."""
         return {**self.server.environ, "HOME": str(self.home), **changes}
 
     def flags(self, *more: str) -> list[str]:
-        """The arguments that name its files, and more."""
+        """The arguments that name the configuration and the state, followed by ``more``."""
         return ["--config", str(self.config_file), "--state", str(self.state_file), *more]
 
     def argv(self, *flags: str) -> list[str]:
-        """The command line of failover-check on it."""
+        """The command line of failover-check in the sandbox."""
         return [*self.program, *self.flags(*flags)]
 
     def run(self, *flags: str, **environ: str) -> Run:
-        """Run failover-check as the timer does, in a process of its own; the configuration is written first.
+        """Run failover-check in a separate process, as the timer does; write the configuration first if needed.
 
-        DemoError when it can not be run or does not end in time.
+        Raises DemoError if it cannot be run or does not finish in time.
         """
         if not self.config_file.exists():
             self.save_config()
         try:
             return self.execute(self.argv(*flags), **environ)
         except subprocess.TimeoutExpired:
-            raise DemoError(f"the check did not end within {self.server.patience:.0f} s") from None
+            raise DemoError(f"the check did not finish within {self.server.patience:.0f} s") from None
         except OSError as error:
-            raise DemoError(f"the check can not be run: {error.strerror}") from None
+            raise DemoError(f"cannot run the check: {error.strerror}") from None
 
     def execute(self, argv: Sequence[str], stdin: str = "", **environ: str) -> Run:
-        """Run any program in it, whatever its exit code. OSError and TimeoutExpired are the caller's."""
+        """Run any program in the sandbox, whatever its exit code. Raises OSError and TimeoutExpired."""
         return execute(argv, self.environ(**environ), self.home, stdin, self.server.patience)
 
 
 @contextmanager
 def throwaway(program: Sequence[str], patience: float, *, keep: bool) -> Iterator[Sandbox]:
-    """A sandbox that ends with the block, whatever happens in it; `keep`: unless it was interrupted."""
+    """A sandbox that is removed at the end of the block; with ``keep`` only if the block was interrupted."""
     if shutil.which("tmux") is None:
-        raise UnavailableError("tmux is not installed: apt install tmux")
+        raise UnavailableError("tmux is not installed; run `sudo apt install tmux`")
     server = Server(new_folder("failover-demo-"), patience=patience)
     stay = False
     try:
@@ -195,7 +195,7 @@ def throwaway(program: Sequence[str], patience: float, *, keep: bool) -> Iterato
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C must not stop the cleaning up."""
+    """Ignore signals within the block: a second Ctrl-C must not stop the cleanup."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
@@ -206,7 +206,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 class _Plain(yaml.SafeDumper):
-    """Without anchors: each value is written where it stands."""
+    """A YAML dumper without anchors: each value is written in full where it is used."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True

@@ -1,4 +1,4 @@
-"""A private tmux server of a sandbox: a socket of its own, no configuration, and nothing left of it at the end."""
+"""A sandbox's private tmux server: a separate socket, no configuration, and removed completely at the end."""
 
 import os
 import shutil
@@ -13,34 +13,34 @@ from pathlib import Path
 from failover_oneshot.errors import EXIT_FAILED, EXIT_UNAVAILABLE, FailoverError
 from failover_oneshot.lib import procfs
 
-PACKAGE = Path(__file__).parents[3]  # the folder that the package lies in
+PACKAGE = Path(__file__).parents[3]  # the folder that contains the package
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")  # of the caller's environment
-_SOCKET_BYTES = 100  # a socket's path holds 107 at most on Linux, 103 elsewhere
+_SOCKET_BYTES = 100  # the path of a socket has at most 107 bytes on Linux, 103 elsewhere
 
 Run = subprocess.CompletedProcess[str]
 
 
 class DemoError(FailoverError):
-    """The demo can not go on; the sentence says why."""
+    """The demo cannot continue; the message says why."""
 
     exit_code = EXIT_FAILED
 
 
 class UnavailableError(DemoError):
-    """There is no tmux, or it does not start."""
+    """tmux is not installed or does not start."""
 
     exit_code = EXIT_UNAVAILABLE
 
 
 def environment(home: Path) -> dict[str, str]:
-    """The whole environment of a program in a sandbox: it knows no other home, tmux server or login."""
+    """The complete environment of a program in a sandbox, without any other home, tmux server or credentials."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     own = {"HOME": str(home), "SHELL": "/bin/sh", "LC_ALL": "C.UTF-8", "TERM": "xterm", "TZ": "UTC"}
     return {**kept, **own, "PYTHONPATH": str(PACKAGE)}
 
 
 def new_folder(prefix: str) -> Path:
-    """A new folder for temporary files whose name is short enough for a socket in it."""
+    """Create a temporary folder whose path is short enough for a socket in it."""
     folder = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
     if len(os.fsencode(folder / "tmux")) > _SOCKET_BYTES:  # a long TMPDIR
         folder.rmdir()
@@ -51,9 +51,9 @@ def new_folder(prefix: str) -> Path:
 def execute(
     argv: Sequence[str], environ: Mapping[str, str], folder: Path, stdin: str = "", timeout: float = 120.0
 ) -> Run:
-    """Run a program in that folder to its end, its output captured; `timeout` in seconds.
+    """Run a program in the folder and capture its output; ``timeout`` in seconds.
 
-    OSError and TimeoutExpired are the caller's.
+    Raises OSError and TimeoutExpired.
     """
     return subprocess.run(
         argv, env=environ, cwd=folder, input=stdin, capture_output=True, encoding="utf-8", errors="replace",
@@ -62,9 +62,9 @@ def execute(
 
 
 class Server:
-    """tmux on a socket in `folder`, with a home beside it. Nothing runs until the first session is made.
+    """tmux on a socket in ``folder``, with a home beside it. The first `start` starts the server.
 
-    `binary` is the tmux to run; `patience`, in seconds, how long any one of its commands may take.
+    ``binary``: the tmux program. ``patience``: seconds that one command may take.
     """
 
     def __init__(self, folder: Path, *, binary: str = "tmux", patience: float = 30.0) -> None:
@@ -72,27 +72,27 @@ class Server:
         self.binary, self.patience = binary, patience
         self.home.mkdir()
         self.environ = environment(self.home)
-        self.gone = False  # whether it was ended, and nothing of it is left
+        self.gone = False  # whether the server has ended and its folder is removed
 
     def tmux(self, *arguments: str, **variables: str) -> str:
-        """Run one command; its output without the last line break. DemoError when it fails."""
+        """Run one command and return its output without the last line break. Raises DemoError if it fails."""
         done = self.run(*arguments, **variables)
         if done.returncode:
             raise DemoError(f"tmux {arguments[0]} failed: {' '.join(done.stderr.split()) or done.returncode}")
         return done.stdout.removesuffix("\n")
 
     def run(self, *arguments: str, stdin: str = "", **variables: str) -> Run:
-        """Run one command, whatever its exit code. UnavailableError without tmux, DemoError when it hangs."""
+        """Run one command, whatever its exit code. Raises UnavailableError without tmux, DemoError on a timeout."""
         argv = [self.binary, "-u", "-S", str(self.socket), "-f", "/dev/null", *arguments]
         try:
             return execute(argv, {**self.environ, **variables}, self.home, stdin, self.patience)
         except subprocess.TimeoutExpired:
-            raise DemoError(f"tmux {arguments[0]} did not answer in time") from None
+            raise DemoError(f"tmux {arguments[0]} did not answer within {self.patience:.0f} s") from None
         except OSError as error:
-            raise UnavailableError(f"tmux can not be run: {error.strerror}") from None
+            raise UnavailableError(f"cannot run tmux: {error.strerror}") from None
 
     def start(self, name: str, *command: str, width: int = 80, height: int = 24, folder: Path | None = None) -> None:
-        """Make a session; without a command one that stays and shows nothing."""
+        """Create a session; without a command, one that stays open with an empty screen."""
         place = ["-c", str(folder)] if folder else []
         size = ["-x", str(width), "-y", str(height)]
         self.tmux("new-session", "-d", "-s", name, *size, *place, *(command or ("exec sleep 600",)))
@@ -103,16 +103,16 @@ class Server:
         self.tmux("send-keys", "-t", f"={name}:", "Enter")
 
     def screen(self, name: str, *flags: str) -> str:
-        """What a session shows."""
+        """The screen of a session."""
         return self.tmux("capture-pane", "-p", *flags, "-t", f"={name}:")
 
     def pids(self) -> dict[str, int]:
-        """Each session's process."""
+        """The process ID of each session's pane."""
         listing = self.tmux("list-panes", "-a", "-F", "#{session_name} #{pane_pid}")
         return {name: int(pid) for name, pid in (line.split() for line in listing.splitlines())}
 
     def reached(self, condition: Callable[[], object]) -> bool:
-        """Poll until the condition holds; whether it did within our patience."""
+        """Poll until the condition holds. Returns whether it did within ``patience``."""
         deadline = time.monotonic() + self.patience
         while not condition():
             if time.monotonic() > deadline:
@@ -121,9 +121,9 @@ class Server:
         return True
 
     def end(self) -> None:
-        """Kill the server, whoever started it, and what runs in its panes or its home; then remove the folder.
+        """Kill the server, whoever started it, and all programs in its panes or its home; then remove the folder.
 
-        Without /proc only the server is found, and what it ends itself.
+        Without /proc, only the server is killed, with the programs that end with it.
         """
         ended = self.reached(lambda: not self._kill())
         with suppress(DemoError):
@@ -132,7 +132,7 @@ class Server:
         self.gone = ended and not self.folder.exists()
 
     def _kill(self) -> list[int]:
-        """SIGKILL for all that is ours; who that was."""
+        """Send SIGKILL to the sandbox's processes and return their IDs."""
         found = [pid for pid in procfs.pids() if self._is_ours(pid)]
         for pid in found:
             with suppress(OSError):

@@ -1,1 +1,1 @@
-"""`failoverctl doctor`: what it collects, and what it makes of that."""
+"""`failoverctl doctor`: reads the installation and reports findings with their fixes."""

@@ -1,4 +1,4 @@
-"""What most commands begin with: the options that they share, the configuration, the state file."""
+"""What most commands start with: the shared options, the configuration and the state file."""
 
 import argparse
 import logging
@@ -38,18 +38,18 @@ class Installation(Struct, frozen=True):
 
     @property
     def unclaimed(self) -> Path:
-        """The folder for logins that belong to no account."""
+        """The folder for credentials whose owner is not known."""
         return self.state_file.parent / "unclaimed"
 
     def peek(self, now: datetime) -> LoadedState:
-        """The state as it is, without the lock and without moving anything; StoreError when it can not be read."""
+        """Read the state without the lock; a corrupt file stays where it is. StoreError if it cannot be read."""
         return self.store.load(now, quarantine=False)
 
     def change(self, now: datetime, work: Callable[[State], State]) -> int:
-        """Give the state to ``work`` under the lock that the checks take, and write what comes back, if it differs.
+        """Apply ``work`` to the state under the lock that checks take, and save the result if it differs.
 
-        The exit code: 65 when the state was corrupt and had no good backup, so that a fresh one was begun. Raises
-        StoreError and LockTimeoutError.
+        Returns the exit code: 65 if the state was corrupt without a good backup, so that a fresh one was started.
+        Raises StoreError and LockTimeoutError.
         """
         store = self.store
         with store.locked():
@@ -63,15 +63,15 @@ class Installation(Struct, frozen=True):
 
 
 def arguments(parser: argparse.ArgumentParser, *, json: bool = True) -> None:
-    """The options that the commands share."""
-    parser.add_argument("--config", metavar="PATH", help="the configuration, instead of the one that is found")
-    parser.add_argument("--state", metavar="PATH", help="the state file, instead of state.path")
+    """Add the shared options: `--config`, `--state` and, unless ``json`` is false, `--json`."""
+    parser.add_argument("--config", metavar="PATH", help="configuration to use (default: the first one found)")
+    parser.add_argument("--state", metavar="PATH", help="state file to use (default: state.path)")
     if json:
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def explained(parser: argparse.ArgumentParser, examples: str, *paragraphs: str) -> None:
-    """What stands below the options: examples, one a line, and paragraphs, wrapped at 80 columns."""
+    """Set the help text below the options: examples, one per line, then paragraphs, wrapped at 80 columns."""
     lines = ["examples:", *(f"  {line.strip()}" for line in examples.strip().splitlines())]
     for paragraph in paragraphs:
         lines += ["", *textwrap.wrap(paragraph, WIDTH - 1)]
@@ -79,32 +79,35 @@ def explained(parser: argparse.ArgumentParser, examples: str, *paragraphs: str) 
 
 
 def find(options: argparse.Namespace, environ: Mapping[str, str]) -> Installation:
-    """The installation that the options mean. Raises ConfigError."""
+    """The installation that the options select. Raises ConfigError."""
     file = loader.find(options.config, environ)
     config = loader.load(file, environ)
     return Installation(config, file, state_path(options.state, config, environ))
 
 
 def find_or_default(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Installation, bool]:
-    """The same, and whether there is one: without any, or with a broken one that was only found, the defaults."""
+    """The installation, and whether it has a configuration; without a valid one, the defaults and False.
+
+    Raises ConfigError only for an invalid configuration that `--config` names.
+    """
     try:
         return find(options, environ), True
     except ConfigError as error:
         if options.config is not None:
             raise
         if not str(error).startswith("no config:"):
-            log.warning("the built-in rules are used, because the config is wrong: %s", error.problems[0])
+            log.warning("config is invalid, using the built-in rules: %s", error.problems[0])
         config = Config()
         return Installation(config, Path("failover.yaml"), state_path(options.state, config, environ)), False
 
 
 def paper() -> Terminal:
-    """Where the commands print."""
+    """The terminal, pipe or file that commands print to."""
     return Terminal(sys.stdout, os.environ)
 
 
 def say_fact(options: argparse.Namespace, text: str, **facts: Any) -> None:
-    """What a command did: as lines, or with --json as one object."""
+    """Print what a command did: ``text`` line by line, or with `--json` the ``facts`` as one object."""
     out = paper()
     if options.json:
         out.say(msgspec.json.encode({"version": 1, **facts}).decode())
@@ -114,14 +117,15 @@ def say_fact(options: argparse.Namespace, text: str, **facts: Any) -> None:
 
 
 def now() -> datetime:
+    """This instant, in UTC."""
     return datetime.now(UTC)
 
 
 def quiet() -> None:
-    """Keep what the look logs out of what a command prints."""
+    """Log errors only: warnings of the observation would mix with the command's own output."""
     log.setLevel(logging.ERROR)
 
 
 def told(loaded: LoadedState) -> tuple[State, tuple[str, ...], int]:
-    """A state that was read, what is to be said of it, and the exit code: 65 when nothing good was left of it."""
+    """A loaded state, the notes to print about it, and the exit code: 65 if it was corrupt without a good backup."""
     return loaded.state, loaded.notes, EXIT_DATA if loaded.origin is Origin.RESET else 0

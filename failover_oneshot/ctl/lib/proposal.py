@@ -1,4 +1,4 @@
-"""From the sessions and the login that are here to a configuration: what is proposed, and its text. Pure."""
+"""The configuration that `init` proposes for the running sessions and the live credentials, and its text. Pure."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from failover_oneshot.errors import EXIT_FAILED, FailoverError
+from failover_oneshot.lib.plural import plural
 from failover_oneshot.tmux.formats import is_shell
 
 AUTOMATIC: Final = re.compile(r"auto|pool|bot|worker|agent|batch", re.IGNORECASE)
@@ -16,17 +17,17 @@ _NUMBERED: Final = re.compile(r"(.*[^0-9])(0|[1-9][0-9]{0,5})", re.DOTALL)
 
 
 class RunningSession(Struct, frozen=True, kw_only=True):
-    """One session that runs here."""
+    """One running session."""
 
     name: str
     agent: bool = False  # a coding agent runs in it
-    start_known: bool = False  # tmux knows the command that it was started with
+    start_known: bool = False  # tmux knows its start command
 
 
 class Proposal(Struct, frozen=True, kw_only=True):
-    """What the configuration is to say, and what the operator should know of it."""
+    """The proposed pool and dedicated sessions, with notes for the operator."""
 
-    prefix: str | None = None  # None: no pool was found, or it is not clear which it is
+    prefix: str | None = None  # None: no pool was found
     indices: tuple[int, ...] = ()
     start_known: bool = True
     dedicated: tuple[str, ...] = ()
@@ -34,17 +35,17 @@ class Proposal(Struct, frozen=True, kw_only=True):
 
 
 class AmbiguousError(FailoverError):
-    """Several groups of numbered sessions could be the pool; the sentence names them."""
+    """Several groups of numbered sessions could be the pool; the message names them."""
 
     exit_code = EXIT_FAILED
 
 
 def propose(running: Sequence[RunningSession], prefix: str | None = None) -> Proposal:
-    """The pool and the dedicated sessions.
+    """Propose a pool and dedicated sessions.
 
-    ``prefix``: the operator's choice. Else the pool is the group of numbered sessions whose name says that it works by
-    itself, or the only one. AmbiguousError when there are several: sessions of a pool are restarted by a swap, and
-    those that somebody sits at must not be.
+    ``prefix``: the operator's choice. Without it the pool is the only group of numbered sessions with a name such as
+    `auto` or `worker`, else the only group of numbered sessions. Raises AmbiguousError if there are several: a swap
+    restarts the pool's sessions, and must not restart one that a person works in.
     """
     groups: dict[str, dict[int, RunningSession]] = {}
     for session in running:
@@ -64,10 +65,12 @@ def propose(running: Sequence[RunningSession], prefix: str | None = None) -> Pro
     notes = []
     others = sorted(name for name in groups if name != chosen)
     if others:
-        notes.append(f"not watched: {', '.join(f'{name}N ({len(groups[name])} sessions)' for name in others)}")
+        left = [f"{name}N ({plural(len(groups[name]), 'session')})" for name in others]
+        notes.append(f"not watched: {', '.join(left)}")
     idle = [s.name for s in members.values() if not s.agent]
     if idle:
-        notes.append(f"no agent is seen in {', '.join(idle)}: a swap would restart it all the same")
+        what = "this session" if len(idle) == 1 else "these sessions"
+        notes.append(f"no agent found in {', '.join(idle)}; a swap would restart {what} anyway")
     return Proposal(
         prefix=chosen,
         indices=tuple(sorted(members)),
@@ -86,22 +89,22 @@ def _choose(groups: dict[str, dict[int, RunningSession]]) -> str | None:
     named = [name for name in groups if AUTOMATIC.search(name)]
     candidates = named or list(groups)
     if len(candidates) > 1:
-        said = ", ".join(f"{name!r} ({len(groups[name])} sessions)" for name in sorted(candidates))
+        said = ", ".join(f"{name!r} ({plural(len(groups[name]), 'session')})" for name in sorted(candidates))
         raise AmbiguousError(
-            f"it is not clear which sessions work by themselves: {said}. A swap restarts the sessions of the pool: say "
-            f"which it is, with --prefix {sorted(candidates)[0]!r} for instance"
+            f"cannot tell which sessions are the pool: {said}. A swap restarts the pool's sessions; choose the pool "
+            f"with --prefix, for example --prefix {sorted(candidates)[0]!r}"
         )
     return candidates[0] if candidates else None
 
 
 def restartable(start_command: str) -> bool:
-    """Whether a pane's start command starts more than a shell in which the agent was then typed."""
+    """Whether a pane's start command starts a program, not only a shell in which the agent was then typed."""
     words = start_command.removeprefix("exec ").split()
     return bool(words) and not (len(words) == 1 and is_shell(words[0].rpartition("/")[2]))
 
 
 def is_agent(command: str, title: str) -> bool:
-    """Whether a pane's foreground program looks like a coding agent: by its name, or by the title that it sets."""
+    """Whether a pane's foreground program looks like a coding agent, by its name or by the title it sets."""
     return command in AGENTS or (not is_shell(command) and title[:1] in set("✳◐◑◒◓"))
 
 
@@ -109,21 +112,21 @@ def is_agent(command: str, title: str) -> bool:
 
 
 class ProposalFacts(Struct, frozen=True, kw_only=True):
-    """All that the text says. Paths as they are written into the file."""
+    """The contents of the generated file. Paths are as they are written into it."""
 
     proposal: Proposal
     accounts: tuple[tuple[str, str, str], ...] = ()  # name, store, remark
-    swap: dict[str, str] = {}  # the section's keys that are not the default
+    swap: dict[str, str] = {}  # the section's keys that differ from the default
     tmux: dict[str, str] = {}
 
 
 def render(facts: ProposalFacts, words: Mapping[str, str]) -> str:
-    """The configuration as commented YAML; ``words``: each key's path and its sentence."""
+    """The configuration as commented YAML; ``words``: each key's path and its description."""
     found = facts.proposal
     out = [
-        "# The configuration of failover-check and failoverctl, written by `failoverctl init` from what ran here.",
-        "# Every key, with its default: docs/configuration.md and etc/failover.yaml of the project.",
-        "# After a change: `failover-check --dry-run` says what a check would do, `failoverctl doctor` what is amiss.",
+        "# Configuration of failover-check and failoverctl, written by `failoverctl init` from the running sessions.",
+        "# All keys and their defaults: docs/configuration.md and etc/failover.yaml in the project.",
+        "# After a change: `failover-check --dry-run` shows what a check would do; `failoverctl doctor` finds errors.",
         "",
         f"# {words['accounts']}",
     ]
@@ -163,18 +166,18 @@ def _pool(found: Proposal, words: Mapping[str, str]) -> list[str]:
     count = len(found.indices)
     first = min(found.indices, default=0)
     size = max(found.indices, default=9) - first + 1
-    seen = f"{count} ran here: {found.prefix}{first} … {found.prefix}{max(found.indices)}" if found.indices else ""
+    seen = f"found {count}: {found.prefix}{first} … {found.prefix}{max(found.indices)}" if found.indices else ""
     rows: list[tuple[str, Any, str]] = [
-        ("prefix", "ccl-auto-" if found.prefix is None else found.prefix, seen or "none ran here: change it to yours"),
+        ("prefix", "ccl-auto-" if found.prefix is None else found.prefix, seen or "none found; enter your own prefix"),
         ("start_index", first, ""),
-        ("min", 0, f"{count} would keep as many alive as ran here" if found.indices else ""),
+        ("min", 0, f"{count} would keep as many sessions running as now" if found.indices else ""),
         ("max", size, ""),
     ]
     if found.start_known:
-        started = "each with the command that its pane was started with" if found.indices else ""
+        started = "each session is recreated with its pane's start command" if found.indices else ""
         rows.append(("after_swap", "recreate", started))
     else:
-        rows.append(("after_swap", "nudge", "tmux does not know how they were started: nothing is killed"))
+        rows.append(("after_swap", "nudge", "tmux does not know the start commands, so no session is killed"))
         rows.append(("nudge", "continue", ""))
     lines = []
     for key, value, remark in rows:
@@ -184,7 +187,7 @@ def _pool(found: Proposal, words: Mapping[str, str]) -> list[str]:
 
 
 def _yaml(value: Any) -> str:
-    """A scalar: plain where no reader could take it for anything else, else in JSON's quotes."""
+    """A YAML scalar: plain where no parser could read it as anything else, otherwise in JSON quotes."""
     if isinstance(value, str) and not re.fullmatch(r"(?:~?/)?[A-Za-z][A-Za-z0-9_./@+-]*", value):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, str) and value.lower() in {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}:

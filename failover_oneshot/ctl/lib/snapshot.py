@@ -1,4 +1,4 @@
-"""Everything as it is now, with nothing touched: what `status` and `explain` show."""
+"""A read-only observation for `status` and `explain`: the state, the sessions, and what a check would decide."""
 
 import os
 from datetime import datetime
@@ -17,20 +17,20 @@ from failover_oneshot.tmux.client import TmuxError, TmuxReader, TmuxTimeoutError
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
-    """What there is now. ``observation`` and ``findings`` are None when tmux did not answer: see ``notes``."""
+    """The installation at one instant. ``observation`` and ``findings`` are None if tmux failed; ``notes`` say why."""
 
     state: State
     observation: Observation | None
     findings: tuple[Finding, ...] | None
     decision: Decision | None  # what a check would decide now
-    problems: dict[str, str]  # account to what is wrong with its store
-    live: str | None  # whose login is live, where that is known
+    problems: dict[str, str]  # account to the problem with its store
+    live: str | None  # the account that the live credentials belong to, if known
     notes: tuple[str, ...]
     exit_code: int
 
 
 def snapshot(site: Installation, now: datetime) -> Snapshot:
-    """Everything as it is now. Raises StoreError when the state cannot be read."""
+    """Observe everything and change nothing. Raises StoreError if the state cannot be read."""
     config = site.config
     remembered, notes, code = told(site.peek(now))
     method = registry.method(config, site.unclaimed, remembered.lineage)
@@ -45,11 +45,12 @@ def snapshot(site: Installation, now: datetime) -> Snapshot:
             always=True,
         )  # fmt: skip
     except (TmuxError, TmuxTimeoutError) as error:
-        notes = (*notes, f"the sessions could not be looked at: {error}")
+        notes = (*notes, f"cannot read the sessions: {error}")
     else:
         state, observation, findings, decision = found.state, found.observation, found.findings, found.decision
         if state.active_account != named:
-            notes = (*notes, f"the live login is that of {state.active_account}, not of {named}: taken as active")
+            live = state.active_account
+            notes = (*notes, f"the live credentials belong to {live}, the state says {named}; using {live} as active")
     if code:
         decision = Decision(action=Action.HOLD, outcome=Outcome.STATE_RESET, summary=notes[0], reason=notes[0])
     return Snapshot(

@@ -1,6 +1,6 @@
-"""What `failoverctl status` says, as one value: the state, the sessions, what the next check will do. Pure.
+"""What `failoverctl status` shows, as one value: the state, the sessions, and what the next check would do. Pure.
 
-Encoded as it stands it is the object of `status --json`; times are UTC, durations seconds.
+Encoded as it is, it is the object of `status --json`. Times are UTC, durations are seconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,10 +33,10 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     name: str
     active: bool
     state: str  # free | exhausted | unusable | disabled
-    free_at: datetime | None = None  # when it is exhausted
+    free_at: datetime | None = None  # only while it is exhausted
     free_in: float | None = None
-    reason: str | None = None  # the words of the hit that exhausted it
-    problem: str | None = None  # what is wrong with its store
+    reason: str | None = None  # the snippet of the hit that exhausted it
+    problem: str | None = None  # the problem with its store
     last_hit_at: datetime | None = None
     last_used_at: datetime | None = None
     window_resets_at: datetime | None = None
@@ -44,7 +44,7 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
 
 
 class SessionStatus(Struct, frozen=True, kw_only=True):
-    """One watched session. ``running`` None: tmux could not be asked, and this is what is remembered."""
+    """One watched session. ``running`` None: tmux failed, and the values are from the state."""
 
     name: str
     role: Role | None
@@ -68,6 +68,8 @@ class SessionStatus(Struct, frozen=True, kw_only=True):
 
 
 class Cooldown(Struct, frozen=True, kw_only=True):
+    """A cooldown that has not ended; ``left``: in seconds."""
+
     until: datetime
     left: float
 
@@ -77,18 +79,18 @@ class NextCheck(Struct, frozen=True, kw_only=True):
 
     outcome: Outcome
     reason: str
-    to: str | None = None  # the account that would be swapped to
-    at: datetime | None = None  # the earliest instant at which something else is possible
+    to: str | None = None  # the account that it would swap to
+    at: datetime | None = None  # the earliest instant at which a check can decide otherwise
 
 
 class Timer(Struct, frozen=True, kw_only=True):
-    """The systemd user timer, as far as systemctl tells."""
+    """The systemd user timer, as systemctl reports it."""
 
     active: bool
     next_at: datetime | None = None
     next_in: float | None = None
-    running: bool = False  # the check runs at this moment
-    note: str | None = None  # what is wrong with it
+    running: bool = False  # a check is running now
+    note: str | None = None  # the problem with the timer, and its fix
 
 
 class StatusReport(Struct, frozen=True, kw_only=True):
@@ -98,7 +100,7 @@ class StatusReport(Struct, frozen=True, kw_only=True):
     at: datetime
     state_file: str
     active_account: str | None
-    live_account: str | None  # whose login is really live, where that can be said
+    live_account: str | None  # the account that the live credentials belong to, if known
     next: NextCheck | None
     blocked_pool: int
     blocked_dedicated: int
@@ -113,9 +115,9 @@ class StatusReport(Struct, frozen=True, kw_only=True):
     last_swap: LastSwap | None
     last_failure: Trouble | None
     last_check: LastCheck | None
-    tasks: TaskTally | None = None  # None: there is no spool
+    tasks: TaskTally | None = None  # None: dispatch is not configured
     timer: Timer | None = None
-    notes: tuple[str, ...] = ()  # what could not be seen
+    notes: tuple[str, ...] = ()  # warnings, such as what could not be read
 
 
 def compose(
@@ -132,10 +134,10 @@ def compose(
     tasks: TaskTally | None = None,
     notes: Sequence[str] = (),
 ) -> StatusReport:
-    """The status at that instant.
+    """The status at the instant ``now``.
 
-    ``findings``: what the sessions show now, None when tmux could not be asked; ``decision``: what a check would
-    decide; ``problems``: account name to what is wrong with its store; ``live``: whose login is live.
+    ``findings``: None if tmux failed. ``decision``: what a check would decide. ``problems``: account name to the
+    problem with its store. ``live``: the account that the live credentials belong to.
     """
     if findings is None:
         sessions = tuple(_remembered(name, memory, None, config, now) for name, memory in state.sessions.items())
@@ -172,20 +174,20 @@ def compose(
 
 
 def next_of(state: State, decision: Decision) -> NextCheck:
-    """What a check would decide, as a value for people and scripts."""
+    """The decision in short; ``to`` is the account of an unfinished swap if the decision has no candidate."""
     owed = state.swap_in_progress.to if state.swap_in_progress else None
     to = next(iter(decision.candidates), owed)
     return NextCheck(outcome=decision.outcome, reason=decision.reason, to=to, at=decision.next_possible_at)
 
 
 def would(plan: NextCheck) -> str:
-    """The same as a sentence."""
+    """What a check would do, as a sentence for people."""
     does = {
         Outcome.SWAPPED: f"would swap to {plan.to}: ",
         Outcome.RESUMED: "would restart the blocked sessions: ",
         Outcome.SUSPECTED: "would suspect a hit: ",
         Outcome.FAILED: "would fail: ",
-        Outcome.STATE_RESET: "would begin a fresh state, and swap nothing: ",
+        Outcome.STATE_RESET: "would start a fresh state without swapping: ",
         Outcome.OK: "nothing to do: ",
         Outcome.NO_SESSIONS: "nothing to do: ",
     }.get(plan.outcome, "" if plan.reason.startswith(plan.outcome) else f"{plan.outcome}: ")
@@ -197,7 +199,7 @@ def _account(config: Config, state: State, name: str, problems: Mapping[str, str
     memory = state.account(name)
     active = name == state.active_account
     exhausted = state.exhausted(name, now)
-    # The active account's login is live: what is wrong with its store is mended by the next swap's first step.
+    # The active account's credentials are live; the first step of the next swap saves them to its store.
     word = EXHAUSTED if exhausted else UNUSABLE if name in problems and not active else FREE
     return AccountStatus(
         name=name,

@@ -1,6 +1,7 @@
-"""What is in an account's store: present, parses, modes, whose, until when. Reads only, and never tells a token."""
+"""What an account's store contains: files, modes, identity, expiry. Read-only; no token leaves this module."""
 
 import os
+import shlex
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ class StoreContents(Struct, frozen=True, kw_only=True):
     size: int | None = None
     changed_at: datetime | None = None
     parses: bool | None = None  # None: not a kind of file that is parsed
-    error: str | None = None
+    error: str | None = None  # why it cannot be read
 
 
 class Inspection(Struct, frozen=True, kw_only=True):
@@ -32,13 +33,13 @@ class Inspection(Struct, frozen=True, kw_only=True):
 
     mode: str | None  # of the folder
     files: tuple[StoreContents, ...]
-    identity: str | None  # an e-mail address, else another name that the files give
-    expires_at: datetime | None  # of the access token; a client renews it by itself
-    exposed: tuple[str, ...]  # what others can read or belongs to another user, with the command that mends it
+    identity: str | None  # an e-mail address, otherwise another name from the files
+    expires_at: datetime | None  # of the access token; the agent renews it
+    exposed: tuple[str, ...]  # paths that other users can read or own, each with the command that fixes it
 
 
 def inspect(config: Config, account: Account) -> Inspection:
-    """Look into the store of that account; whatever is there."""
+    """Read the account's store. Missing and unreadable files are part of the result, not errors."""
     folder, names = _place(config, account)
     exposed: list[str] = []
     mode = _exposure(folder, 0o700, exposed) if folder and names and not account.env_file else None
@@ -61,7 +62,7 @@ def inspect(config: Config, account: Account) -> Inspection:
 
 
 def _place(config: Config, account: Account) -> tuple[Path | None, tuple[str, ...]]:
-    """The folder and the names of its files."""
+    """The store's folder and the names of its files; for method env the variables file."""
     match config.swap.method:
         case Method.CLAUDE if account.store:
             return Path(account.store), (CREDENTIALS, IDENTITY_FILE)
@@ -99,21 +100,21 @@ def _look(path: Path) -> tuple[StoreContents, bytes]:
 
 
 def _exposure(path: Path, wanted: int, exposed: list[str]) -> str | None:
-    """The mode, octal; what is wrong with it is added to the list."""
+    """The mode in octal; a problem with it is added to ``exposed``."""
     try:
         info = path.stat()
     except OSError:
         return None
     mode = stat.S_IMODE(info.st_mode)
     if info.st_uid != os.geteuid():
-        exposed.append(f"{path} belongs to another user: chown it")
+        exposed.append(f"{path} is owned by another user; run `sudo chown $USER {shlex.quote(str(path))}`")
     elif mode & 0o077:
-        exposed.append(f"{path} has mode {mode:04o}: chmod {wanted:o} it")
+        exposed.append(f"{path} has mode {mode:04o}; run `chmod {wanted:o} {shlex.quote(str(path))}`")
     return f"{mode:04o}"
 
 
 def _identity(contents: list[bytes]) -> str | None:
-    """Whose they are, as a person knows it."""
+    """The owner of the credentials, as a person knows it: the e-mail address if there is one."""
     for content in contents:
         try:
             block = json_document.parse(content).values

@@ -1,4 +1,4 @@
-"""What the commands print: as wide as the terminal, colour only on one, and no character that it can not show."""
+"""Output of the commands: as wide as the terminal, color only on one, and only characters that it can show."""
 
 import os
 import re
@@ -24,15 +24,15 @@ Cell = str | tuple[str, str]
 
 
 class Terminal:
-    """A stream to print on. NO_COLOR (no-color.org) and a `TERM` of `dumb` are honoured.
+    """A stream to print to. NO_COLOR (no-color.org) and a `TERM` of `dumb` turn color off.
 
-    ``width``: its columns now; `WIDTH` for what is no terminal.
+    ``width``: its columns now; `WIDTH` if the stream is not a terminal.
     """
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
         self._stream = stream
         self.interactive = stream.isatty()
-        self._coloured = self.interactive and not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
+        self._colored = self.interactive and not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
         self.moves = self.interactive and environ.get("TERM", "dumb") != "dumb"  # whether the cursor can be moved
         self._frame: list[str] | None = None
         self._plain: Mapping[int, str] = {}
@@ -43,7 +43,7 @@ class Terminal:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and lines; 80 and 24 where there is no terminal to ask."""
+        """Columns and lines; 80 and 24 if the stream is not a terminal."""
         try:
             columns, lines = os.get_terminal_size(self._stream.fileno())
         except (OSError, ValueError):  # a file, a pipe, a string
@@ -52,10 +52,11 @@ class Terminal:
 
     @property
     def width(self) -> int:
+        """Columns of the terminal."""
         return self.size[0]
 
     def say(self, text: str = "") -> None:
-        """Print a line, at once: the reader watches."""
+        """Print a line and flush it, because the reader is watching."""
         text = text.translate(self._plain)
         if self._frame is None:
             print(text, file=self._stream, flush=True)
@@ -63,13 +64,13 @@ class Terminal:
             self._frame.append(text)
 
     def control(self, sequence: str) -> None:
-        """Steer the terminal; for one that `moves`."""
+        """Write a control sequence; only for a terminal that `moves`."""
         self._stream.write(sequence.translate(self._plain))
         self._stream.flush()
 
     @contextmanager
     def framed(self) -> Iterator[list[str]]:
-        """What is said within goes to this list, line by line, instead of to the stream."""
+        """Collect the lines printed within the block in the list, instead of printing them."""
         self._frame = []
         try:
             yield self._frame
@@ -77,24 +78,24 @@ class Terminal:
             self._frame = None
 
     def fact(self, name: str, text: str, style: str = "") -> None:
-        """Print `name  text`, the text wrapped beside the name; the style is the text's."""
+        """Print `name  text`, with the text wrapped beside the name; ``style`` applies to the text."""
         margin = " " * 14
         for number, line in enumerate(wrap(printable(text), margin, margin, self.width) or [""]):
             head = self.style(name.ljust(13), "bold") + " " if number == 0 else margin
             self.say(head + self.style(line[14:], style))
 
     def style(self, text: str, name: str) -> str:
-        """The text in a style (bold, dim, good, bad, warn), where there is colour."""
-        return f"\x1b[{_STYLES[name]}m{text}\x1b[0m" if self._coloured and text and name else text
+        """The text in a style (bold, dim, good, bad, warn) if the terminal has color."""
+        return f"\x1b[{_STYLES[name]}m{text}\x1b[0m" if self._colored and text and name else text
 
     def paragraph(self, text: str, *, first: str = "  ", rest: str = "  ", style: str = "", head: str = "") -> None:
-        """Print a text, wrapped between words; a styled ``head`` takes the place of the first columns, all blank."""
+        """Print a text, wrapped between words; a styled ``head`` replaces the first columns, which must be blank."""
         for number, line in enumerate(wrap(printable(text), first, rest, self.width)):
             plain = len(re.sub(r"\x1b\[[0-9;]*m", "", head)) if number == 0 else 0
             self.say((head if plain else "") + self.style(line[plain:], style))
 
     def table(self, rows: Iterable[Sequence[Cell]], *, indent: str = "  ", cut: bool = True) -> None:
-        """Print rows under a dim head, which is the first of them.
+        """Print rows; the first one is the heading, printed dim.
 
         On a terminal, or with ``cut``, a line that does not fit ends with `…`.
         """
@@ -105,7 +106,7 @@ class Terminal:
 
 
 def laid_out(rows: Sequence[Sequence[Cell]], indent: str, width: int) -> list[list[tuple[str, str]]]:
-    """The rows as lines of styled parts, each column as wide as its widest cell; at most ``width``, 0 for any."""
+    """The rows as lines of styled parts, each column as wide as its widest cell; ``width`` 0: no limit."""
     table = [[_cell(cell) for cell in row] for row in rows]
     widths = [max((cells(text) for text, _ in column), default=0) for column in zip(*table, strict=True)]
     if width:  # a name of 200 letters must not push the other columns out
@@ -129,7 +130,7 @@ def _cell(cell: Cell) -> tuple[str, str]:
 
 
 def printable(text: str) -> str:
-    """The text without control characters: what stands in a state or on a screen must not steer the terminal."""
+    """The text without control characters: text from a state or a screen must not control the terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
@@ -143,7 +144,7 @@ def cells(text: str) -> int:
 
 
 def elided(text: str, width: int) -> str:
-    """The text in at most ``width`` columns; one that is longer ends with `…`."""
+    """The text in at most ``width`` columns; a longer one is cut and ends with `…`."""
     if cells(text) <= width:
         return text
     while text and cells(text) > width - 1:
@@ -152,7 +153,7 @@ def elided(text: str, width: int) -> str:
 
 
 def wrap(text: str, first: str = "  ", rest: str = "  ", width: int = WIDTH) -> list[str]:
-    """The text in lines of at most ``width`` columns, broken between words only: names and paths stay whole."""
+    """The text in lines of ``width`` columns, broken only between words, so that names and paths stay whole."""
     return textwrap.wrap(
         text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
     )

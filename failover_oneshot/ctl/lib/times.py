@@ -1,4 +1,4 @@
-"""Instants for people, in both directions: `3m ago`, `14:20Z`; and `--since 2h`, `--since 2026-11-24`."""
+"""Times for people, printed and parsed: `3m ago`, `14:20Z`; `--since 2h`, `--since 2026-11-24`."""
 
 import argparse
 import re
@@ -10,7 +10,7 @@ LONG = {"d": 24 * 3600, "w": 7 * 24 * 3600}
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """How long ago; a time in the future (the clock went back) is told as it is."""
+    """How long ago, such as `3m ago`; a time in the future (the clock went back) is shown as such."""
     seconds = (now - at).total_seconds()
     if seconds < 0:
         return f"in the future, at {clock(at, now)}" if seconds < -2 else "just now"
@@ -18,12 +18,12 @@ def ago(at: datetime, now: datetime) -> str:
 
 
 def span(seconds: float) -> str:
-    """A time that is left or has passed: `1h32m`."""
+    """A length of time, such as `1h32m`; a negative one is 0s."""
     return durations.format(max(0, round(seconds)))
 
 
 def clock(at: datetime, now: datetime) -> str:
-    """`14:20Z` within the day, else with its date, and with its year when that is another."""
+    """`14:20Z` within 20 hours of ``now``, otherwise with the date, and with the year if it is another one."""
     at = at.astimezone(UTC)
     if abs(at - now) < timedelta(hours=20):
         return f"{at:%H:%MZ}"
@@ -31,21 +31,21 @@ def clock(at: datetime, now: datetime) -> str:
 
 
 def duration(text: str) -> float:
-    """For argparse: seconds of `90s`, `2h`, `3d`, `1w`; above zero."""
+    """Seconds of `90s`, `2h`, `3d` or `1w`, more than zero. An argparse type: raises ArgumentTypeError."""
     found = re.fullmatch(r"(\d{1,5})([dw])", text)
     try:
         seconds = float(int(found[1]) * LONG[found[2]]) if found else durations.parse(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration: write it like 30m, 2h, 3d or 1w") from None
+        raise argparse.ArgumentTypeError(f"not a valid duration: {text!r} (try 30m, 2h, 3d, 1w)") from None
     if seconds <= 0:
-        raise argparse.ArgumentTypeError("it has to be longer than nothing")
+        raise argparse.ArgumentTypeError("must be greater than zero")
     return seconds
 
 
 def instant(text: str, now: datetime) -> datetime:
-    """A point in time in UTC: a duration before now, a date, a date with a time, `today`, `yesterday`.
+    """The instant, in UTC, of a duration before ``now``, a date, a date with a time, `today` or `yesterday`.
 
-    Without a zone it is the machine's. Raises ValueError with a sentence.
+    Without a zone, the machine's zone counts. Raises ValueError with the message for the user.
     """
     try:
         return now - timedelta(seconds=duration(text))
@@ -58,4 +58,4 @@ def instant(text: str, now: datetime) -> datetime:
             return (midnight - timedelta(days=days)).astimezone(UTC)
         return datetime.fromisoformat(text.strip()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is no time: write 2h, 3d, 2026-11-24, 2026-11-24T10:00Z or today") from None
+        raise ValueError(f"not a valid time: {text!r} (try 2h, 3d, 2026-11-24, 2026-11-24T10:00Z, today)") from None

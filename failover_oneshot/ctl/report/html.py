@@ -1,4 +1,4 @@
-"""HTML as a tree of elements: a text can not become markup, whatever is in it. Pure."""
+"""HTML as a tree of elements, so that no text can become markup. Pure."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -6,14 +6,14 @@ from typing import Final
 
 Node = ET.Element
 
-# What XML and HTML do not allow, and marks that turn the direction of the text around.
+# Characters that XML and HTML do not allow, and marks that reverse the direction of the text.
 _NOT_ALLOWED: Final = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]"
 )
 
 
 def el(tag: str, *children: "Node | str | None", **attributes: str) -> Node:
-    """An element with texts and elements in it; `class_` is class, other underscores are dashes. None is left out."""
+    """An element with its children; None is skipped. `class_` sets class; other underscores become dashes."""
     node = ET.Element(tag, {name.rstrip("_").replace("_", "-"): clean(value) for name, value in attributes.items()})
     for child in children:
         if isinstance(child, str):
@@ -27,10 +27,10 @@ def el(tag: str, *children: "Node | str | None", **attributes: str) -> Node:
 
 
 def document(root: Node) -> bytes:
-    """The page as UTF-8."""
+    """The page with its doctype, as UTF-8."""
     return b"<!doctype html>\n" + ET.tostring(root, encoding="unicode", method="html").encode() + b"\n"
 
 
 def clean(text: str) -> str:
-    """The text with a replacement character for what no page may hold."""
+    """The text, with U+FFFD for each character that a page must not contain."""
     return _NOT_ALLOWED.sub("�", text)

@@ -1,4 +1,4 @@
-"""What a report shows, from the state: who was active and exhausted when, what stalled, swaps, hits. Pure."""
+"""The facts of a report, from the state: accounts over time, stalled time, swaps and hits. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ MOVES: Final = (Outcome.SWAPPED, Outcome.RESUMED, Outcome.FAILED)
 
 
 class Span(Struct, frozen=True, kw_only=True, order=True):
-    """A stretch of time; ``open``: it began before what is shown, or has not ended."""
+    """A span of time; ``open``: it began before the report's period, or has not ended."""
 
     start: datetime
     end: datetime
@@ -23,19 +23,19 @@ class Span(Struct, frozen=True, kw_only=True, order=True):
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length."""
         return (self.end - self.start).total_seconds()
 
 
 class Hit(Struct, frozen=True, kw_only=True):
-    """A session that showed a limit, when that was first seen."""
+    """A limit hit; ``at``: when a check first saw it."""
 
     session: str
     at: datetime
 
 
 class TimelineEvent(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """A swap, a failed attempt, or a restart on the account that freed."""
+    """A swap, a failed attempt, or a restart on an account that is free again."""
 
     at: datetime
     outcome: str
@@ -49,7 +49,7 @@ class TimelineEvent(Struct, frozen=True, kw_only=True, rename={"from_": "from"})
 
 
 class Lane(Struct, frozen=True, kw_only=True):
-    """One account over time; its spans do not overlap within their kind."""
+    """One account over time; spans of one kind do not overlap."""
 
     account: str
     active: tuple[Span, ...]
@@ -61,30 +61,30 @@ class Timeline(Struct, frozen=True, kw_only=True):
 
     start: datetime
     end: datetime
-    known_from: datetime | None  # the oldest entry of the history; before it nothing is known
+    known_from: datetime | None  # the oldest entry of the history
     lanes: tuple[Lane, ...]
-    waits: tuple[Span, ...]  # every account was exhausted
-    stalls: tuple[Span, ...]  # from the first hit to the swap that answered it, and the waits
+    waits: tuple[Span, ...]  # all accounts were exhausted
+    stalls: tuple[Span, ...]  # from the first hit to the swap that handled it, and the waits
     events: tuple[TimelineEvent, ...]  # newest first
     hits: tuple[Hit, ...]  # oldest first
 
     @property
     def stalled(self) -> float:
-        """Seconds in which sessions of the pool stood still."""
+        """Seconds in which sessions were blocked."""
         return sum(span.seconds for span in self.stalls)
 
     @property
     def waited(self) -> float:
-        """Seconds in which every account was exhausted."""
+        """Seconds in which all accounts were exhausted."""
         return sum(span.seconds for span in self.waits)
 
     def count(self, outcome: Outcome) -> int:
-        """How many events ended so."""
+        """How many events have this outcome."""
         return sum(event.outcome == outcome for event in self.events)
 
 
 def timeline(state: State, accounts: Sequence[str], start: datetime, now: datetime) -> Timeline:
-    """What the state tells of the time from ``start`` to ``now``; ``accounts``: those of the config, in its order."""
+    """The period from ``start`` to ``now``, from the state; ``accounts``: the config's, in its order."""
     entries = [read(written) for written in state.history]
     events = sorted(filter(None, map(_event, entries)), key=lambda event: event.at)
     window = Span(start=start, end=now)
@@ -145,8 +145,11 @@ def _named(events: Iterable[TimelineEvent]) -> Iterator[str]:
 
 
 def _active(name: str, events: Sequence[TimelineEvent], state: State, window: Span) -> Iterator[Span]:
-    """From each swap to the next. Before the oldest swap it was the one swapped from; after the newest, as the state
-    says: the operator may have logged in by hand."""
+    """The spans in which the account was active, from each swap to the next.
+
+    Before the oldest swap, the account that it left was active. After the newest, the state says which one: the
+    operator may have logged in by hand.
+    """
     swaps = [event for event in events if event.outcome == Outcome.SWAPPED and event.to]
     if not swaps:
         if name == state.active_account:
@@ -162,7 +165,7 @@ def _active(name: str, events: Sequence[TimelineEvent], state: State, window: Sp
 
 
 def _exhausted(name: str, events: Sequence[TimelineEvent], state: State) -> Iterator[Span]:
-    """From the first hit, or the swap away, until the reset."""
+    """The spans from an account's first hit, or the swap that left it, to its reset."""
     for event in events:
         if event.from_ == name and event.exhausted_until:
             start = min([event.at, *(hit.at for hit in event.hits)])
@@ -174,7 +177,7 @@ def _exhausted(name: str, events: Sequence[TimelineEvent], state: State) -> Iter
 
 
 def _merged(spans: Iterable[Span]) -> list[Span]:
-    """The same time without overlaps, in order."""
+    """The spans in order, with overlapping ones joined."""
     found: list[Span] = []
     for span in sorted(spans):
         if found and span.start <= found[-1].end:
@@ -186,7 +189,7 @@ def _merged(spans: Iterable[Span]) -> list[Span]:
 
 
 def _cut(spans: Iterable[Span], window: Span) -> Iterator[Span]:
-    """What of the spans lies within the window."""
+    """The parts of the spans within the window."""
     for span in spans:
         start, end = max(span.start, window.start), min(span.end, window.end)
         if start < end:
@@ -194,7 +197,7 @@ def _cut(spans: Iterable[Span], window: Span) -> Iterator[Span]:
 
 
 def ticks(start: datetime, end: datetime, most: int = 8) -> list[datetime]:
-    """Round instants within the stretch, evenly spaced, at most so many: the marks of an axis."""
+    """The marks of a time axis: round instants in [start, end], evenly spaced, about ``most`` of them."""
     steps = [timedelta(hours=h) for h in (1, 2, 3, 6, 12, 24, 48, 96, 168, 336, 720, 1440, 2160, 4320, 8760)]
     step = next((s for s in steps if (end - start) / s <= most), (end - start) / most)
     epoch = start.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""The programs of the machine that `failoverctl` asks: systemctl, loginctl, timedatectl and the like."""
+"""Runs the system programs that `failoverctl` needs: systemctl, loginctl, timedatectl."""
 
 import getpass
 import os
@@ -14,20 +14,20 @@ from failover_oneshot.config.model import Config
 from failover_oneshot.ctl.systemd.units import SERVICE, TIMER, UnitView
 
 UNITS = (SERVICE, TIMER)
-TIMEOUT = 15.0  # seconds: none of them has more to do than to answer
-DATA = Path(__file__).parents[2] / "data"  # the units of deploy/, in a wheel too
+TIMEOUT = 15.0  # seconds: each of them only answers a question
+DATA = Path(__file__).parents[2] / "data"  # the units of deploy/, also in a wheel
 
 NO_MANAGER = (
-    "no systemd user manager answers here ({why}).\n"
-    "In a container, in `su` or in `sudo -u` there often is none: log in as the user (ssh, machinectl shell), or run "
-    "the check by another scheduler, with cron for instance as\n"
+    "no systemd user manager available: {why}\n"
+    "Containers, `su` and `sudo -u` often have none. Log in as the user (ssh, machinectl shell), or run the check from "
+    "another scheduler, such as cron:\n"
     "  * * * * * {check} -q; sleep 30; {check} -q\n"
-    "or as a system unit: failover-system.conf in the project's deploy/ says how."
+    "Or install a system unit, as described in deploy/failover-system.conf in the project."
 )
 
 
 class ProgramOutput(Struct, frozen=True):
-    """What a program answered; ``ok`` is false too when there is none or it did not answer in time."""
+    """A program's output; ``ok`` is also false if the program is missing or timed out."""
 
     ok: bool
     out: str
@@ -35,7 +35,7 @@ class ProgramOutput(Struct, frozen=True):
 
 
 def ask(*argv: str, environ: Mapping[str, str] | None = None, timeout: float = TIMEOUT) -> ProgramOutput:
-    """Run a program and wait for it, `timeout` seconds at most; never raises."""
+    """Run a program and wait at most ``timeout`` seconds for it. Never raises."""
     try:
         done = subprocess.run(
             argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
@@ -45,7 +45,7 @@ def ask(*argv: str, environ: Mapping[str, str] | None = None, timeout: float = T
     except subprocess.TimeoutExpired:
         return ProgramOutput(False, "", f"{argv[0]} did not answer within {timeout:g} s")
     except OSError as problem:
-        return ProgramOutput(False, "", f"{argv[0]} can not be run: {problem.strerror}")
+        return ProgramOutput(False, "", f"cannot run {argv[0]}: {problem.strerror}")
     error = " ".join(done.stderr.decode(errors="replace").split())
     out = done.stdout.decode(errors="replace").strip()
     return ProgramOutput(
@@ -54,14 +54,14 @@ def ask(*argv: str, environ: Mapping[str, str] | None = None, timeout: float = T
 
 
 def systemctl(*argv: str) -> ProgramOutput:
-    """`systemctl --user`."""
+    """Run `systemctl --user` with these arguments."""
     return ask("systemctl", "--user", "--no-pager", *argv)
 
 
 def properties(unit: str, *names: str) -> dict[str, str]:
-    """Properties of a unit, or of the manager itself for ""; empty when no manager answers.
+    """Properties of a unit, or of the manager itself if ``unit`` is ""; empty if no manager answers.
 
-    A property that is printed several times (a timer's) is the lines together.
+    The values of a property that is printed several times (as a timer's are) are joined with line breaks.
     """
     said = systemctl("show", *([unit] if unit else []), *(f"--property={name}" for name in names))
     found: dict[str, str] = {}
@@ -72,13 +72,13 @@ def properties(unit: str, *names: str) -> dict[str, str]:
 
 
 def no_manager() -> str | None:
-    """Why there is no user manager, None when there is one."""
+    """Why no user manager is available, None if one is."""
     said = systemctl("show", "--property=Version")
-    return None if said.ok and said.out else said.error or "it says nothing"
+    return None if said.ok and said.out else said.error or "systemctl printed no version"
 
 
 def linger() -> bool | None:
-    """Whether the user's units run while the user is not logged in; None when that can not be told."""
+    """Whether the user's units also run while the user is logged out; None if unknown."""
     user = user_name()
     said = ask("loginctl", "show-user", user, "--property=Linger")
     if said.ok and "=" in said.out:
@@ -87,7 +87,7 @@ def linger() -> bool | None:
 
 
 def user_name() -> str:
-    """The user whose units these are."""
+    """The name of the user that this process runs as."""
     try:
         import pwd
 
@@ -97,9 +97,9 @@ def user_name() -> str:
 
 
 def check_program(path: str | None) -> str | None:
-    """The failover-check of this installation, by the name that survives an upgrade; None when there is none.
+    """The path of this installation's failover-check that survives an upgrade; None if there is none.
 
-    ``path``: $PATH. pipx links its programs into ~/.local/bin: that link is the name to keep.
+    ``path``: $PATH. pipx links its programs into ~/.local/bin; that link is the path to use.
     """
     folders = [Path(sys.executable).parent, Path(os.path.realpath(sys.argv[0])).parent]
     beside = next((f / "failover-check" for f in folders if os.access(f / "failover-check", os.X_OK)), None)
@@ -110,12 +110,12 @@ def check_program(path: str | None) -> str | None:
 
 
 def template(name: str) -> str:
-    """The shipped unit of that name (`SERVICE` or `TIMER`)."""
+    """The text of a shipped unit, `SERVICE` or `TIMER`."""
     return (DATA / name).read_text(encoding="utf-8")
 
 
 def seen_from_here(settings: Config, file: Path, state: str | None, environ: Mapping[str, str]) -> UnitView:
-    """What the timer has to be told, because the manager knows nothing of the shell's variables and flags."""
+    """The paths that the units must name, because the manager has none of the shell's variables and options."""
     home = environ.get("HOME", "/")
     default = file in (Path(home, ".config/failover/failover.yaml"), Path("/etc/failover/failover.yaml"))
     xdg = environ.get("XDG_STATE_HOME", "")

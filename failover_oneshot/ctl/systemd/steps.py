@@ -1,4 +1,4 @@
-"""What `install` and `uninstall` do, as a list that can be shown before it is done."""
+"""The steps of `install` and `uninstall`: a list that can be printed first and then carried out."""
 
 import os
 import shlex
@@ -17,27 +17,27 @@ from failover_oneshot.lib import atomicfile
 
 
 class InstallStep(Struct, frozen=True, kw_only=True):
-    """One step: a file to write (``text``) or to remove, or a program to run; ``already``: there is nothing to do."""
+    """One step: a file to write (``text``) or remove, or a program to run; ``already``: why nothing is left to do."""
 
     write: Path | None = None
     text: str = ""
-    backup: Path | None = None  # where the file that stands there is kept
+    backup: Path | None = None  # where an existing file is kept
     remove: Path | None = None
     run: tuple[str, ...] = ()
     already: str = ""
 
     @property
     def says(self) -> str:
-        """The step in words, as an order."""
+        """The step as an imperative, such as `write PATH`."""
         if self.already:
             return self.already
         if self.write:
-            kept = f" (the one there is kept as {self.backup.name})" if self.backup else ""
+            kept = f" (the existing file is kept as {self.backup.name})" if self.backup else ""
             return f"write {self.write}{kept}"
         return f"remove {self.remove}" if self.remove else f"run {shlex.join(self.run)}"
 
     def perform(self) -> str | None:
-        """Do it; None, or why it failed."""
+        """Carry out the step. Returns None, or why it failed."""
         try:
             if self.already:
                 return None
@@ -54,14 +54,17 @@ class InstallStep(Struct, frozen=True, kw_only=True):
         return None
 
     def facts(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The step as `--json` prints it."""
         kind = "none" if self.already else "write" if self.write else "remove" if self.remove else "run"
         target = self.write or self.remove
         return {"step": kind, "path": str(target) if target else None, "argv": list(self.run), "text": self.says}
 
 
 def perform(steps: Sequence[InstallStep], notes: Sequence[str], *, dry_run: bool, as_json: bool) -> int:
-    """Show the steps, and do them unless it is a dry run; 0, or 1 when one failed: those after it are not done."""
+    """Print the steps and, unless ``dry_run``, carry them out; the first failure ends it.
+
+    Returns the exit code: 0, or 1 if a step failed.
+    """
     paper = Terminal(sys.stderr if as_json else sys.stdout, os.environ)
     failed = None
     for step in steps:
@@ -91,7 +94,7 @@ def perform(steps: Sequence[InstallStep], notes: Sequence[str], *, dry_run: bool
 
 
 def read(path: Path) -> str | None:
-    """A unit file's text, None when there is none. OSError when it can not be read."""
+    """A unit file's text, None if it does not exist. OSError if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -99,7 +102,7 @@ def read(path: Path) -> str | None:
 
 
 def unit_folder(environ: dict[str, str] | os._Environ[str]) -> Path:
-    """Where a user's own units are: the folder that the running manager looks into."""
+    """The folder of the user's own units, as the running manager knows it."""
     home = Path(environ.get("HOME", "/"))
     xdg = environ.get("XDG_CONFIG_HOME", "")
     folders = [*([Path(xdg) / "systemd/user"] if xdg.startswith("/") else []), home / ".config/systemd/user"]

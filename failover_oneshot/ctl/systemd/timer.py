@@ -1,4 +1,4 @@
-"""When systemd runs the next check: asked of systemctl, where there is one, and never waited for long."""
+"""When systemd runs the next check, from systemctl if there is one, within 2 seconds."""
 
 import time
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _ASKED = ("Id", "LoadState", "ActiveState", "NextElapseUSecMonotonic", "NextElap
 
 
 def ask(environ: Mapping[str, str], now: datetime) -> Timer | None:
-    """The user's timer; None when systemctl is not there, does not answer, or knows no such unit."""
+    """The user's timer; None if systemctl is missing, does not answer, or does not know the unit."""
     argv = ["systemctl", "--user", "show", TIMER, SERVICE, *(f"--property={name}" for name in _ASKED)]
     said = programs.ask(*argv, environ={**environ, "LC_ALL": "C", "TZ": "UTC"}, timeout=TIMEOUT)
     if not said.ok:
@@ -22,7 +22,7 @@ def ask(environ: Mapping[str, str], now: datetime) -> Timer | None:
 
 
 def parse(shown: str, monotonic: float, now: datetime) -> Timer | None:
-    """What `systemctl show` printed of the two units; ``monotonic``: the machine's monotonic clock now, in seconds."""
+    """The timer, from `systemctl show` of both units; ``monotonic``: the monotonic clock now, in seconds."""
     found = {}
     for block in shown.split("\n\n"):
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
@@ -33,14 +33,15 @@ def parse(shown: str, monotonic: float, now: datetime) -> Timer | None:
     running = service.get("ActiveState") in {"activating", "active", "reloading"}
     if timer.get("ActiveState") != "active":
         word = timer.get("ActiveState", "unknown")
-        return Timer(active=False, running=running, note=f"{TIMER} is {word}: systemctl --user enable --now {TIMER}")
+        fix = f"run `systemctl --user enable --now {TIMER}`"
+        return Timer(active=False, running=running, note=f"{TIMER} is {word}; {fix}")
     at = _realtime(timer.get("NextElapseUSecRealtime", ""))
     since_boot = units.seconds(timer.get("NextElapseUSecMonotonic", ""))
     if since_boot:
         elapses = now + timedelta(seconds=since_boot - monotonic)
         at = min(at, elapses) if at else elapses
     if at is None:
-        note = None if running else f"{TIMER} is active, but has no next run: systemctl --user restart {TIMER}"
+        note = None if running else f"{TIMER} is active but has no next run; run `systemctl --user restart {TIMER}`"
         return Timer(active=True, running=running, note=note)
     return Timer(active=True, next_at=at, next_in=max(0.0, (at - now).total_seconds()), running=running)
 

@@ -1,4 +1,4 @@
-"""The user units as they are installed: the shipped ones (`deploy/`), with this machine's paths. Pure."""
+"""The user units that `install` writes: the shipped ones (`deploy/`) with this machine's paths. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 SERVICE: Final = "failover.service"
 TIMER: Final = "failover.timer"
-MARK: Final = "# Written by `failoverctl install`, which writes it anew"
+MARK: Final = "# Written by `failoverctl install`"  # how every unit that `install` ever wrote begins
 BASE_PATH: Final = ("%h/.local/bin", "/usr/local/bin", "/usr/bin", "/bin")
 
 # The lines of the shipped units that depend on the machine.
@@ -24,7 +24,7 @@ _SECONDS: Final = {
 
 
 class UnitView(Struct, frozen=True, kw_only=True):
-    """Which configuration, state and tmux server one looks at; "": the default."""
+    """The configuration, state and tmux server in use; "": the default."""
 
     config: str = ""
     state: str = ""
@@ -32,32 +32,32 @@ class UnitView(Struct, frozen=True, kw_only=True):
 
 
 class UnitSettings(Struct, frozen=True, kw_only=True):
-    """What the units have to know of this machine. Paths are absolute."""
+    """This machine's values for the units. Paths are absolute."""
 
     home: str
-    command: Sequence[str]  # the program failover-check and its arguments
-    folders: Sequence[str] = ()  # for $PATH, before those that the unit names anyway
-    tmux_tmpdir: str = ""  # $TMUX_TMPDIR of the shell that starts the sessions; "": not set
+    command: Sequence[str]  # failover-check and its arguments
+    folders: Sequence[str] = ()  # for $PATH, before the unit's own
+    tmux_tmpdir: str = ""  # $TMUX_TMPDIR of the shell that starts the sessions; "": unset
     interval: float = 30.0  # seconds: quota.poll_interval
 
 
 def render(name: str, template: str, place: UnitSettings) -> str:
-    """The unit file `name` from the shipped text. ValueError when that lacks a line which has to be filled in."""
+    """The unit file ``name`` from the shipped text. ValueError if that lacks a line that must be filled in."""
     text = template
     for line, filled in (_service(place) if name == SERVICE else _timer(place)).items():
         if text.count(f"\n{line}\n") != 1:
-            raise ValueError(f"the shipped {name} has not exactly one line {line}")
+            raise ValueError(f"the shipped {name} must contain this line exactly once: {line}")
         text = text.replace(f"\n{line}\n", f"\n{filled}\n")
-    return f"{MARK}: changes belong into a drop-in,\n# `systemctl --user edit {name}`.\n#\n{text}"
+    return f"{MARK}, which replaces this file. Put changes in a drop-in:\n# `systemctl --user edit {name}`.\n#\n{text}"
 
 
 def is_ours(text: str, template: str) -> bool:
-    """Whether a unit file was written by `install`, or is the shipped one, copied by hand and not changed."""
+    """Whether `install` wrote a unit file, or it is an unchanged copy of the shipped one."""
     return text.startswith(MARK) or text == template
 
 
 def seconds(span: str) -> float | None:
-    """A time span as `systemctl show` prints it (`1min 30s`, `500ms`), None for `infinity` and what is none."""
+    """Seconds of a time span as `systemctl show` prints it (`1min 30s`); None for `infinity` and anything else."""
     parts = [re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([a-z]+)", part) for part in span.split()]
     if not parts or not all(part and part[2] in _SECONDS for part in parts):
         return None
@@ -78,12 +78,12 @@ def _timer(place: UnitSettings) -> dict[str, str]:
 
 
 def _homed(word: str, home: str) -> str:
-    """The word with systemd's `%` escaped, and the home as `%h`: a unit may be copied to another machine."""
+    """The word with systemd's `%` escaped and the home as `%h`, because a unit may be copied to another machine."""
     escaped, prefix = word.replace("%", "%%"), home.rstrip("/").replace("%", "%%") + "/"
     return "%h/" + escaped.removeprefix(prefix) if len(prefix) > 1 and escaped.startswith(prefix) else escaped
 
 
 def _quoted(word: str) -> str:
-    """One word of a unit file (systemd.syntax(7))."""
+    """The word quoted for a unit file where necessary (systemd.syntax(7))."""
     plain = all(char.isalnum() or char in "%/._-=:+@," for char in word) and word
     return word if plain else '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,4 +1,4 @@
-"""The timer's interval, as systemctl prints it."""
+"""The doctor reads the timer's interval from systemctl."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the doctor makes of the facts."""
+"""The doctor's rules: facts to findings."""
 
 from datetime import timedelta
 from typing import Any
@@ -45,15 +45,17 @@ def run_names(*names: str, restartable: bool = True) -> list[WatchedSession]:
     ("config", "running", "expected"),
     [
         (pool(), run_names("ccl-auto-11", "ops", "ccl-0"), ["ok"]),
-        (pool(), run_names("ops"), ["warning: none runs"]),
-        (pool(), run_names("ccl-auto-11"), ["ok", "warning: the dedicated session ops does not run"]),
-        (pool(), run_names("ccl-auto-11", "ccl-auto-110", "ops"), ["ok", "warning: outside of the range"]),
-        (pool(min=3), run_names("ccl-auto-11", "ops"), ["ok", "warning: 1 of at least 3 run"]),
-        (pool(), run_names("ccl-auto-11", "ops", restartable=False), ["ok", "warning: a swap would turn these into"]),
+        (pool(), run_names("ops"), ["warning: no session running"]),
+        (pool(), run_names("ccl-auto-11"), ["ok", "warning: dedicated session ops is not running"]),
+        (pool(), run_names("ccl-auto-11", "ccl-auto-110", "ops"), ["ok", "warning: outside the range"]),
+        (pool(min=3), run_names("ccl-auto-11", "ops"), ["ok", "warning: 1 of at least 3 sessions running"]),
+        (pool(), run_names("ccl-auto-11", "ops", restartable=False), ["ok", "warning: an empty shell after a swap"]),
         (pool(command="claude"), run_names("ccl-auto-11", "ops", restartable=False), ["ok"]),
     ],
 )
-def test_the_range_against_what_runs(config: Config, running: list[WatchedSession], expected: list[str]) -> None:
+def test_the_range_against_the_running_sessions(
+    config: Config, running: list[WatchedSession], expected: list[str]
+) -> None:
     lines = list(rules.pool_range(config, running))
     assert len(lines) == len(expected), lines
     for line, words in zip(lines, expected, strict=True):
@@ -67,7 +69,7 @@ def test_the_range_against_what_runs(config: Config, running: list[WatchedSessio
     [(30, "ok"), (32, "ok"), (20, "warning"), (60, "warning"), (10, "error"), (120, "error"), (None, "ok")],
 )
 def test_the_timers_interval_against_the_configs(seconds: float | None, level: str) -> None:
-    """Outside of half to three times poll_interval no suspicion is confirmed (docs/behavior.md, "Confirmation")."""
+    """Below half or above three times poll_interval no suspicion is confirmed (docs/behavior.md, "Confirmation")."""
     assert rules.cadence(make_config(), seconds).level == level
 
 
@@ -75,24 +77,23 @@ def checked(**delta: float) -> State:
     return State(last_check=LastCheck(at=at(**delta), outcome=Outcome.OK, duration_ms=48))
 
 
-def test_a_clock_that_went_back_is_seen() -> None:
+def test_a_clock_that_went_back_is_reported() -> None:
     assert levels(list(rules.clock(True, checked(minutes=5), NOW))) == ["warning", "ok"]
     assert levels(list(rules.clock(False, checked(minutes=-5), NOW))) == ["warning"]
     assert levels(list(rules.clock(None, None, NOW))) == ["ok"]
 
 
-def test_a_timer_that_fires_in_vain_is_seen() -> None:
-    """The timer is active, and yet there is no check."""
+def test_an_active_timer_without_checks_is_an_error() -> None:
     config = make_config()
     assert levels(list(rules.last_check(config, checked(seconds=-40), NOW, 3600))) == ["ok"]
     assert levels(list(rules.last_check(config, checked(minutes=-9), NOW, 3600))) == ["error"]
     assert levels(list(rules.last_check(config, checked(minutes=-9), NOW, None))) == ["ok"]
     assert levels(list(rules.last_check(config, None, NOW, 3600))) == ["error"]
-    assert levels(list(rules.last_check(config, None, NOW, 5))) == ["ok"], "it was installed a moment ago"
+    assert levels(list(rules.last_check(config, None, NOW, 5))) == ["ok"], "the timer has just been installed"
     assert levels(list(rules.last_check(config, None, NOW, None))) == []
 
 
-def test_what_the_state_owes() -> None:
+def test_an_unfinished_swap_a_pause_and_a_failure_are_reported() -> None:
     journal = Journal(started_at=NOW, from_="main", to="backup", step=SwapStep.VERIFY, runs=2)
     state = State(
         active_account="gone",
@@ -101,7 +102,7 @@ def test_what_the_state_owes() -> None:
         last_failure=Trouble(at=at(minutes=-5), reason="locked"),
     )
     lines = list(rules.state_lines(make_config(), state, NOW))
-    assert [line.mend.partition(" ")[0] for line in lines] == ["failover-check", "failoverctl", "failoverctl", "name"]
+    assert [line.fix.partition(" ")[0] for line in lines] == ["failover-check", "failoverctl", "failoverctl", "add"]
     later = NOW + timedelta(days=1)
     assert len(list(rules.state_lines(make_config(), State(last_failure=state.last_failure), later))) == 0
 
@@ -132,8 +133,8 @@ def test_the_services_program() -> None:
     assert ["78" in line.text for line in rules.service(failed, True, None)] == [True]
 
 
-def test_a_timer_that_looks_elsewhere_is_seen() -> None:
-    """Two configurations, two states, two locks, or another tmux server."""
+def test_a_timer_with_other_files_or_another_server_is_reported() -> None:
+    """There would be two configurations, states and locks, or two tmux servers."""
     known = {
         "ExecStart": "{ path=/bin/failover-check ; argv[]=/bin/failover-check --config /a b.yaml --state /s.json ; "
         "ignore_errors=no ; }",

@@ -1,4 +1,4 @@
-"""The value that `failoverctl status` prints."""
+"""The value behind `failoverctl status`."""
 
 import json
 from typing import Any
@@ -50,20 +50,20 @@ def status(state: State, *, disabled: tuple[str, ...] = (), **changes: Any) -> S
         ),
     ],
 )
-def test_what_state_an_account_is_in(state: State, problems: dict[str, str], expected: list[Any]) -> None:
+def test_the_state_of_each_account(state: State, problems: dict[str, str], expected: list[Any]) -> None:
     found = status(state, disabled=("third",), problems=problems).accounts
     assert [(a.name, a.active, a.state) for a in found] == expected
 
 
-def test_the_time_to_reset_counts_from_this_instant() -> None:
+def test_the_time_to_a_reset_counts_from_now() -> None:
     state = State(active_account="main", accounts={"main": AccountMemory(exhausted_until=at(minutes=90))})
     assert status(state).accounts[0].free_in == 5400
     shown = status(state, findings=(finding(resets_at=at(minutes=30)),)).sessions[0]
     assert (shown.kind, shown.counted, shown.resets_in) == (Kind.QUOTA, True, 1800)
 
 
-def test_a_session_shows_its_kind_since_when_it_does() -> None:
-    """The state keeps since when; another kind begins anew."""
+def test_a_session_shows_since_when_it_has_its_kind() -> None:
+    """The state keeps the instant; another kind starts a new one."""
     state = remember(State(active_account="main"), (healthy(),), True, at(minutes=-20))
     state = remember(state, (healthy(),), True, at(minutes=-5))
     assert status(state, findings=(healthy(),)).sessions[0].since == at(minutes=-20)
@@ -73,7 +73,7 @@ def test_a_session_shows_its_kind_since_when_it_does() -> None:
     assert (state.sessions["ccl-auto-11"].kind, state.sessions["ccl-auto-11"].since) == (Kind.QUOTA, at(minutes=-1))
 
 
-def test_what_is_only_remembered_says_so() -> None:
+def test_sessions_known_only_from_the_state_are_marked() -> None:
     hit = HitMemory(first_seen=at(hours=-1), snippet="You've hit your limit", resets_at=at(hours=1))
     state = State(sessions={"ccl-auto-12": SessionMemory(account="main", hit=hit)})
     gone, unknown = status(state).sessions[0], status(state, findings=None).sessions[0]
@@ -81,7 +81,7 @@ def test_what_is_only_remembered_says_so() -> None:
     assert (unknown.kind, unknown.since, unknown.snippet) == (Kind.QUOTA, at(hours=-1), "You've hit your limit")
 
 
-def test_a_pause_that_is_over_and_a_cooldown_that_is_over_are_not_told() -> None:
+def test_an_ended_pause_and_an_ended_cooldown_are_not_reported() -> None:
     swap = LastSwap(at=at(minutes=-9), from_="main", to="backup")
     now = status(State(paused=Pause(since=at(hours=-1), until=at(minutes=1)), last_swap=swap))
     assert now.paused is not None
@@ -91,7 +91,7 @@ def test_a_pause_that_is_over_and_a_cooldown_that_is_over_are_not_told() -> None
     over = status(State(paused=Pause(since=at(hours=-1), until=at(minutes=-1)), last_swap=swap))
     assert (over.paused, over.cooldown) == (None, None)
     failed = status(State(last_swap=swap, last_failure=Trouble(at=at(seconds=-1), reason="r")))
-    assert failed.cooldown is not None, "it counts from a failed attempt too"
+    assert failed.cooldown is not None, "a failed attempt starts a cooldown too"
 
 
 def test_the_object_can_be_encoded_and_read_back() -> None:

@@ -1,4 +1,4 @@
-"""The report's page: nothing in the state can break out of it."""
+"""The report's page: no text of the state can become markup."""
 
 import re
 
@@ -14,7 +14,7 @@ from tests.support.skeleton import Skeleton
 
 
 def hostile(text: str) -> bytes:
-    """A page in which that text stands wherever the state can hold one."""
+    """A page with the text in every place where the state can contain one."""
     history = (
         swapped(-600, text, text, reason=text, hits={text: stamp(at(minutes=-605))}, rejected={text: text},
                 sessions={text: text}, exhausted_until=stamp(at(minutes=-500))),
@@ -33,14 +33,14 @@ SNIPPETS = st.text(max_size=40) | st.lists(st.sampled_from(TRICKS), max_size=8).
 
 
 @given(SNIPPETS)
-def test_no_text_breaks_out_of_the_markup(text: str) -> None:
-    """The elements and attributes are the same as for a harmless text."""
+def test_no_text_becomes_markup(text: str) -> None:
+    """The elements and attributes are the same as with a harmless text."""
     data = hostile(text or "x")
     assert Skeleton(data).elements == Skeleton(hostile("x")).elements
-    assert not re.search("[\x00-\x08\x1b\x7f-\x9f\u202a-\u202e]", data.decode()), "nor does it turn the page around"
+    assert not re.search("[\x00-\x08\x1b\x7f-\x9f\u202a-\u202e]", data.decode()), "a control or direction mark"
 
 
-def test_the_breaking_out_would_be_seen() -> None:
+def test_the_comparison_finds_added_markup() -> None:
     assert Skeleton(b"<p>a</p>").elements != Skeleton(b"<p><script>a</p>").elements
     assert Skeleton(b'<p title="a">').elements != Skeleton(b'<p title="a" onclick="b">').elements
 
@@ -52,21 +52,21 @@ def test_a_text_is_shown_as_it_is() -> None:
     assert "FAKE" not in page(facts, State(), 50).decode()
 
 
-def test_the_page_needs_nothing_from_elsewhere() -> None:
+def test_the_page_loads_nothing_from_elsewhere() -> None:
     data = hostile("x").decode()
     assert not re.search(r"https?:|//|url\(|@import|<script|<link|<img|<iframe", data)
 
 
-def test_ten_thousand_entries_are_a_page_that_a_browser_can_lay_out() -> None:
+def test_ten_thousand_entries_make_a_page_of_bounded_size() -> None:
     history = tuple(swapped(-1400 + n / 10, hits=hits(**{f"s-{n % 700}": -1401 + n / 10})) for n in range(10_000))
     facts = told(*history, active_account="backup")
     data = page(facts, State(history=history), 10_000).decode()
     assert data.count("<tr") < 2 * MOST_ROWS + 10
-    assert "older ones" in data
+    assert "older events not shown" in data
     assert len(data) < 4_000_000
 
 
-def test_an_empty_history_is_not_read_as_peace() -> None:
+def test_an_empty_history_does_not_claim_that_nothing_happened() -> None:
     text = Skeleton(page(told(), State(), 50)).text
-    assert "The state holds no history" in text
-    assert "the history tells" in text
+    assert "There is no history" in text
+    assert "None in the recorded history" in text

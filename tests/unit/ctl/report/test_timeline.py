@@ -1,4 +1,4 @@
-"""What a report makes of the state: who was active and exhausted when, what stalled, hits."""
+"""The facts of a report, from the state: accounts over time, stalled time and hits."""
 
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -25,14 +25,14 @@ def spans(facts: Timeline, account: str, kind: str) -> list[tuple[int, int]]:
     return [(minutes(span.start), minutes(span.end)) for span in getattr(lane, kind)]
 
 
-def test_who_was_active_follows_from_the_swaps() -> None:
+def test_the_active_account_follows_from_the_swaps() -> None:
     facts = told(swapped(-600), swapped(-100, "backup", "main"), active_account="main")
     assert spans(facts, "main", "active") == [(-1440, -600), (-100, 0)]
     assert spans(facts, "backup", "active") == [(-600, -100)]
     assert facts.known_from == at(minutes=-600)
 
 
-def test_without_a_swap_the_active_account_was_so_all_the_time() -> None:
+def test_without_a_swap_one_account_was_active_all_the_time() -> None:
     facts = told(active_account="backup")
     assert spans(facts, "backup", "active") == [(-1440, 0)]
     assert spans(facts, "main", "active") == []
@@ -46,8 +46,8 @@ def test_an_account_is_exhausted_from_its_first_hit_to_its_reset() -> None:
     assert spans(now, "main", "exhausted") == [(-20, 0)]
 
 
-def test_stalled_is_from_the_first_hit_to_the_swap_and_while_no_account_is_free() -> None:
-    """What overlaps counts once."""
+def test_stalled_time_is_from_the_first_hit_to_the_swap_and_the_waits() -> None:
+    """Overlapping spans count once."""
     wait = {"at": stamp(at(minutes=-300)), "outcome": "waiting", "since": stamp(at(minutes=-360)), "account": "main"}
     facts = told(
         swapped(-600, hits=hits(a=-605)),
@@ -60,22 +60,22 @@ def test_stalled_is_from_the_first_hit_to_the_swap_and_while_no_account_is_free(
     assert len(facts.events) == 2
 
 
-def test_hits_are_those_of_the_swaps_and_of_the_sessions_now() -> None:
-    """A hit that stands in both is one hit."""
+def test_hits_come_from_the_swaps_and_from_the_sessions_now() -> None:
+    """A hit that is in both counts once."""
     memory = SessionMemory(hit=HitMemory(first_seen=at(minutes=-605), snippet="x"))
     more = SessionMemory(hit=HitMemory(first_seen=at(minutes=-5), snippet="y"))
     facts = told(swapped(-600, hits=hits(a=-605)), sessions={"a": memory, "b": more})
     assert [(h.session, minutes(h.at)) for h in facts.hits] == [("a", -605), ("b", -5)]
 
 
-def test_only_what_lies_in_the_time_is_counted() -> None:
+def test_only_events_in_the_period_are_counted() -> None:
     facts = told(swapped(-600, hits=hits(a=-605)), swapped(-30, "backup", "main", hits=hits(a=-31)), hours=1)
     assert (facts.count(Outcome.SWAPPED), len(facts.hits), facts.stalled) == (1, 1, 60)
     assert spans(facts, "backup", "active") == [(-60, -30)]
 
 
 @pytest.mark.parametrize("hours", [1, 5, 24, 24 * 7, 24 * 30, 24 * 3650])
-def test_the_axis_has_round_marks_and_not_too_many(hours: int) -> None:
+def test_the_axis_has_a_few_round_marks(hours: int) -> None:
     marks = ticks(NOW - timedelta(hours=hours), NOW)
     assert 0 < len(marks) <= 9
     assert all(NOW - timedelta(hours=hours) <= mark <= NOW for mark in marks)
@@ -116,7 +116,7 @@ entry = st.fixed_dictionaries(
 
 @given(st.lists(entry, max_size=8))
 def test_any_history_has_a_timeline(history: list[dict[str, Any]]) -> None:
-    """Whatever stands there: spans lie in the window, in order, without overlaps, and a page can be made."""
+    """For any entries, the spans are in the window, in order and without overlaps, and a page can be made."""
     facts = told(*history, active_account="main")
     for found in [facts.waits, facts.stalls, *(kind for lane in facts.lanes for kind in (lane.active, lane.exhausted))]:
         assert all(facts.start <= span.start < span.end <= facts.end for span in found)

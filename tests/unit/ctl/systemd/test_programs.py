@@ -1,4 +1,4 @@
-"""The units that the package brings."""
+"""The units in the package."""
 
 from failover_oneshot.ctl.systemd import programs
 from failover_oneshot.ctl.systemd.units import SERVICE, TIMER

@@ -1,4 +1,4 @@
-"""When systemd runs the next check, as systemctl prints it."""
+"""The time of the next check, from systemctl."""
 
 from datetime import timedelta
 
@@ -34,7 +34,7 @@ NextElapseUSecRealtime=
         ({"load": "not-found"}, None),
     ],
 )
-def test_what_systemctl_prints_of_the_timer(
+def test_the_next_run_is_read_from_systemctl(
     changes: dict[str, str], expected: tuple[bool, float | None] | None
 ) -> None:
     defaults = {"load": "loaded", "active": "active", "real": "", "mono": "infinity", "service": "inactive"}
@@ -49,12 +49,12 @@ def test_what_systemctl_prints_of_the_timer(
     if found.next_at and found.next_in is not None:
         assert found.next_at - NOW == timedelta(seconds=found.next_in)
     quiet = found.next_in is not None or found.running
-    assert (found.note is None) == quiet, "a timer that will not run is explained"
+    assert (found.note is None) == quiet, "a timer that will not run has a note"
 
 
 @pytest.mark.parametrize(
     "shown", ["", "garbage", "Id=failover.timer\n", "a=b\n\nc=d", "Id=failover.timer\nLoadState=x"]
 )
-def test_anything_that_systemctl_may_print_is_survived(shown: str) -> None:
+def test_any_output_of_systemctl_is_accepted(shown: str) -> None:
     found = timer.parse(shown, 0.0, NOW)
     assert found is None or not found.active

@@ -1,4 +1,4 @@
-"""The user units as they are installed, with the paths of the machine."""
+"""The user units that `install` writes, with the machine's paths."""
 
 import shlex
 
@@ -11,7 +11,7 @@ from failover_oneshot.ctl.systemd.units import SERVICE, TIMER, UnitSettings, ren
 from tests.support.paths import DEPLOY
 
 
-def test_what_depends_on_the_machine_is_filled_in() -> None:
+def test_the_machines_paths_are_filled_in() -> None:
     place = UnitSettings(
         home="/home/me",
         command=["/home/me/.local/bin/failover-check", "--config", "/srv/a b%c/$x.yaml"],
@@ -27,12 +27,18 @@ def test_what_depends_on_the_machine_is_filled_in() -> None:
 
 
 def test_with_the_defaults_the_shipped_units_are_installed() -> None:
-    """But for the line that says by whom."""
+    """Below a heading that says who wrote the file."""
     place = UnitSettings(home="/home/me", command=["/home/me/.local/bin/failover-check"])
     for name in (SERVICE, TIMER):
         shipped = (DEPLOY / name).read_text()
         assert render(name, shipped, place).endswith(f"\n{shipped}")
         assert units.is_ours(render(name, shipped, place), shipped)
+
+
+def test_a_unit_written_by_an_earlier_version_is_ours() -> None:
+    old = "# Written by `failoverctl install`, which writes it anew: changes belong into a drop-in,\n[Service]\n"
+    assert units.is_ours(old, programs.template(SERVICE))
+    assert not units.is_ours("[Service]\n", programs.template(SERVICE))
 
 
 def test_a_shipped_unit_that_lacks_a_line_is_refused() -> None:
@@ -50,7 +56,7 @@ def test_time_spans_of_systemctl(span: str, expected: float | None) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
 def test_any_path_stays_one_word_of_one_line(path: str) -> None:
-    """A path can not begin a new line of the unit, nor a specifier or a variable."""
+    """A path cannot start a new line of the unit, a specifier or a variable."""
     place = UnitSettings(home="/home/me", command=["/bin/check", "--config", path])
     service = render(SERVICE, programs.template(SERVICE), place)
     [line] = [line for line in service.split("\n") if line.startswith("ExecStart=")]
