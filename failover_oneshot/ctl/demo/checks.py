@@ -1,5 +1,6 @@
 """The promises of `failoverctl demo`. They are checked against the files and sessions, not the check's own report."""
 
+import re
 import stat
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -48,10 +49,9 @@ def _dry_touched(_: Sandbox, seen: DemoFacts) -> str | None:
 
 
 def _dry_said(_: Sandbox, seen: DemoFacts) -> str | None:
-    foretold = seen.dry.stdout.removeprefix("dry run: ")
-    for would, did in ((": would swap from", " from"), ("would recreate", "recreated")):
-        foretold = foretold.replace(would, did)
-    return None if foretold == seen.check.stdout and not seen.dry.returncode else "their output differs, see above"
+    announced = seen.dry.stdout.removeprefix("dry run: ").replace("would swap", "swapped", 1)
+    announced = re.sub(r"would restart (\d+ sessions?)", r"\1 restarted on backup", announced)
+    return None if announced == seen.check.stdout and not seen.dry.returncode else "their output differs, see above"
 
 
 def _swapped(sandbox: Sandbox, seen: DemoFacts) -> str | None:
