@@ -1,1 +1,1 @@
-"""How an account becomes the active one: one module for each swap method."""
+"""The swap methods: how an account becomes the active one."""

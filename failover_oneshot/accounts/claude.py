@@ -1,7 +1,8 @@
-"""Method `claude`: the client's credentials file and the identity block in its settings move from account to account.
+"""Method `claude`: swap Claude Code's credentials file and the identity block in its settings.
 
-The credentials go live first and the identity second. An install that was killed in between is known by its waiting
-files (see `replace`): then the live login is the incoming account's, although the identity still names the outgoing.
+An install replaces the credentials first and the identity second. The waiting files (see `staged`) show an install that
+was killed in between. The live credentials are then the incoming account's, although the identity still names the
+outgoing one.
 """
 
 import os
@@ -18,7 +19,7 @@ from failover_oneshot.accounts.json_document import Document
 from failover_oneshot.accounts.method import MethodError
 from failover_oneshot.accounts.staged import FileChange
 from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE, AccountStore, read_store
-from failover_oneshot.accounts.unclaimed import set_aside
+from failover_oneshot.accounts.unclaimed import keep_unclaimed
 from failover_oneshot.config.model import Account, Config
 from failover_oneshot.lib import atomicfile
 
@@ -28,9 +29,9 @@ ATTEMPTS = 5
 
 
 class LiveCredentials(Struct, frozen=True):
-    """The two live files as they were read, links resolved; None for a document that does not exist."""
+    """The two live files as read; None for a document that does not exist."""
 
-    paths: tuple[Path, Path]  # the credentials, the settings
+    paths: tuple[Path, Path]  # the credentials, the settings; links resolved
     credentials: Document | None
     settings: Document | None
     tokens: Tokens | None
@@ -38,7 +39,7 @@ class LiveCredentials(Struct, frozen=True):
 
 
 class ClaudeMethod:
-    """Implements `Method`. `unclaimed` is the folder for logins that no store may take."""
+    """Implements `SwapMethod`. `unclaimed` is the folder for credentials that no store may take."""
 
     def __init__(self, config: Config, unclaimed: Path, lineage: Mapping[str, str]) -> None:
         self._accounts = config.accounts
@@ -49,7 +50,7 @@ class ClaudeMethod:
         self._held: HeldLocks | None = None
 
     def check(self, account: Account) -> str | None:
-        """See `Method`."""
+        """See `SwapMethod`."""
         store = read_store(account)
         if store.problem:
             return store.problem
@@ -58,20 +59,20 @@ class ClaudeMethod:
             if theirs is None:
                 continue
             if store.known.identity and theirs.identity and store.known.identity.same(theirs.identity):
-                return f"its store {account.store} holds the same identity as that of account {other.name}"
+                return f"store {account.store} holds the same identity as {other.name}'s store"
             if store.known.tokens and theirs.tokens and store.known.tokens.refresh == theirs.tokens.refresh:
-                return f"its store {account.store} holds the same login as that of account {other.name}"
+                return f"store {account.store} holds the same credentials as {other.name}'s store"
         return None
 
     def live_account(self) -> str | None:
-        """See `Method`."""
+        """See `SwapMethod`."""
         try:
             return self._owner(self._live(), {}, None)
         except MethodError:
             return None
 
     def lineage(self) -> dict[str, str]:
-        """See `Method`."""
+        """See `SwapMethod`."""
         try:
             live = self._live()
         except MethodError:
@@ -86,12 +87,12 @@ class ClaudeMethod:
 
     @contextmanager
     def exclusive(self, timeout: float) -> Iterator[None]:
-        """See `Method`: the client's locks, so that no token refresh falls in between."""
+        """See `SwapMethod`. Holds Claude Code's locks, so that it cannot refresh a token meanwhile."""
         if not self._folder.is_dir():
-            raise MethodError(f"the client's folder {self._folder} does not exist")
+            raise MethodError(f"Claude Code's folder {self._folder} does not exist (swap.claude_dir)")
         wanted = [(self._folder / ".oauth_refresh.lock", REFRESH_STALE)]
         for path, stale in ((self._folder, REFRESH_STALE), (self._settings, SETTINGS_STALE)):
-            # Behind a link, some clients lock beside the link and some beside the real file: both are taken.
+            # Behind a link, some versions lock beside the link and some beside the real file: take both.
             names = dict.fromkeys((path, Path(os.path.realpath(path))))
             wanted += [(name.with_name(name.name + ".lock"), stale) for name in names]
         with client_locks(wanted, timeout) as held:
@@ -102,14 +103,14 @@ class ClaudeMethod:
                 self._held = None
 
     def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> str:
-        """See `Method`."""
+        """See `SwapMethod`."""
         try:
             return self._keep(self._live(), outgoing.name if outgoing else None, note)
         except (OSError, ValueError) as error:
-            raise MethodError(f"cannot save the live login: {staged.why(error)}") from None
+            raise MethodError(f"cannot save the live credentials: {staged.why(error)}") from None
 
     def prepare(self, incoming: Account) -> dict[str, str]:
-        """See `Method`. The note: `token`, `incoming`, and a fingerprint of the `identity` that is live before."""
+        """See `SwapMethod`. The note: `token`, `incoming`, and a fingerprint of the previous `identity`."""
         live = self._live()
         identity = credentials.fingerprint(credentials.key(live.identity), os.urandom(8).hex())
         note = {**staged.new_note(), "incoming": incoming.name, "identity": identity}
@@ -117,38 +118,38 @@ class ClaudeMethod:
         return note
 
     def install(self, incoming: Account, note: Mapping[str, str]) -> None:
-        """See `Method`."""
+        """See `SwapMethod`."""
         self._install(incoming, note, note)
 
     def verify(self, incoming: Account) -> None:
-        """See `Method`."""
+        """See `SwapMethod`."""
         live, known = self._live(), read_store(incoming).known
         if self._owner(live, {}, incoming.name) != incoming.name:
-            raise MethodError(f"the live credentials do not read back as those of account {incoming.name}")
+            raise MethodError(f"the live credentials are not {incoming.name}'s after the install")
         if live.identity is None or known.identity is None or not live.identity.same(known.identity):
-            raise MethodError(f"the live identity does not read back as that of account {incoming.name}")
+            raise MethodError(f"the live identity is not {incoming.name}'s after the install")
 
     def undo(self, outgoing: Account, note: Mapping[str, str]) -> None:
-        """See `Method`."""
+        """See `SwapMethod`."""
         incoming = next((a for a in self._accounts if a.name == note.get("incoming")), None)
         live = self._live()
-        if incoming is None:  # it is not in the config any more: nothing but the waiting files tells
+        if incoming is None:  # no longer in the config: only the waiting files show what was installed
             if any(staged.is_replaced(path, number, note) for number, path in enumerate(live.paths)):
                 self._install(outgoing, note, staged.new_note())
         elif incoming.name != outgoing.name:
             theirs = read_store(incoming).known.identity
             named = theirs is not None and live.identity is not None and theirs.same(live.identity)
             if named or self._owner(live, note, None) == incoming.name:
-                # A note of its own: what the old one says of the live files stays true until they are replaced.
+                # Under a new note: the old one stays true of the live files until they are replaced.
                 self._install(outgoing, note, staged.new_note())
         staged.discard(live.paths, note)
 
     def environment(self, account: Account) -> dict[str, str]:  # noqa: ARG002
-        """See `Method`: nothing, the files say it all."""
+        """See `SwapMethod`. Empty: the files are enough."""
         return {}
 
     def _install(self, incoming: Account, begun: Mapping[str, str], note: Mapping[str, str]) -> None:
-        """Installs under `note`, the install of the note `begun` having come as far as it did."""
+        """Install under `note`, after an install under `begun` that may have stopped at any point."""
         for _ in range(ATTEMPTS):
             self.save_back(None, begun)
             live = self._live()
@@ -159,15 +160,15 @@ class ClaudeMethod:
             staged.discard(live.paths, note)
             staged.clean_leftovers(live.paths, self._accounts, self._unclaimed)
             return
-        raise MethodError("the client's files keep changing, although their locks are held")
+        raise MethodError(f"Claude Code's files changed in each of {ATTEMPTS} attempts although their locks are held")
 
     def _guard(self) -> None:
         if self._held is None:
-            raise MethodError("the client's locks are not held")
+            raise MethodError("Claude Code's locks are not held")
         self._held.check()
 
     def _live(self) -> LiveCredentials:
-        """Reads the live files; MethodError when one is too large, no file, or does not parse."""
+        """Read the live files. MethodError when one is too large, not a regular file, or does not parse."""
         try:
             paths = (atomicfile.real_path(self._folder / CREDENTIALS), atomicfile.real_path(self._settings))
             documents = []
@@ -176,24 +177,24 @@ class ClaudeMethod:
                 try:
                     documents.append(None if data is None else json_document.parse(data))
                 except ValueError as error:
-                    raise ValueError(f"{path} is {error}; it is left alone") from None
+                    raise ValueError(f"{path} is {error}; left unchanged") from None
         except (OSError, ValueError) as error:
-            raise MethodError(staged.why(error)) from None
-        login, settings = documents
+            raise MethodError(staged.cannot_read(error)) from None
+        found, settings = documents
         return LiveCredentials(
             paths=paths,
-            credentials=login,
+            credentials=found,
             settings=settings,
-            tokens=credentials.tokens_of(login.values) if login else None,
+            tokens=credentials.tokens_of(found.values) if found else None,
             identity=credentials.identity_of(settings.values.get(IDENTITY)) if settings else None,
         )
 
     def _changes(self, live: LiveCredentials, incoming: Account) -> list[FileChange]:
-        """What has to be written for the account to be live."""
+        """The changes that make the account's credentials live."""
         store = read_store(incoming)
         if store.problem or store.credentials is None or store.identity is None:
             raise MethodError(f"account {incoming.name}: {store.problem}")
-        login = credentials.with_own_keys(live.credentials or json_document.EMPTY, store.credentials.values)
+        merged = credentials.with_own_keys(live.credentials or json_document.EMPTY, store.credentials.values)
         if live.settings is None:
             settings = json_document.rendered({IDENTITY: store.identity.values})
         elif live.identity and store.known.identity and live.identity.same(store.known.identity):
@@ -202,12 +203,12 @@ class ClaudeMethod:
             settings = json_document.encode(json_document.replace(live.settings, IDENTITY, store.identity.values))
         before = [None if d is None else json_document.encode(d) for d in (live.credentials, live.settings)]
         return [
-            FileChange(live.paths[0], before[0], json_document.encode(login)),
+            FileChange(live.paths[0], before[0], json_document.encode(merged)),
             FileChange(live.paths[1], before[1], settings),
         ]
 
     def _half_installed(self, live: LiveCredentials, note: Mapping[str, str]) -> bool:
-        """Whether an install with that note replaced the credentials, but not yet the identity beside them."""
+        """Whether an install under that note replaced the credentials but not yet the identity."""
         if not staged.is_replaced(live.paths[0], 0, note) or staged.is_replaced(live.paths[1], 1, note):
             return False
         return credentials.fits(note.get("identity", ""), credentials.key(live.identity))
@@ -217,38 +218,38 @@ class ClaudeMethod:
             return None
         stores = [read_store(account).known for account in self._accounts]
         if self._half_installed(live, note) and not credentials.known(live.tokens, stores, self._lineage):
-            return note.get("incoming")  # refreshed since by a client
+            return note.get("incoming")  # refreshed since by an agent
         return credentials.owner(live.tokens, live.identity, stores, self._lineage, presumed)
 
     def _keep(self, live: LiveCredentials, outgoing: str | None, note: Mapping[str, str]) -> str:
-        """Brings the live login to safety; OSError, ValueError or MethodError when it can not be."""
+        """Save the live credentials to a store or to `unclaimed/`. OSError, ValueError or MethodError on failure."""
         if live.credentials is None or not credentials.any_token(live.credentials.values):
-            return "there is no live login: nothing to save"
+            return "nothing to save: no live credentials"
         name = self._owner(live, note, outgoing)
         account = next((a for a in self._accounts if a.name == name), None)
         if live.tokens is None or account is None or account.store is None:
-            return f"the live login belongs to no account of the config: set aside as {self._aside(live)}"
+            return f"live credentials belong to no configured account; kept as {self._keep_unclaimed(live)}"
         store = read_store(account)
         half = self._half_installed(live, note)
         verdict = credentials.saving(live.tokens, store.known.tokens, store.known.previous)
-        if verdict is Saving.ASIDE:
-            return f"the live login of {name} is older than its store's: set aside as {self._aside(live)}"
+        if verdict is Saving.UNCLAIMED:
+            return f"{name}'s live credentials are older than its store; kept as {self._keep_unclaimed(live)}"
         if half and store.known.tokens and live.tokens.refresh != store.known.tokens.refresh:
-            self._aside(live)  # it could also be a login made by hand in this very moment
+            self._keep_unclaimed(live)  # somebody may have logged in by hand at this very moment
         if not half and live.identity and self._names(live.identity, store):
             store.save_identity(live.settings.values[IDENTITY] if live.settings else {})
-        if verdict is Saving.WRITE and store.save_login(live.credentials.values, self._unclaimed):
-            return f"the live login was saved to the store of {name}"
-        return f"the store of {name} has the live login already"
+        if verdict is Saving.WRITE and store.save_credentials(live.credentials.values, self._unclaimed):
+            return f"live credentials saved to {name}'s store"
+        return f"{name}'s store already has the live credentials"
 
     @staticmethod
     def _names(identity: Identity, store: AccountStore) -> bool:
-        """Whether a live identity may stand in that store."""
+        """Whether the store may take this identity."""
         return store.known.identity is None or identity.same(store.known.identity)
 
-    def _aside(self, live: LiveCredentials) -> str:
-        login = live.credentials.values if live.credentials else {}
-        files = {CREDENTIALS: json_document.encode(credentials.with_own_keys(json_document.EMPTY, login))}
+    def _keep_unclaimed(self, live: LiveCredentials) -> str:
+        values = live.credentials.values if live.credentials else {}
+        files = {CREDENTIALS: json_document.encode(credentials.with_own_keys(json_document.EMPTY, values))}
         if live.settings and live.identity:
             files[IDENTITY_FILE] = json_document.rendered(live.settings.values[IDENTITY])
-        return set_aside(self._unclaimed, files)
+        return keep_unclaimed(self._unclaimed, files)

@@ -1,8 +1,8 @@
-"""The client's own advisory locks: folders made with mkdir, alive as long as their time stamp is touched.
+"""Claude Code's own advisory locks: folders made with mkdir, valid while their time stamp is touched.
 
-Held in the client's order and released in reverse. A folder of somebody else is broken only when it is stale. Ours have
-the sticky bit, which mkdir sets in the same instant and no client uses, and are flocked by their living holder: so the
-folders of a run that was killed are known for what they are and taken over at once, instead of after a minute.
+They are taken in Claude Code's order and released in reverse. Another program's lock is broken only when it is stale.
+Ours carry the sticky bit, which mkdir sets in the same instant and Claude Code never uses, and an flock of their living
+holder. So the locks of a killed run are recognized and taken over at once instead of after a minute.
 """
 
 import os
@@ -21,44 +21,44 @@ OURS = 0o1700
 
 
 class HeldLocks:
-    """The locks held, in order: their folders' open descriptors."""
+    """The locks that are held, in order, each with its folder's open descriptor."""
 
     def __init__(self) -> None:
         self._locks: list[tuple[Path, int]] = []
 
     def add(self, path: Path, fd: int) -> None:
-        """One more is held."""
+        """Add a lock that was just taken."""
         self._locks = [*self._locks, (path, fd)]
 
     def touch(self) -> None:
-        """Shows that the holder is alive. By descriptor: a folder that somebody else made since is not touched."""
+        """Show that the holder is alive. By descriptor, so that another program's new folder is never touched."""
         for _, fd in self._locks:
             os.utime(fd)
 
     def check(self) -> None:
-        """MethodError when a lock was broken, because this process stood still for too long."""
+        """MethodError when a lock was broken because this process was stopped for too long."""
         for path, fd in self._locks:
             if not _is_at(path, fd):
-                raise MethodError(f"the lock {path} was lost meanwhile")
+                raise MethodError(f"lost the lock {path}")
 
     def release(self) -> None:
-        """Gives them back, the last one first; one that was broken is somebody else's by now and stays."""
+        """Release the locks, the last one first. A broken lock has a new holder and stays."""
         while self._locks:
             path, fd = self._locks.pop()
             try:
                 if _is_at(path, fd):
                     path.rmdir()
             except OSError:
-                pass  # it will be stale in a minute; there is nothing better to do on the way out
+                pass  # it is stale in a minute
             finally:
                 os.close(fd)
 
 
 @contextmanager
 def client_locks(wanted: Sequence[tuple[Path, float]], timeout: float) -> Iterator[HeldLocks]:
-    """Holds these folders (each with the age in seconds from which on it is stale), taken in this order.
+    """Hold these locks, taken in this order. Each comes with the age in seconds at which it is stale.
 
-    MethodError, with none held, when that was not possible within `timeout` seconds over all.
+    MethodError, with none held, when they cannot all be taken within `timeout` seconds.
     """
     from threading import Event, Thread
 
@@ -89,16 +89,16 @@ def _take(path: Path, stale: float, deadline: float) -> int:
         try:
             fd = _try(path, stale)
         except OSError as error:
-            raise MethodError(f"cannot make the lock {why(error)}") from None
+            raise MethodError(f"cannot create the lock {why(error)}") from None
         if fd is not None:
             return fd
         if time.monotonic() >= deadline:
-            raise MethodError(f"the client holds its lock {path}")
+            raise MethodError(f"Claude Code holds the lock {path}")
         time.sleep(POLL_EVERY)
 
 
 def _try(path: Path, stale: float) -> int | None:
-    """The open descriptor of the folder if it is ours now, else None."""
+    """The folder's open descriptor if the lock is ours now, else None."""
     made = True
     try:
         path.mkdir(mode=OURS)
@@ -122,7 +122,7 @@ def _try(path: Path, stale: float) -> int | None:
 
 
 def _flocked(fd: int, *, unsupported: bool) -> bool:
-    """Whether no living run holds it; `unsupported` is the answer on a file system that can not tell."""
+    """Whether no living run holds the lock; `unsupported` is the answer on a file system without flock."""
     from fcntl import LOCK_EX, LOCK_NB, flock
 
     try:
@@ -135,13 +135,13 @@ def _flocked(fd: int, *, unsupported: bool) -> bool:
 
 
 def _break(path: Path, seen: os.stat_result) -> None:
-    """Takes a stale lock away, if it is still the one that was seen, and as it was."""
+    """Remove a stale lock if it is unchanged since `seen`."""
     try:
         now = path.lstat()
         if (now.st_ino, now.st_mtime_ns) == (seen.st_ino, seen.st_mtime_ns):
             path.rmdir()
     except OSError:
-        return  # somebody was faster, or it is not empty: then it is waited for until the timeout
+        return  # another program was faster, or the folder is not empty: wait for it until the timeout
 
 
 def _is_at(path: Path, fd: int) -> bool:

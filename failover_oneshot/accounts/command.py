@@ -1,8 +1,8 @@
-"""Method `command`: a program of the operator's changes the account; exit 0 means done.
+"""Method `command`: the operator's own program changes the account; exit 0 means success.
 
-Its argv is the config's, with `{from}` and `{to}` filled in, run without a shell. It must be safe to repeat: a run that
-was killed meanwhile is followed by one that calls it again, once the first call has ended. For that the program
-inherits a lock, which it holds as long as it lives; what it leaves running in the background must close its files.
+The argv comes from the config, with `{from}` and `{to}` filled in, and runs without a shell. The program must be safe
+to repeat: after a killed run the next one waits for the first call to end and calls it again. For that the program
+inherits a lock and holds it while it lives. A process that it leaves in the background must close its files.
 """
 
 import os
@@ -18,14 +18,15 @@ from selectors import EVENT_READ, DefaultSelector
 from failover_oneshot.accounts.method import MethodError
 from failover_oneshot.accounts.staged import why
 from failover_oneshot.config.model import Account, Config
+from failover_oneshot.lib import durations
 from failover_oneshot.lib.redact import redact
 
-TAIL = 4096  # bytes of each output that are kept
+TAIL = 4096  # bytes kept of each output
 LOCK = "swap-command.lock"
 
 
 class CommandMethod:
-    """Implements `Method`. `folder` is where the lock file is."""
+    """Implements `SwapMethod`. `folder` holds the lock file."""
 
     def __init__(self, config: Config, folder: Path) -> None:
         self._argv = config.swap.command
@@ -35,24 +36,24 @@ class CommandMethod:
         self._outgoing = ""
 
     def check(self, account: Account) -> str | None:  # noqa: ARG002
-        """See `Method`."""
+        """See `SwapMethod`."""
         if not self._argv:
             return "swap.command is empty"
         if shutil.which(self._argv[0]) is None:
-            return f"the program {self._argv[0]} of swap.command does not exist, or may not be run"
+            return f"swap.command: {self._argv[0]} does not exist or is not executable"
         return None
 
     def live_account(self) -> str | None:
-        """See `Method`: only the program knows."""
+        """See `SwapMethod`. Always None: only the program knows."""
         return None
 
     def lineage(self) -> dict[str, str]:
-        """See `Method`."""
+        """See `SwapMethod`."""
         return {}
 
     @contextmanager
     def exclusive(self, timeout: float) -> Iterator[None]:
-        """See `Method`: waits for the program that a killed run may have left behind."""
+        """See `SwapMethod`. Waits for a program that a killed run left behind."""
         from fcntl import LOCK_EX, LOCK_NB, flock
 
         deadline = time.monotonic() + timeout
@@ -68,7 +69,7 @@ class CommandMethod:
                     break
                 except BlockingIOError:
                     if time.monotonic() >= deadline:
-                        raise MethodError("the swap.command of an earlier check still runs") from None
+                        raise MethodError("swap.command of an earlier check is still running") from None
                     time.sleep(0.02)
             yield
         finally:
@@ -76,29 +77,29 @@ class CommandMethod:
             self._held = None
 
     def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> str:  # noqa: ARG002
-        """See `Method`."""
+        """See `SwapMethod`."""
         self._outgoing = outgoing.name if outgoing else ""
-        return "method command saves what is live itself"
+        return "nothing to save: method command leaves that to swap.command"
 
     def prepare(self, incoming: Account) -> dict[str, str]:
-        """See `Method`. The note: `from` and `to`."""
+        """See `SwapMethod`. The note: `from` and `to`."""
         return {"from": self._outgoing, "to": incoming.name}
 
     def install(self, incoming: Account, note: Mapping[str, str]) -> None:
-        """See `Method`: runs the program; on failure the last line that it wrote says why."""
+        """See `SwapMethod`. Runs the program; the error ends with the last line that it wrote."""
         if problem := self.check(incoming):
             raise MethodError(problem)
         values = {"{from}": note.get("from", ""), "{to}": incoming.name}
         self._run([_filled(word, values) for word in self._argv])
 
     def verify(self, incoming: Account) -> None:
-        """See `Method`: exit 0 was the word of it."""
+        """See `SwapMethod`. Exit 0 was the proof."""
 
     def undo(self, outgoing: Account, note: Mapping[str, str]) -> None:
-        """See `Method`: a program that failed has put back what it changed."""
+        """See `SwapMethod`. A program that fails must have rolled back its own changes."""
 
     def environment(self, account: Account) -> dict[str, str]:  # noqa: ARG002
-        """See `Method`."""
+        """See `SwapMethod`."""
         return {}
 
     def _run(self, argv: list[str]) -> None:
@@ -112,10 +113,10 @@ class CommandMethod:
                 pass_fds=() if self._held is None else (self._held,),
             )
         except OSError as error:
-            raise MethodError(f"swap.command can not be started: {why(error)}") from None
+            raise MethodError(f"cannot start swap.command: {why(error)}") from None
         with process:
             try:
-                said = _read(process, time.monotonic() + self._timeout)
+                said = _read(process, self._timeout)
             except BaseException:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
@@ -126,20 +127,21 @@ class CommandMethod:
 
 
 def _filled(word: str, values: Mapping[str, str]) -> str:
-    """The word with its placeholders filled in, in one pass: a value is not looked through again."""
+    """The word with its placeholders filled in. One pass, so that a placeholder in a value stays."""
     import re
 
     return re.sub(r"\{(?:from|to)\}", lambda match: values[match[0]], word)
 
 
-def _read(process: "subprocess.Popen[bytes]", deadline: float) -> str:
-    """Waits for the program's end and gives the last line that it wrote, on stderr, else on stdout; redacted."""
+def _read(process: "subprocess.Popen[bytes]", timeout: float) -> str:
+    """Wait for the program to end; its last line of stderr, else of stdout, redacted."""
+    deadline = time.monotonic() + timeout
     tails = {pipe.fileno(): b"" for pipe in (process.stderr, process.stdout) if pipe is not None}
     with DefaultSelector() as selector:
         for pipe in tails:
             selector.register(pipe, EVENT_READ)
         while True:
-            ended = process.poll() is not None  # asked before the last read, so that nothing written before is missed
+            ended = process.poll() is not None  # before the last read, so that no output is missed
             for key, _ in selector.select(0 if ended else 0.05):
                 if chunk := os.read(key.fd, 1 << 16):
                     tails[key.fd] = (tails[key.fd] + chunk)[-TAIL:]
@@ -148,11 +150,12 @@ def _read(process: "subprocess.Popen[bytes]", deadline: float) -> str:
             if ended:
                 break
             if time.monotonic() >= deadline:
-                raise MethodError("swap.command did not end within swap.timeout and was killed")
+                limit = durations.format(timeout)
+                raise MethodError(f"swap.command did not finish within {limit} (swap.timeout); killed")
             if not selector.get_map():
                 time.sleep(0.01)
     for tail in tails.values():
-        # a lone bracket, as JSON ends with, says nothing
+        # the last line of JSON is a lone bracket, which says nothing
         lines = [line for line in tail.decode(errors="replace").split("\n") if any(c.isalnum() for c in line)]
         if lines:
             return redact(" ".join("".join(c if c.isprintable() else " " for c in lines[-1]).split()))[:200]

@@ -1,6 +1,6 @@
-"""What a credentials file of any program tells about itself: whose it is, its refresh tokens, whether blank, how fresh.
+"""Facts from any program's credentials file: owner, refresh tokens, whether it is blank, and its age.
 
-Pure. Only files that are JSON objects tell anything; of every other one nothing is known but its bytes.
+Pure. Only files that are JSON objects hold facts. Of any other file only the bytes are known.
 """
 
 from collections.abc import Iterator
@@ -8,17 +8,17 @@ from typing import Any
 
 from failover_oneshot.accounts import json_document
 
-# The last key is the field; where it stands does not matter. The names are those of OAuth and of the agents' own files.
+# Fields are found by name at any place in the file. The names come from OAuth and from the agents' own files.
 IDENTITIES = ("accountUuid", "account_uuid", "account_id", "accountId", "emailAddress", "email", "active")
 REFRESH = ("refresh_token", "refreshToken")
 SECRETS = (*REFRESH, "access_token", "accessToken", "id_token", "api_key", "apiKey", "OPENAI_API_KEY")
 MILLISECONDS = ("expiresAt", "expiry_date", "expires_at", "expires")
 STAMPS = ("last_refresh", "lastRefresh")
-DEPTH = 4  # deeper than any login stands
+DEPTH = 4  # deeper than any known file nests its credentials
 
 
 def identity(content: bytes) -> str | None:
-    """Who the file says that it belongs to, by the strongest field that it has."""
+    """The owner that the file names, by the strongest field that it has; None when it names none."""
     fields = list(_fields(content))
     for key in IDENTITIES:
         for name, value in fields:
@@ -28,12 +28,12 @@ def identity(content: bytes) -> str | None:
 
 
 def refresh_tokens(content: bytes) -> frozenset[str]:
-    """The single-use tokens in it: two files that share one hold the same login."""
+    """The single-use tokens in the file. Two files that share one hold the same credentials."""
     return frozenset(v for k, v in _fields(content) if k in REFRESH and isinstance(v, str) and v.strip())
 
 
 def blank(content: bytes) -> bool:
-    """Whether there is no login in it: an empty file, or one whose tokens have all been emptied."""
+    """Whether the file holds no credentials: it is empty, or all its tokens are."""
     if not content.strip():
         return True
     secrets = [value for key, value in _fields(content) if key in SECRETS]
@@ -41,14 +41,14 @@ def blank(content: bytes) -> bool:
 
 
 def expires(content: bytes) -> float | None:
-    """When the access token in it expires, in seconds since 1970; None when it does not say."""
+    """When the access token expires, in seconds since 1970; None when the file does not say."""
     times = _times(content)
-    told = next((times[key] for key in MILLISECONDS if key in times), None)
-    return told / 1000 if told and told > 1e11 else told  # some programs write seconds under the same names
+    at = next((times[key] for key in MILLISECONDS if key in times), None)
+    return at / 1000 if at and at > 1e11 else at  # some programs write seconds under the same names
 
 
 def older(content: bytes, than: bytes) -> bool:
-    """Whether the file is certainly the older one of two, by a time that both name."""
+    """Whether the file is certainly the older of two, by a time that both hold."""
     mine, theirs = _times(content), _times(than)
     shared = [key for key in mine if key in theirs]
     return bool(shared) and all(mine[key] <= theirs[key] for key in shared) and any(mine[k] < theirs[k] for k in shared)
@@ -65,7 +65,7 @@ def _times(content: bytes) -> dict[str, float]:
 
 
 def _instant(text: str) -> float | None:
-    """Seconds since 1970 of an ISO 8601 time (UTC when it names no zone)."""
+    """An ISO 8601 time as seconds since 1970 (UTC without a zone); None when it is not one."""
     from datetime import UTC, datetime
 
     try:

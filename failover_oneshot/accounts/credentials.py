@@ -1,8 +1,8 @@
-"""The client's credentials and identity as values: blank or not, older or newer, whose they are.
+"""Claude Code's credentials and identity as values: blank or not, older or newer, and whose they are.
 
-Pure. The shapes: `.credentials.json` holds `claudeAiOauth` (`accessToken`, `refreshToken`, `expiresAt` in milliseconds
-since 1970, ...) and perhaps `trustedDeviceToken`; the identity block `oauthAccount` holds `accountUuid`,
-`emailAddress`, `organizationUuid`, .... Nothing here prints or compares a token other than for equality.
+Pure. `.credentials.json` holds `claudeAiOauth` (`accessToken`, `refreshToken`, `expiresAt` in milliseconds since 1970,
+and more) and perhaps `trustedDeviceToken`. The identity block `oauthAccount` holds `accountUuid`, `emailAddress`,
+`organizationUuid` and more. No token is printed; tokens are compared for equality only.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,31 +15,31 @@ from failover_oneshot.accounts.json_document import Document, replace, without
 
 TOKENS = "claudeAiOauth"
 IDENTITY = "oauthAccount"
-OWN_KEYS = (TOKENS, "trustedDeviceToken")  # of .credentials.json: what follows the account
+OWN_KEYS = (TOKENS, "trustedDeviceToken")  # the keys of .credentials.json that follow the account
 
 
 class Tokens(Struct, frozen=True):
-    """One login that is not blank."""
+    """Credentials that are not blank."""
 
     refresh: str
-    expires_at: float | None  # milliseconds since 1970, None when the file does not say
+    expires_at: float | None  # milliseconds since 1970; None when the file does not say
 
     def __repr__(self) -> str:
-        """Without the token."""
+        """No token is shown."""
         return "Tokens(...)"
 
 
 class Identity(Struct, frozen=True):
-    """Who a login belongs to; empty strings for what is not known."""
+    """Who the credentials belong to; unknown fields are empty."""
 
     account: str
     email: str
     organization: str
 
     def same(self, other: "Identity") -> bool:
-        """Whether both mean one account: by `accountUuid`, else by e-mail address.
+        """Whether both are one account: by `accountUuid`, else by e-mail address.
 
-        One person may pay for two organizations under the same account: where both sides name one, they must agree.
+        One person may pay for two organizations under the same account. Where both sides name one, they must agree.
         """
         if self.organization and other.organization and self.organization != other.organization:
             return False
@@ -49,29 +49,29 @@ class Identity(Struct, frozen=True):
 
 
 class StoredCredentials(Struct, frozen=True):
-    """What is known of one account's store, for finding out whose the live login is."""
+    """What one account's store holds. It helps to find the owner of the live credentials."""
 
     name: str
     tokens: Tokens | None = None
-    previous: Tokens | None = None  # those of `.prev`
+    previous: Tokens | None = None  # from `.prev`
     identity: Identity | None = None
 
     @property
     def empty(self) -> bool:
-        """Nothing was ever saved there."""
+        """Whether the store never held credentials."""
         return self.tokens is None and self.previous is None and self.identity is None
 
 
 class Saving(Enum):
-    """What becomes of a login that goes to its account's store."""
+    """What to do with live credentials whose account is known."""
 
     WRITE = "write"
-    KEEP = "keep"  # the store has it, or what came of it, already
-    ASIDE = "aside"  # older than the store's or of unknown age: the store stays, the login is set aside
+    KEEP = "keep"  # the store already holds them, or newer ones that replaced them
+    UNCLAIMED = "unclaimed"  # older than the store, or of unknown age: the store stays, they go to `unclaimed/`
 
 
 def tokens_of(document: Mapping[str, Any]) -> Tokens | None:
-    """The login in a `.credentials.json`, None when there is none or it is blank (a dead login is blanked)."""
+    """The tokens in a `.credentials.json`; None when there are none or Claude Code has blanked them."""
     block = document.get(TOKENS)
     if not isinstance(block, dict):
         return None
@@ -84,14 +84,14 @@ def tokens_of(document: Mapping[str, Any]) -> Tokens | None:
 
 
 def any_token(document: Mapping[str, Any]) -> bool:
-    """Whether the file holds anything that could be a login, even half of one."""
+    """Whether the file holds any token, even one of the two."""
     block = document.get(TOKENS)
     values = [block.get(key) for key in ("accessToken", "refreshToken")] if isinstance(block, dict) else []
     return any(isinstance(value, str) and value.strip() for value in values)
 
 
 def identity_of(block: Any) -> Identity | None:
-    """The identity in an `oauthAccount` block, None when it names nobody."""
+    """The identity in an `oauthAccount` block; None when it has neither `accountUuid` nor `emailAddress`."""
     if not isinstance(block, dict):
         return None
     texts = [block.get(key) for key in ("accountUuid", "emailAddress", "organizationUuid")]
@@ -100,9 +100,9 @@ def identity_of(block: Any) -> Identity | None:
 
 
 def saving(live: Tokens, stored: Tokens | None, previous: Tokens | None = None) -> Saving:
-    """Whether a live login of the right account may become that account's stored one.
+    """What to do with an account's live credentials, given its store.
 
-    Refresh tokens are single-use: of two, the later-expiring one is alive and must win.
+    Refresh tokens are single-use: of two, the later-expiring one is valid and must win.
     """
     if stored is None:
         return Saving.WRITE
@@ -110,7 +110,7 @@ def saving(live: Tokens, stored: Tokens | None, previous: Tokens | None = None) 
     if live.refresh == stored.refresh:
         return Saving.KEEP if older else Saving.WRITE
     if older:
-        return Saving.KEEP if previous is not None and live.refresh == previous.refresh else Saving.ASIDE
+        return Saving.KEEP if previous is not None and live.refresh == previous.refresh else Saving.UNCLAIMED
     return Saving.WRITE
 
 
@@ -121,11 +121,11 @@ def owner(
     lineage: Mapping[str, str],
     presumed: str | None = None,
 ) -> str | None:
-    """The account that a login belongs to, None when that can not be said for certain.
+    """The account that the credentials belong to; None when in doubt.
 
-    By its refresh token where a store or the lineage (fingerprint to account) knows it, else by the identity beside it.
-    `presumed`, the account that ought to be live, decides between some that fit equally well; and where nobody's it is,
-    it is the first content of that account's store if nothing was ever saved there.
+    The refresh token decides if a store or the lineage (fingerprint to account) knows it; else the identity does.
+    `presumed` is the account that should be live. It decides between accounts that fit equally well. Credentials that
+    fit no account are its first ones if its store never held any.
     """
     by_identity = [s.name for s in stores if identity and s.identity and s.identity.same(identity)]
     names = known(tokens, stores, lineage)
@@ -141,17 +141,17 @@ def owner(
 
 
 def known(tokens: Tokens, stores: Sequence[StoredCredentials], lineage: Mapping[str, str]) -> list[str]:
-    """The accounts that this very login is known to be of, by its refresh token."""
+    """The accounts that a store or the lineage names for this refresh token."""
     return holders(tokens, stores) or [name for mark, name in lineage.items() if fits(mark, tokens.refresh)]
 
 
 def holders(tokens: Tokens, stores: Iterable[StoredCredentials]) -> list[str]:
-    """The accounts whose stores hold this very login."""
+    """The accounts whose stores hold this refresh token."""
     return [s.name for s in stores if any(t and t.refresh == tokens.refresh for t in (s.tokens, s.previous))]
 
 
 def with_own_keys(target: Document, source: Mapping[str, Any]) -> Document:
-    """`target` with the keys that follow the account as in `source`; one that `source` lacks goes."""
+    """`target` with the keys that follow the account taken from `source`; keys that `source` lacks are removed."""
     for key in OWN_KEYS:
         if key not in source:
             target = without(target, key)
@@ -161,7 +161,7 @@ def with_own_keys(target: Document, source: Mapping[str, Any]) -> Document:
 
 
 def fingerprint(secret: str | bytes, salt: str) -> str:
-    """`salt:digest`, by which a secret is known again but not found out. A new salt for each, of at least 8 bytes."""
+    """`salt:digest`: recognizes a secret without revealing it. Use a new salt of at least 8 bytes for each."""
     from hashlib import sha256
 
     data = secret if isinstance(secret, bytes) else secret.encode(errors="surrogatepass")
@@ -169,10 +169,10 @@ def fingerprint(secret: str | bytes, salt: str) -> str:
 
 
 def key(identity: Identity | None) -> str:
-    """What an identity is fingerprinted by; nobody's has one too."""
+    """The text that is fingerprinted for an identity; empty for None."""
     return "\n".join((identity.account, identity.email, identity.organization)) if identity else ""
 
 
 def fits(mark: str, secret: str | bytes) -> bool:
-    """Whether the fingerprint is of this secret."""
+    """Whether the fingerprint was made from this secret."""
     return fingerprint(secret, mark.partition(":")[0]) == mark

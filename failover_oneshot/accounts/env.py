@@ -1,15 +1,15 @@
-r"""Method `env`: the account is what a session is started with, from `env` and `env_file`; no live file is touched.
+r"""Method `env`: sessions are started with an account's `env` and `env_file`; no live file is touched.
 
 The grammar of an `env_file` (UTF-8, LF or CRLF, at most 64 KiB), line by line:
 
-    # a comment; empty lines too
-    NAME=value            to the end of the line, without a ` # comment` and the blanks around it
+    # a comment; empty lines are skipped too
+    NAME=value            up to the end of the line or a ` # comment`, surrounding blanks stripped
     export NAME=value     the same
-    NAME='value'          as it stands between the quotes
+    NAME='value'          literal
     NAME="value"          with \n \t \" \\ \$ as escapes
 
-Nothing is expanded, and no value goes over several lines. Of a name set twice the last counts; the file's values go
-before those of `env`. As it holds secrets, the file must be a regular one, owned by us, and not accessible to others.
+No value is expanded or continued on the next line. The last assignment of a name counts. The file's values win over
+`env`. The file holds secrets, so it must be a regular file, owned by us, and not accessible to others.
 """
 
 import os
@@ -20,69 +20,69 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from failover_oneshot.accounts.method import MethodError
-from failover_oneshot.accounts.staged import why
+from failover_oneshot.accounts.staged import cannot_read
 from failover_oneshot.config.model import Account
 from failover_oneshot.lib import atomicfile
 
-LIMIT = 64 * 1024
+LIMIT = 64 * 1024  # bytes
 _LINE = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 _QUOTED = re.compile(r"""(?:'([^']*)'|"((?:[^"\\]|\\.)*)")[ \t]*(?:#.*)?""")
 _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 
 
 class EnvMethod:
-    """Implements `Method`."""
+    """Implements `SwapMethod`."""
 
     def check(self, account: Account) -> str | None:
-        """See `Method`."""
+        """See `SwapMethod`."""
         if not account.env and not account.env_file:
-            return "it has neither env nor env_file"
+            return "neither env nor env_file configured"
         try:
             values = self.environment(account)
         except MethodError as error:
             return str(error)
-        return None if any(values.values()) else "its env and env_file set nothing"
+        return None if any(values.values()) else "env and env_file set no value"
 
     def live_account(self) -> str | None:
-        """See `Method`: each session may run on another, and nothing outside of them tells."""
+        """See `SwapMethod`. Always None: each session may run on a different account, and no file says so."""
         return None
 
     def lineage(self) -> dict[str, str]:
-        """See `Method`."""
+        """See `SwapMethod`."""
         return {}
 
     @contextmanager
     def exclusive(self, timeout: float) -> Iterator[None]:  # noqa: ARG002
-        """See `Method`: nothing is shared."""
+        """See `SwapMethod`. Takes no lock: the method has no shared files."""
         yield
 
     def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> str:  # noqa: ARG002
-        """See `Method`."""
-        return "method env has no live files: nothing to save"
+        """See `SwapMethod`."""
+        return "nothing to save: method env has no live files"
 
     def prepare(self, incoming: Account) -> dict[str, str]:  # noqa: ARG002
-        """See `Method`."""
+        """See `SwapMethod`."""
         return {}
 
     def install(self, incoming: Account, note: Mapping[str, str]) -> None:  # noqa: ARG002
-        """See `Method`: the restart of the sessions does it, if the account can be used at all."""
+        """See `SwapMethod`. Only checks that the account is usable; restarting the sessions changes it."""
         self.verify(incoming)
 
     def verify(self, incoming: Account) -> None:
-        """See `Method`."""
+        """See `SwapMethod`."""
         if problem := self.check(incoming):
             raise MethodError(f"account {incoming.name}: {problem}")
 
     def undo(self, outgoing: Account, note: Mapping[str, str]) -> None:
-        """See `Method`."""
+        """See `SwapMethod`."""
 
     def environment(self, account: Account) -> dict[str, str]:
-        """See `Method`. MethodError when the env_file can not be used; it names the line, never its content."""
+        """See `SwapMethod`. MethodError when the env_file cannot be used; it names the line, never its content."""
         return {**account.env, **(_read(Path(account.env_file)) if account.env_file else {})}
 
 
 def parse(text: str) -> dict[str, str]:
-    """An env_file's names and values. ValueError names the first line that is wrong."""
+    """An env_file's names and values. ValueError names the first wrong line, never its content."""
     values: dict[str, str] = {}
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         stripped = line.strip(" \t")
@@ -90,7 +90,7 @@ def parse(text: str) -> dict[str, str]:
             continue
         match = _LINE.fullmatch(stripped)
         if match is None or "\0" in line or "\r" in line:
-            raise ValueError(f"line {number} is not NAME=value")
+            raise ValueError(f"line {number}: not NAME=value")
         values[match[1]] = _value(match[2], number)
     return values
 
@@ -101,7 +101,7 @@ def _value(text: str, number: int) -> str:
         return "" if text.startswith("#") else re.split(r"[ \t]#", text, maxsplit=1)[0].rstrip(" \t")
     match = _QUOTED.fullmatch(text)
     if match is None:
-        raise ValueError(f"line {number} has a quote that does not end, or something after it")
+        raise ValueError(f"line {number}: unterminated quote, or text after the closing quote")
     if match[1] is not None:
         return match[1]
     return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), match[2])
@@ -112,11 +112,11 @@ def _read(path: Path) -> dict[str, str]:
         info = path.stat()
         data = atomicfile.read_bounded(path, LIMIT)
     except (OSError, ValueError) as error:
-        raise MethodError(f"env_file {why(error)}") from None
+        raise MethodError(f"env_file: {cannot_read(error)}") from None
     if info.st_uid != os.geteuid():
-        raise MethodError(f"env_file {path} belongs to another user")
-    if stat.S_IMODE(info.st_mode) & 0o077:
-        raise MethodError(f"env_file {path} is accessible to others: chmod 600 it")
+        raise MethodError(f"env_file {path} belongs to another user (uid {info.st_uid}); chown it")
+    if (mode := stat.S_IMODE(info.st_mode)) & 0o077:
+        raise MethodError(f"env_file {path} is accessible to others (mode {mode:04o}); run `chmod 600 {path}`")
     try:
         return parse(data.decode())
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
-"""Method `files`: a set of live files, of any program, each kept in the account's store by its base name.
+"""Method `files`: swap a set of live files of any program; a store keeps each under its base name.
 
-What is live is told by what it says about itself (see `evidence`): a login that a store holds, the lineage, an
-identity. Files that say nothing belong to the account that ought to be live.
+The owner of the live files follows from their content: credentials that a store holds, the lineage, or an identity (see
+`credential_facts`). Files without any of these belong to the account that should be live.
 """
 
 import json
@@ -17,28 +17,28 @@ from failover_oneshot.accounts.credentials import fingerprint, fits
 from failover_oneshot.accounts.method import MethodError
 from failover_oneshot.accounts.staged import FileChange
 from failover_oneshot.accounts.store import previous
-from failover_oneshot.accounts.unclaimed import set_aside
+from failover_oneshot.accounts.unclaimed import keep_unclaimed
 from failover_oneshot.config.model import Account, Config
 from failover_oneshot.lib import atomicfile
 
 ATTEMPTS = 5
-Contents = dict[str, bytes]  # base name to content, of those files that exist
+Contents = dict[str, bytes]  # base name to content of each file that exists
 
 
 class LiveFile(Struct, frozen=True):
-    """A live file as it was read: the name that it has in a store, the real path, None for one that does not exist."""
+    """A live file as read."""
 
-    name: str
-    path: Path
-    content: bytes | None
+    name: str  # in a store
+    path: Path  # links resolved
+    content: bytes | None  # None when it does not exist
 
     def __repr__(self) -> str:
-        """Without the content."""
+        """The path only: the content is secret."""
         return f"LiveFile({self.path})"
 
 
 class FilesMethod:
-    """Implements `Method`. `unclaimed` is the folder for logins that no store may take."""
+    """Implements `SwapMethod`. `unclaimed` is the folder for credentials that no store may take."""
 
     def __init__(self, config: Config, unclaimed: Path, lineage: Mapping[str, str]) -> None:
         self._accounts = config.accounts
@@ -47,19 +47,19 @@ class FilesMethod:
         self._files = [Path(path) for path in config.swap.files]
 
     def check(self, account: Account) -> str | None:
-        """See `Method`."""
+        """See `SwapMethod`."""
         names = [path.name for path in self._files]
         if not names:
-            return "swap.files names no file"
-        if len(set(names)) < len(names):
-            return "two of swap.files have the same name: a store can not hold both"
+            return "swap.files is empty"
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            return f"swap.files has two files named {twice!r}; a store can keep only one"
         if not account.store:
-            return "it has no store in the config"
+            return "no store configured (accounts[].store)"
         folder = Path(account.store)
         if not folder.exists():
-            return f"its store {folder} does not exist"
+            return f"store {folder} does not exist"
         if not folder.is_dir():
-            return f"its store {folder} is not a folder"
+            return f"store {folder} is not a folder"
         try:
             mine = self._stored(account)
         except MethodError as error:
@@ -69,21 +69,21 @@ class FilesMethod:
         if problem := next((p for name, content in mine.items() if (p := _problem(folder / name, content))), None):
             return problem
         if all(credential_facts.blank(content) for content in mine.values()):
-            return f"the login in its store {folder} is blank: log in again"
+            return f"credentials in store {folder} are blank; log in again"
         for other in self._accounts:
             if other.name != account.name and (same := _sameness(mine, self._read_store(other))):
-                return f"its store {folder} holds the same {same} as that of account {other.name}"
+                return f"store {folder} holds the same {same} as {other.name}'s store"
         return None
 
     def live_account(self) -> str | None:
-        """See `Method`."""
+        """See `SwapMethod`."""
         try:
             return self._owner(_contents(self._live()), None)
         except MethodError:
             return None
 
     def lineage(self) -> dict[str, str]:
-        """See `Method`."""
+        """See `SwapMethod`."""
         try:
             contents = _contents(self._live())
         except MethodError:
@@ -98,26 +98,26 @@ class FilesMethod:
 
     @contextmanager
     def exclusive(self, timeout: float) -> Iterator[None]:  # noqa: ARG002
-        """See `Method`: nothing is known of the program's locks; a file that changes meanwhile is noticed."""
+        """See `SwapMethod`. Takes no lock, as the program's locks are unknown; a file that changes is noticed."""
         yield
 
     def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> str:
-        """See `Method`."""
+        """See `SwapMethod`."""
         live = self._live()
         presumed = outgoing.name if outgoing else note.get("outgoing") or None
         replaced = {n for n, file in enumerate(live) if staged.is_replaced(file.path, n, note)}
-        told = []
+        done = []
         try:
-            # An install that was begun has made two sets of them, each of another account.
+            # After an install that was killed, the replaced files are one account's and the rest another's.
             for name, numbers in ((note.get("incoming"), replaced), (presumed, set(range(len(live))) - replaced)):
                 if contents := _contents([live[n] for n in sorted(numbers)]):
-                    told.append(self._keep(contents, name))
+                    done.append(self._keep(contents, name))
         except (OSError, ValueError) as error:
             raise MethodError(f"cannot save the live files: {staged.why(error)}") from None
-        return "; ".join(told) or "there are no live files: nothing to save"
+        return "; ".join(done) or "nothing to save: no live files"
 
     def prepare(self, incoming: Account) -> dict[str, str]:
-        """See `Method`. The note: `token`, `incoming`, and `outgoing`, whose the live files are, if that is known."""
+        """See `SwapMethod`. The note: `token`, `incoming`, and `outgoing`, the live files' owner if known."""
         live = self._live()
         outgoing = self._owner(_contents(live), None) or ""
         note = {**staged.new_note(), "incoming": incoming.name, "outgoing": outgoing}
@@ -125,11 +125,11 @@ class FilesMethod:
         return note
 
     def install(self, incoming: Account, note: Mapping[str, str]) -> None:
-        """See `Method`."""
+        """See `SwapMethod`."""
         self._install(incoming, note, note)
 
     def verify(self, incoming: Account) -> None:
-        """See `Method`."""
+        """See `SwapMethod`."""
         stored = self._stored(incoming)
         for file in self._live():
             known = file.content is not None and (
@@ -137,10 +137,10 @@ class FilesMethod:
                 or self._owner({file.name: file.content}, incoming.name) == incoming.name
             )
             if not known:
-                raise MethodError(f"{file.path} does not read back as that of account {incoming.name}")
+                raise MethodError(f"{file.path} is not {incoming.name}'s after the install")
 
     def undo(self, outgoing: Account, note: Mapping[str, str]) -> None:
-        """See `Method`."""
+        """See `SwapMethod`."""
         live = self._live()
         begun = [n for n, file in enumerate(live) if staged.is_replaced(file.path, n, note)]
         if begun and note.get("incoming") != outgoing.name:
@@ -148,11 +148,11 @@ class FilesMethod:
         staged.discard([file.path for file in live], note)
 
     def environment(self, account: Account) -> dict[str, str]:  # noqa: ARG002
-        """See `Method`: nothing, the files say it all."""
+        """See `SwapMethod`. Empty: the files are enough."""
         return {}
 
     def _install(self, incoming: Account, begun: Mapping[str, str], note: Mapping[str, str]) -> None:
-        """Installs under `note`, the install of the note `begun` having come as far as it did."""
+        """Install under `note`, after an install under `begun` that may have stopped at any point."""
         for _ in range(ATTEMPTS):
             self.save_back(None, begun)
             live = self._live()
@@ -163,29 +163,29 @@ class FilesMethod:
             staged.discard([file.path for file in live], note)
             staged.clean_leftovers([file.path for file in live], self._accounts, self._unclaimed)
             return
-        raise MethodError("the live files keep changing")
+        raise MethodError(f"the live files changed in each of {ATTEMPTS} attempts")
 
     def _live(self) -> list[LiveFile]:
-        """The live files in the config's order; MethodError for one that can not be read or is half written."""
+        """The live files in the config's order. MethodError when one cannot be read or is half written."""
         try:
             live = [LiveFile(p.name, atomicfile.real_path(p), staged.read(p)) for p in self._files]
         except (OSError, ValueError) as error:
-            raise MethodError(staged.why(error)) from None
+            raise MethodError(staged.cannot_read(error)) from None
         for file in live:
             if file.content and (problem := _problem(file.path, file.content, blank=True)):
-                raise MethodError(f"{problem}; it is left alone")
+                raise MethodError(f"{problem}; left unchanged")
         return live
 
     def _stored(self, account: Account) -> Contents:
-        """The files of a store; MethodError when one can not be read."""
+        """The files of a store. MethodError when one cannot be read."""
         try:
             found = {path.name: staged.read(Path(account.store or os.devnull) / path.name) for path in self._files}
         except (OSError, ValueError) as error:
-            raise MethodError(staged.why(error)) from None
+            raise MethodError(staged.cannot_read(error)) from None
         return {name: content for name, content in found.items() if content is not None}
 
     def _read_store(self, account: Account) -> Contents:
-        """The files of a store as far as they can be read."""
+        """The files of a store; empty when one cannot be read."""
         try:
             return self._stored(account) if account.store else {}
         except MethodError:
@@ -198,7 +198,7 @@ class FilesMethod:
         return [FileChange(file.path, file.content, stored[file.name]) for file in live]
 
     def _owner(self, contents: Contents, presumed: str | None) -> str | None:
-        """Whose these live files are: by what is known of them, by what they say, and else whose they ought to be."""
+        """The owner of these live files: by store, token, lineage or identity; else `presumed`; None when in doubt."""
         stores = {account.name: self._read_store(account) for account in self._accounts}
         tokens = frozenset[str]().union(*map(credential_facts.refresh_tokens, contents.values()))
         by_content = [name for name, stored in stores.items() if _shared(contents, stored, stores)]
@@ -210,38 +210,36 @@ class FilesMethod:
         by_lineage = [
             whose for mark, whose in self._lineage.items() if any(fits(mark, content) for content in contents.values())
         ]
-        says = _identity(contents)
-        by_identity = [name for name, stored in stores.items() if says and _identity(stored) == says]
+        identity = _identity(contents)
+        by_identity = [name for name, stored in stores.items() if identity and _identity(stored) == identity]
         for names in (by_content, by_token, by_lineage, by_identity):
             if names:
                 return names[0] if len(set(names)) == 1 else presumed if presumed in names else None
-        if presumed in stores and (says is None or not stores[presumed]):
+        if presumed in stores and (identity is None or not stores[presumed]):
             return presumed
         return None
 
     def _keep(self, contents: Contents, presumed: str | None) -> str:
-        """Brings one account's live files to safety."""
+        """Save one account's live files to its store or to `unclaimed/`; one sentence that says which."""
         name = self._owner(contents, presumed)
         account = next((a for a in self._accounts if a.name == name), None)
         live = {base: content for base, content in contents.items() if not credential_facts.blank(content)}
         if account is None or not account.store:
             if not live or any(self._holds(a, live) for a in self._accounts):
-                return "the live files are in a store already, or blank: nothing to save"
-            return f"the live files belong to no account of the config: set aside as {set_aside(self._unclaimed, live)}"
+                return "nothing to save: live files are blank or already in a store"
+            kept = keep_unclaimed(self._unclaimed, live)
+            return f"live files belong to no configured account; kept as {kept}"
         folder, stored = Path(account.store), self._read_store(account)
         news = {base: content for base, content in live.items() if stored.get(base) != content}
         if not news:
-            return f"the store of {name} has the live files already"
+            return f"{name}'s store already has the live files"
         if any(credential_facts.older(content, stored.get(base, b"")) for base, content in news.items()):
-            return f"the live files of {name} are older than its store's: set aside as {self._aside(news)}"
+            return f"{name}'s live files are older than its store; kept as {keep_unclaimed(self._unclaimed, news)}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for base, content in news.items():
             good = base in stored and not credential_facts.blank(stored[base])
             atomicfile.write_atomic(folder / base, content, backup=previous(folder / base) if good else None)
-        return f"the live files were saved to the store of {name}"
-
-    def _aside(self, contents: Contents) -> str:
-        return set_aside(self._unclaimed, contents)
+        return f"live files saved to {name}'s store"
 
     def _holds(self, account: Account, contents: Contents) -> bool:
         stored = self._read_store(account)
@@ -253,14 +251,14 @@ def _contents(live: Sequence[LiveFile]) -> Contents:
 
 
 def _problem(path: Path, content: bytes, *, blank: bool = False) -> str | None:
-    """What is wrong with a file; with `blank` a login whose tokens were emptied is right."""
+    """What is wrong with a file; None if it is fine. With `blank`, blank credentials are fine."""
     if path.suffix == ".json":
         try:
             json.loads(content)
         except (ValueError, RecursionError):
             return f"{path} is not JSON" if content.strip() else f"{path} is empty"
     if content.strip() and credential_facts.blank(content) and not blank:
-        return f"the login in {path} is blank: log in again"
+        return f"credentials in {path} are blank; log in again"
     return None
 
 
@@ -269,7 +267,7 @@ def _identity(contents: Contents) -> str | None:
 
 
 def _shared(contents: Contents, stored: Contents, stores: Mapping[str, Contents]) -> bool:
-    """Whether a live file is to the byte that of this store, and the stores do not all have it so."""
+    """Whether a live file is byte for byte in this store but not in every store."""
     return any(
         content and stored.get(base) == content and not all(s.get(base) == content for s in stores.values() if s)
         for base, content in contents.items()
@@ -277,9 +275,9 @@ def _shared(contents: Contents, stored: Contents, stores: Mapping[str, Contents]
 
 
 def _sameness(mine: Contents, theirs: Contents) -> str | None:
-    """What two stores share that only one account can have."""
+    """What two stores share although only one account can have it; None for nothing."""
     tokens = [frozenset[str]().union(*map(credential_facts.refresh_tokens, c.values())) for c in (mine, theirs)]
     if tokens[0] & tokens[1] or (mine and mine == theirs):
-        return "login"
-    says = _identity(mine)
-    return "identity" if says and says == _identity(theirs) else None
+        return "credentials"
+    identity = _identity(mine)
+    return "identity" if identity and identity == _identity(theirs) else None

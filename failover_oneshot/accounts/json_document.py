@@ -1,6 +1,6 @@
-"""Changing single members of a JSON object's text: every other byte of the file stays as its program wrote it.
+"""Change single members of a JSON object's text and keep every other byte as its program wrote it.
 
-Pure. Raises `ValueError` for a text that is not one JSON object; its message never quotes the text.
+Pure. Text that is not one JSON object raises `ValueError`; the message never quotes the text.
 """
 
 import json
@@ -13,7 +13,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class Member(Struct, frozen=True):
-    """Where one member stands: `text[start:key_end]` is its key, `text[value_start:end]` its value."""
+    """The position of one member: `text[start:key_end]` is its key, `text[value_start:end]` its value."""
 
     key: str
     start: int
@@ -23,20 +23,20 @@ class Member(Struct, frozen=True):
 
 
 class Document(Struct, frozen=True):
-    """A JSON object: its text, the members' places in order, and the values."""
+    """A JSON object: its text, the members' positions in order, and the values."""
 
     text: str
-    opened: int  # the place after the opening brace
+    opened: int  # the position after the opening brace
     members: tuple[Member, ...]
     values: dict[str, Any]
 
     def __repr__(self) -> str:
-        """Without the content: it holds secrets."""
+        """The size only: the content holds secrets."""
         return f"Document({len(self.members)} members)"
 
 
 def parse(data: bytes) -> Document:
-    """Reads a file's bytes; ValueError when they are not UTF-8 text of exactly one JSON object without double keys."""
+    """Parse a file's bytes. ValueError unless they are UTF-8 text of exactly one JSON object without duplicate keys."""
     try:
         return _parse(data.decode())
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, IndexError):
@@ -44,7 +44,7 @@ def parse(data: bytes) -> Document:
 
 
 def replace(document: Document, key: str, value: Any) -> Document:
-    """The member gets that value, in its place, else as the last one, in the style of the text around it."""
+    """The document with the member set to `value`, in place or added last, in the style of the surrounding text."""
     text = document.text
     indent = _indent(document)
     spaced = any(text[m.key_end : m.value_start].endswith(" ") for m in document.members)
@@ -64,7 +64,7 @@ def replace(document: Document, key: str, value: Any) -> Document:
 
 
 def without(document: Document, key: str) -> Document:
-    """The document with no such member."""
+    """The document without that member."""
     text, members = document.text, document.members
     for place, member in enumerate(members):
         if member.key == key:
@@ -76,12 +76,12 @@ def without(document: Document, key: str) -> Document:
 
 
 def rendered(value: dict[str, Any]) -> bytes:
-    """A new file's bytes: JSON as the client writes its settings."""
+    """A new file's bytes: JSON in the style of Claude Code's settings."""
     return (_render(value, "  ", spaced=True) + "\n").encode()
 
 
 def encode(document: Document) -> bytes:
-    """The file's bytes."""
+    """The document as the bytes of its file."""
     return document.text.encode()
 
 
@@ -97,7 +97,7 @@ def _render(value: Any, indent: str | None, *, spaced: bool) -> str:
 
 
 def _indent(document: Document) -> str | None:
-    """What stands before the first member on its line, None when the text is all on one line."""
+    """The indentation of the first member; None when the text is on one line."""
     if not document.members:
         return "  " if "\n" in document.text[document.opened :].rstrip() else None
     before = document.text[document.opened : document.members[0].start]

@@ -1,4 +1,4 @@
-"""What every swap method offers, and the one error it raises."""
+"""The protocol of a swap method, and the one error that it raises."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -9,10 +9,9 @@ from failover_oneshot.errors import EXIT_FAILED, FailoverError
 
 
 class MethodError(FailoverError):
-    """A step failed: one sentence, free of secrets.
+    """A step failed. The message is one sentence, free of secrets.
 
-    The files are as they were before the step, unless `restored` is false: then the journal has to stay, and the same
-    step is to be repeated.
+    The files are as before the step unless `restored` is false. Then the journal must stay and the step be repeated.
     """
 
     exit_code = EXIT_FAILED
@@ -23,44 +22,44 @@ class MethodError(FailoverError):
 
 
 class SwapMethod(Protocol):
-    """How an account becomes the active one. Only `MethodError` is raised.
+    """How an account becomes the active one. Raises only `MethodError`.
 
-    The order: within `exclusive`: `save_back`, `prepare`, (the caller writes the note to its journal), `install`,
-    `verify`. Each may be killed anywhere and is then simply called again, with the note where there is one.
+    The caller enters `exclusive` and calls `save_back`, `prepare`, `install` and `verify` in this order. It writes the
+    note to its journal before `install`. A step that was killed is called again, with the note if there is one.
     """
 
     def check(self, account: Account) -> str | None:
-        """Why that account can not be swapped to, None when it can. Reads only."""
+        """Why the account cannot be swapped to, as one sentence; None when it can. Reads only."""
 
     def live_account(self) -> str | None:
-        """The configured account that is live, None when that can not be said for certain. Reads only."""
+        """The configured account whose credentials are live; None when in doubt. Reads only."""
 
     def lineage(self) -> dict[str, str]:
-        """For the state: the lineage as given at the start, and the salted fingerprints of what is live now."""
+        """The lineage for the state: the given one, updated with salted fingerprints of the live credentials."""
 
     def exclusive(self, timeout: float) -> AbstractContextManager[None]:
-        """Keeps the programs that use the files out meanwhile; waits at most `timeout` seconds for that."""
+        """Lock out the programs that use the files; wait at most `timeout` seconds for that."""
 
     def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> str:
-        """What is live goes to the store of the account that it really belongs to; a sentence says what was done.
+        """Save the live credentials to their owner's store; returns one sentence that says what was done.
 
-        `outgoing` is who ought to be live; `note` that of an install which was begun, else empty.
+        `outgoing` is the account that should be live. `note` is the note of an unfinished install, else empty.
         """
 
     def prepare(self, incoming: Account) -> Mapping[str, str]:
-        """Writes the new files beside the live ones and returns a note about them: names and fingerprints."""
+        """Write the new files beside the live ones and return a note about them: names and fingerprints."""
 
     def install(self, incoming: Account, note: Mapping[str, str]) -> None:
-        """The incoming account's files become the live ones: all, or on failure none (then `undo` tidies up).
+        """Make the incoming account's files the live ones: all of them, or none on failure (`undo` then cleans up).
 
-        What is live is saved first, in case it was refreshed since `save_back`.
+        The live credentials are saved first, in case they were refreshed since `save_back`.
         """
 
     def verify(self, incoming: Account) -> None:
-        """Reads back that the account is live."""
+        """Read back the live files; MethodError when they are not the account's."""
 
     def undo(self, outgoing: Account, note: Mapping[str, str]) -> None:
-        """What the install of this note changed is changed back; nothing that came live since is lost."""
+        """Roll back the install of this note; credentials that became live since are kept."""
 
     def environment(self, account: Account) -> dict[str, str]:
-        """What sessions of the account are started with; secrets, never for a command line or a log."""
+        """The variables for sessions of the account. They are secrets: keep them off command lines and logs."""

@@ -1,6 +1,6 @@
-"""How an account becomes the active one: a protocol (`method.Method`) and one module for each way.
+"""The swap methods by name: a protocol (`method.SwapMethod`) and one module for each method.
 
-To add a way: a module here, a member of `config.model.Method`, a branch in `method`.
+To add a method, add a module here, a member of `config.model.Method` and a branch in `method`.
 tests/unit/accounts/test_contract.py runs over all of them.
 """
 
@@ -15,10 +15,10 @@ __all__ = ["MethodError", "SwapMethod", "method"]
 
 
 def method(config: Config, unclaimed: Path, lineage: Mapping[str, str] | None = None) -> SwapMethod:
-    """The way that the config names.
+    """The swap method that the config names.
 
-    `unclaimed` is the folder for logins that belong to no account, made when it is needed; `lineage` the fingerprints
-    of earlier logins from the state (fingerprint to account).
+    `unclaimed` is the folder for credentials without a known owner; it is made when needed. `lineage` maps fingerprints
+    of earlier credentials to accounts; it comes from the state.
     """
     _no_core_dump()
     known = lineage or {}
@@ -42,7 +42,7 @@ def method(config: Config, unclaimed: Path, lineage: Mapping[str, str] | None = 
 
 
 def _no_core_dump() -> None:
-    """From here on this process reads credentials: should it crash, they must not end in a file (law L4)."""
+    """Disable core dumps: from here on the process reads credentials, which must not end up in a file (law L4)."""
     from resource import RLIMIT_CORE, getrlimit, setrlimit
 
     setrlimit(RLIMIT_CORE, (0, getrlimit(RLIMIT_CORE)[1]))

@@ -1,8 +1,8 @@
-"""Several files replaced as one: all of them, or none.
+"""Replace several files as one: all of them, or none.
 
-Each new file waits complete beside the live one under a name that the journal's note determines, and is then renamed.
-As a rename takes the one name away in the instant in which it replaces the other, a later run can tell for each file,
-whatever was written to it since, whether it had been replaced: its waiting file is gone.
+Each new file waits, complete, beside the live one, under a name that the journal's note determines. Then it is renamed.
+A rename removes the waiting name in the instant in which it replaces the live file. So a later run can tell for each
+file whether it was replaced, whatever was written to it since: its waiting file is gone.
 """
 
 import contextlib
@@ -16,55 +16,55 @@ from failover_oneshot.accounts.method import MethodError
 from failover_oneshot.config.model import Account
 from failover_oneshot.lib import atomicfile
 
-LIMIT = 10 * 1024 * 1024  # bytes; no credentials file comes near
+LIMIT = 10 * 1024 * 1024  # bytes; far above any credentials file
 
 
 class ChangedError(Exception):
-    """A live file was changed by somebody else since it was read: nothing was done, read it again."""
+    """Another program changed a live file after it was read. Nothing was done; read it again."""
 
 
 class FileChange(Struct, frozen=True):
-    """One file's content before (None: there is none) and after."""
+    """One file's content before (None: no file) and after."""
 
-    path: Path  # the real one, links resolved
+    path: Path  # links resolved
     before: bytes | None
     after: bytes
 
     def __repr__(self) -> str:
-        """Without the contents."""
+        """The path only: the contents are secret."""
         return f"Change({self.path})"
 
 
 def new_note() -> dict[str, str]:
-    """The beginning of a note: what the names of the waiting files are made of."""
+    """A new note. Its `token` is part of the waiting files' names."""
     return {"token": os.urandom(8).hex()}
 
 
 def waiting(path: Path, number: int, note: Mapping[str, str]) -> Path:
-    """Where the new version of the file, the `number`-th of its method, waits."""
+    """The path at which the new version of the method's `number`-th file waits."""
     return path.parent / f"{atomicfile.PREFIX}{note['token']}-{number}"
 
 
 def is_replaced(path: Path, number: int, note: Mapping[str, str]) -> bool:
-    """Whether an install with that note had replaced the file; false without a note."""
+    """Whether an install under that note replaced the file; false for an empty note."""
     return "token" in note and not waiting(path, number, note).exists()
 
 
 def stage(changes: Sequence[FileChange], note: Mapping[str, str]) -> None:
-    """Writes the new versions beside the live files; all are on the disk, or MethodError and none."""
+    """Write the new versions beside the live files. On MethodError none is left behind."""
     try:
         for number, change in enumerate(changes):
             if change.after != change.before:
                 _wait(change, waiting(change.path, number, note))
     except (OSError, ValueError) as error:
         discard([change.path for change in changes], note)
-        raise MethodError(why(error)) from None
+        raise MethodError(f"cannot replace the live files: {why(error)}") from None
 
 
 def commit(changes: Sequence[FileChange], note: Mapping[str, str], guard: Callable[[], None]) -> None:
-    """Makes the new versions the live ones, or raises and leaves every file as it was, the new ones still waiting.
+    """Make the new versions the live ones. On an error every live file is restored and the new ones wait again.
 
-    `guard` is asked before each file and may raise. MethodError with `restored` false when even the undoing failed.
+    `guard` is called before each file and may raise. MethodError has `restored` false when the rollback failed too.
     """
     todo = [(n, change) for n, change in enumerate(changes) if change.after != change.before]
     olds: dict[int, Path] = {}
@@ -72,7 +72,7 @@ def commit(changes: Sequence[FileChange], note: Mapping[str, str], guard: Callab
     try:
         for number, change in todo:
             _wait(change, waiting(change.path, number, note))
-            if change.before is not None:  # so that undoing needs no room on the disk
+            if change.before is not None:  # so that a rollback needs no free disk space
                 olds[number] = atomicfile.write_temporary(change.path, change.before)
         for number, change in todo:
             guard()
@@ -87,31 +87,31 @@ def commit(changes: Sequence[FileChange], note: Mapping[str, str], guard: Callab
         ]
         if stuck:
             where = " and ".join(str(path) for path in stuck)
-            raise MethodError(f"{why(error)}; and {where} could not be put back", restored=False) from None
+            raise MethodError(f"{why(error)}; cannot restore {where}", restored=False) from None
         if isinstance(error, MethodError | ChangedError):
             raise
-        raise MethodError(why(error)) from None
+        raise MethodError(f"cannot replace the live files: {why(error)}") from None
     finally:
         for old in olds.values():
             atomicfile.remove(old)
 
 
 def discard(paths: Sequence[Path], note: Mapping[str, str]) -> None:
-    """Takes the waiting files of a note away."""
+    """Remove the waiting files of a note."""
     if "token" in note:
         for number, path in enumerate(paths):
             atomicfile.remove(waiting(path, number, note))
 
 
 def clean_leftovers(live: Sequence[Path], accounts: Sequence[Account], unclaimed: Path) -> None:
-    """Takes away what killed runs left a day ago or more: beside the live files, in the stores, beside the state."""
+    """Remove what killed runs left a day ago or more: beside the live files and the state, and in the stores."""
     stores = {Path(account.store) for account in accounts if account.store}
     for folder in {path.parent for path in live} | stores | {unclaimed, unclaimed.parent}:
         atomicfile.clean_leftovers(folder)
 
 
 def read(path: Path) -> bytes | None:
-    """A live file's content, None when there is none."""
+    """A live file's content; None when it does not exist."""
     try:
         return atomicfile.read_bounded(path, LIMIT)
     except FileNotFoundError:
@@ -119,19 +119,24 @@ def read(path: Path) -> bytes | None:
 
 
 def why(error: BaseException) -> str:
-    """An error as a sentence that names the file."""
+    """The error as text that names the file, such as `/path/file: No space left on device`."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
 
 
+def cannot_read(error: OSError | ValueError) -> str:
+    """The same for a file that could not be read: `cannot read /path/file: Permission denied`."""
+    return f"cannot read {why(error)}" if isinstance(error, OSError) else str(error)
+
+
 def _same(change: FileChange) -> None:
     if read(change.path) != change.before:
-        raise ChangedError(str(change.path))
+        raise ChangedError(f"another program changed {change.path}")
 
 
 def _wait(change: FileChange, place: Path) -> None:
-    """The complete new version gets that name; an earlier one there is replaced, never missing in between."""
+    """Put the complete new version at `place`, replacing an earlier one in one step."""
     if read(place) == change.after:
         return
     temporary = atomicfile.write_temporary(change.path, change.after)
@@ -143,7 +148,7 @@ def _wait(change: FileChange, place: Path) -> None:
 
 
 def _back(change: FileChange, place: Path, old: Path | None) -> bool:
-    """Puts the version before back, unless somebody else has written the file since."""
+    """Restore the previous version, unless another program wrote the file since; true on success."""
     try:
         now = read(change.path)
         if now == change.before:
@@ -151,7 +156,7 @@ def _back(change: FileChange, place: Path, old: Path | None) -> bool:
         if now != change.after:
             return False
         with contextlib.suppress(OSError, ValueError):
-            _wait(change, place)  # not replaced after all: its new version waits again
+            _wait(change, place)  # rolled back: its new version waits again
         if old is None:
             atomicfile.remove(change.path)
         else:

@@ -1,4 +1,4 @@
-"""The store of method `claude`: `.credentials.json` and `oauthAccount.json`, each with the version before (`.prev`)."""
+"""A store of method `claude`: `.credentials.json` and `oauthAccount.json`, each with its previous version (`.prev`)."""
 
 import os
 from pathlib import Path
@@ -9,8 +9,8 @@ from msgspec import Struct
 from failover_oneshot.accounts import json_document
 from failover_oneshot.accounts.credentials import StoredCredentials, identity_of, tokens_of, with_own_keys
 from failover_oneshot.accounts.json_document import Document
-from failover_oneshot.accounts.staged import why
-from failover_oneshot.accounts.unclaimed import set_aside
+from failover_oneshot.accounts.staged import cannot_read
+from failover_oneshot.accounts.unclaimed import keep_unclaimed
 from failover_oneshot.config.model import Account
 from failover_oneshot.lib import atomicfile
 
@@ -20,7 +20,7 @@ LIMIT = 1024 * 1024  # bytes
 
 
 class AccountStore(Struct, frozen=True):
-    """A store as it was read. `problem`: why the account can not be swapped to, as one sentence."""
+    """A store as read. `problem` is one sentence that says why the account cannot be swapped to."""
 
     folder: Path | None
     known: StoredCredentials
@@ -30,18 +30,18 @@ class AccountStore(Struct, frozen=True):
     problem: str | None = None
 
     def __repr__(self) -> str:
-        """Without the content: it holds secrets."""
+        """The name only: the content holds secrets."""
         return f"Store({self.known.name})"
 
-    def save_login(self, values: dict[str, Any], unclaimed: Path) -> bool:
-        """The account's own keys of a live `.credentials.json` go into the store's; whether that changed anything.
+    def save_credentials(self, values: dict[str, Any], unclaimed: Path) -> bool:
+        """Save the account's own keys of a live `.credentials.json`; true when that changed the store.
 
-        The version before stays as `.prev` when it held a login; one that can not be parsed goes to `unclaimed`.
-        OSError or ValueError when it can not be written: the store is then as it was.
+        The previous version stays as `.prev` if it held credentials; one that does not parse goes to `unclaimed`.
+        OSError or ValueError when it cannot be written; the store is then unchanged.
         """
         path = _made(self.folder) / CREDENTIALS
         if self.raw and self.credentials is None:
-            set_aside(unclaimed, {CREDENTIALS: self.raw})
+            keep_unclaimed(unclaimed, {CREDENTIALS: self.raw})
         data = json_document.encode(with_own_keys(self.credentials or json_document.EMPTY, values))
         if data == self.raw:
             return False
@@ -49,7 +49,7 @@ class AccountStore(Struct, frozen=True):
         return True
 
     def save_identity(self, block: dict[str, Any]) -> None:
-        """The identity block goes into the store; the version before stays as `.prev`."""
+        """Save the identity block; the previous version stays as `.prev`."""
         path = _made(self.folder) / IDENTITY_FILE
         if self.identity is None or self.identity.values != block:
             atomicfile.write_atomic(
@@ -58,9 +58,9 @@ class AccountStore(Struct, frozen=True):
 
 
 def read_store(account: Account) -> AccountStore:
-    """Reads an account's store; never raises, what is wrong is the `problem`."""
+    """Read an account's store. Never raises; `problem` says what is wrong."""
     if not account.store:
-        return AccountStore(None, StoredCredentials(account.name), problem="it has no store in the config")
+        return AccountStore(None, StoredCredentials(account.name), problem="no store configured (accounts[].store)")
     folder = Path(account.store)
     raw, credentials, credentials_problem = _read(folder / CREDENTIALS)
     _, identity, identity_problem = _read(folder / IDENTITY_FILE)
@@ -73,14 +73,14 @@ def read_store(account: Account) -> AccountStore:
     )
     problem = _folder_problem(folder) or credentials_problem or identity_problem
     if not problem and not known.tokens:
-        problem = f"the login in {folder / CREDENTIALS} is blank: log in again"
+        problem = f"credentials in {folder / CREDENTIALS} are blank; log in again"
     elif not problem and not known.identity:
-        problem = f"{folder / IDENTITY_FILE} names nobody (neither accountUuid nor emailAddress)"
+        problem = f"{folder / IDENTITY_FILE} has neither accountUuid nor emailAddress"
     return AccountStore(folder, known, raw, credentials, identity, problem)
 
 
 def previous(path: Path) -> Path:
-    """Where the version before of a store's file stays."""
+    """The path of a store file's previous version."""
     return path.with_name(path.name + ".prev")
 
 
@@ -88,22 +88,22 @@ def _folder_problem(folder: Path) -> str | None:
     try:
         names = os.listdir(folder)  # noqa: PTH208
     except FileNotFoundError:
-        return f"its store {folder} does not exist"
+        return f"store {folder} does not exist"
     except NotADirectoryError:
-        return f"its store {folder} is not a folder"
+        return f"store {folder} is not a folder"
     except OSError as error:
-        return f"its store {why(error)}"
-    return None if names else f"its store {folder} is empty"
+        return cannot_read(error)
+    return None if names else f"store {folder} is empty"
 
 
 def _read(path: Path) -> tuple[bytes | None, Document | None, str | None]:
-    """A file's bytes, what they say, and what is wrong with it."""
+    """A file's bytes, its document, and what is wrong with it."""
     try:
         raw = atomicfile.read_bounded(path, LIMIT)
     except FileNotFoundError:
         return None, None, f"{path} does not exist"
     except (OSError, ValueError) as error:
-        return None, None, why(error)
+        return None, None, cannot_read(error)
     try:
         return raw, json_document.parse(raw), None
     except ValueError as error:
@@ -112,6 +112,6 @@ def _read(path: Path) -> tuple[bytes | None, Document | None, str | None]:
 
 def _made(folder: Path | None) -> Path:
     if folder is None:
-        raise ValueError("the account has no store in the config")
+        raise ValueError("no store configured (accounts[].store)")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

@@ -1,4 +1,4 @@
-"""The folder `unclaimed/`: logins that no store may take, kept under names that are never used again."""
+"""The folder `unclaimed/`: credentials that no store may take, under names that are never reused."""
 
 import os
 import time
@@ -8,10 +8,11 @@ from pathlib import Path
 from failover_oneshot.lib import atomicfile
 
 
-def set_aside(folder: Path, files: Mapping[str, bytes]) -> str:
-    """Keeps the files (name to content) in the folder, as `<UTC time>-<digest>.<name>`, and returns that beginning.
+def keep_unclaimed(folder: Path, files: Mapping[str, bytes]) -> str:
+    """Keep the files in the folder and return their common name, `unclaimed/<UTC time>-<digest>`.
 
-    The same content is kept once. OSError when it can not be written: nothing may then be overwritten.
+    `files` maps names to contents; each is written as `<UTC time>-<digest>.<name>`. The same content is kept once.
+    OSError when a file cannot be written; the caller must then overwrite nothing.
     """
     from hashlib import sha256
 

@@ -1,1 +1,1 @@
-"""The sessions: restarts, the size of the pool, and typing."""
+"""Sessions: restarting them, keeping the pool at its size, and typing into their prompts."""

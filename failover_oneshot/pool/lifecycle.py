@@ -1,6 +1,5 @@
-"""The pool is kept at its size: the missing created, the dead started again (docs/dispatch.md, "The pool's size")."""
+"""Keep the pool at its size: create missing sessions, restart dead ones (docs/dispatch.md, "The pool's size")."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,13 +16,11 @@ from failover_oneshot.tmux.client import TmuxReader
 
 TRIES: Final = 3
 WITHIN: Final = timedelta(minutes=10)
-SETTLED: Final = timedelta(seconds=5)  # a session that lives on for so long did not die at its start
-
-log = logging.getLogger("failover")
+SETTLED: Final = timedelta(seconds=5)  # a session alive for this long did not die at its start
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What has to be done for the pool's size; ``notes`` say what is not."""
+    """The restarts that keep the pool at its size; ``notes`` name the sessions that are not restarted, and why."""
 
     restarts: tuple[Restart, ...] = ()
     state: State
@@ -31,7 +28,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 def plan(config: Config, state: State, sessions: Sequence[Session], account: str, now: datetime) -> Plan:
-    """What is to be done with these sessions, seen just now. Looks at /proc where a shell is in front."""
+    """The plan for these sessions, observed just now. Reads /proc where a shell is in the foreground."""
     ours = of_the_pool(sessions)
     return planned(config, state, ours, dead_ones(config, ours), account, now)
 
@@ -39,10 +36,10 @@ def plan(config: Config, state: State, sessions: Sequence[Session], account: str
 def planned(
     config: Config, state: State, sessions: Sequence[Session], dead: Mapping[str, str], account: str, now: datetime
 ) -> Plan:
-    """Dead sessions are revived, then new ones made up to `min`: lowest index first. Pure.
+    """The plan that restarts dead sessions, then creates new ones up to `min`, lowest index first. Pure.
 
-    ``sessions``: those of the range that exist, in index order; ``dead``: the reason for each that has no agent. One
-    that died at its last `TRIES` starts is left alone until the first of them is `WITHIN` ago.
+    ``sessions``: the existing sessions of the range, in index order. ``dead``: session name to why it has no agent. A
+    session that died at its last `TRIES` starts is not started again until the first of them is `WITHIN` ago.
     """
     memory = {name: _recent(seen, now) for name, seen in state.sessions.items() if seen.starts}
     alive = {s.name for s in sessions if s.name not in dead}
@@ -61,11 +58,11 @@ def planned(
     for start in restarts:
         memory[start.session] = (*memory.get(start.session, ()), seconds(now))
     notes = tuple(
-        f"{name} died at each of {TRIES} starts and is left alone until {stamp(memory[name][0] + WITHIN)}: "
-        "start its command by hand to see why"
+        f"{name} died at each of {TRIES} starts; next start at {stamp(memory[name][0] + WITHIN)}; "
+        "run its command by hand to see why"
         for name in sorted(resting)
     )
-    notes += tuple(f"{r.session} is not started again: {r.note}" for r in revived if r.status == "failed")
+    notes += tuple(f"{r.session} not restarted: {r.note}" for r in revived if r.status == "failed")
     return Plan(restarts=restarts, state=_remembering(state, memory), notes=notes)
 
 
@@ -90,12 +87,11 @@ def perform(
     environment: Mapping[str, str | None],
     save: Callable[[State], None],
 ) -> tuple[Restart, ...]:
-    """Carry a plan out; that it was tried is on the disk before. Raises TmuxError, TmuxTimeoutError, StoreError."""
+    """Carry a plan out; the starts are saved to the state first. Raises TmuxError, TmuxTimeoutError, StoreError."""
     save(planned.state)
     done = []
     for start in planned.restarts:
         made = restart.perform(tmux, start, environment)
-        level = logging.WARNING if made.status == "failed" else logging.INFO
-        log.log(level, "%s %s: %s%s", made.action, made.session, made.status, f" ({made.note})" if made.note else "")
+        restart.log_result(made)
         done.append(made)
     return tuple(done)

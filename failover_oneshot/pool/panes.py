@@ -1,4 +1,4 @@
-"""Which pane of a session is the agent's, and whether an agent is in it. Reads /proc where a shell is in front."""
+"""Find a session's agent pane, and whether the agent runs in it. Reads /proc where a shell is in the foreground."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from failover_oneshot.tmux import formats
 
 
 class PaneTarget(Protocol):
-    """One process in one pane, however long tmux uses the pane's id again."""
+    """One process in one pane of one server; tmux may reuse the pane's id for another."""
 
     @property
     def server_pid(self) -> int: ...
@@ -24,23 +24,23 @@ class PaneTarget(Protocol):
 
 
 def is_target(target: PaneTarget, server_pid: int, pane: Pane) -> bool:
-    """Whether a pane that was just seen is still this one, with the process that tmux started in it alive."""
+    """Whether a pane observed just now is still the target, with the same live process."""
     seen = (server_pid, pane.pane_id, pane.pid)
     return not pane.dead and seen == (target.server_pid, target.pane_id, target.pane_pid)
 
 
 def agent_pane(session: Session) -> Pane:
-    """The agent's pane, not a shell that the operator split off beside it."""
+    """The agent's pane: live panes first, then panes without a shell, then the active one."""
     return min(session.panes, key=lambda p: (p.dead, formats.is_shell(p.command), not p.active))
 
 
 def of_the_pool(sessions: Sequence[Session]) -> list[Session]:
-    """Those of the range."""
+    """The sessions of the range."""
     return [session for session in sessions if session.role is Role.POOL]
 
 
 def dead_ones(config: Config, sessions: Sequence[Session], proc: Path = procfs.PROC) -> dict[str, str]:
-    """The sessions of the pool that have no agent any more, and why."""
+    """The pool sessions whose agent is gone: name to why, such as `its pane was dead`."""
     found = {}
     for session in sessions:
         pane = agent_pane(session)
@@ -52,7 +52,7 @@ def dead_ones(config: Config, sessions: Sequence[Session], proc: Path = procfs.P
 
 
 def agent_name(autonomous: Autonomous, pane: Pane) -> str:
-    """The agent's process: as configured, else the first word of what starts it; "" for a shell, or nothing."""
+    """The agent's process name: as configured, else the first word of the start command; "" for a shell or none."""
     if autonomous.agent_process:
         return autonomous.agent_process
     for word in (autonomous.command or pane.start_command).split():
@@ -63,16 +63,16 @@ def agent_name(autonomous: Autonomous, pane: Pane) -> str:
 
 
 def has_exited(pane: Pane, agent: str, proc: Path = procfs.PROC) -> bool:
-    """Whether a shell is at its prompt where the agent should be."""
+    """Whether the agent has exited and left a shell at its prompt."""
     if not agent or pane.command.removeprefix("-") == agent:
         return False
     return at_a_shell_prompt(pane, proc) is True
 
 
 def at_a_shell_prompt(pane: Pane, proc: Path = procfs.PROC) -> bool | None:
-    """Whether the foreground program is a shell that waits for commands; None when /proc does not tell.
+    """Whether the foreground program is a shell that waits for commands; None when /proc does not say.
 
-    One that runs a script is on its way to the agent, or is one.
+    A shell that runs a script does not count: the script may start the agent, or be it.
     """
     if not formats.is_shell(pane.command) or has_company(pane.pid, proc):
         return False
@@ -84,10 +84,10 @@ def at_a_shell_prompt(pane: Pane, proc: Path = procfs.PROC) -> bool | None:
 
 
 def has_company(pane_pid: int, proc: Path = procfs.PROC) -> bool:
-    """Whether a program runs in the foreground beside the shell that leads it.
+    """Whether another program runs in the shell's foreground group.
 
-    tmux names the leader of the foreground group. That is `sh` too where a session was started by a command line that
-    the shell stays behind (`sh -c 'claude; …'`); at its own prompt a shell is alone in its group.
+    tmux names the leader of that group. This is `sh` too where the shell stays behind its command line
+    (`sh -c 'claude; …'`). At its own prompt a shell is alone in its group.
     """
     pane = procfs.process(pane_pid, proc)
     if pane is None:

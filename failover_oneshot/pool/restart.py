@@ -1,5 +1,6 @@
-"""The restart of sessions: the plan, which is pure and kept in the journal, and its execution, each part repeatable."""
+"""Restart sessions: a pure plan, which the journal keeps, and its execution, of which each part is safe to repeat."""
 
+import logging
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +17,14 @@ from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.client import TmuxControl, TmuxReader, index_in_range
 from failover_oneshot.tmux.formats import PaneRow
 
+log = logging.getLogger("failover")
+
 _FIELD: Final = re.compile(r"(?<!\$)\{(name|index|account|session_id)\}")
 
-# What keeps a pane open until its environment is in place: it is replaced before the same tmux process ends.
+# Keeps a new pane open until its environment is set; the same tmux process then replaces it.
 _PLACEHOLDER: Final = "exec sleep 60"
+
+_PAST: Final = {"recreate": "recreated", "respawn": "respawned", "nudge": "nudged", "create": "created"}
 
 _Env = Mapping[str, str | None]
 _Listing = Sequence[PaneRow] | None  # every pane of the server; None when no server runs
@@ -32,10 +37,10 @@ def plan(
     account: str,
     resume_ids: Mapping[str, str],
 ) -> tuple[Restart, ...]:
-    """What has to be restarted to put these existing sessions on `account`, in their order. Pure.
+    """The restarts that put these existing sessions on `account`, in their order. Pure.
 
-    `blocked` are the names of blocked sessions: a nudge is for them alone. `resume_ids` maps a session's name to the id
-    of its conversation. A part that can't be done right is in the plan as failed, with the reason.
+    `blocked` holds the names of the blocked sessions; only these are nudged. `resume_ids` maps a session's name to the
+    id of its conversation. A restart that is impossible is in the plan with status failed and a note that says why.
     """
     restarts = []
     for session in sessions:
@@ -49,7 +54,7 @@ def plan(
 
 
 def revival(config: Config, session: Session, account: str) -> Restart:
-    """What has to be done to start the agent of a pool session again that has died, in its own pane. Pure."""
+    """The restart of a dead pool session's agent in its own pane. Pure."""
     return _restart(config.pool.autonomous, session, account, None, AfterSwap.RESPAWN)
 
 
@@ -72,21 +77,21 @@ def _restart(
     command, workdir = _program(settings, session, pane, account, resume_id)
     restart = replace(restart, command=command, workdir=workdir)
     if "\ufffd" in command:
-        return replace(restart, status="failed", note="its start command is not valid UTF-8: set pool command")
+        return replace(restart, status="failed", note="its start command is not valid UTF-8; set `command`")
     if not command:
-        return replace(restart, note="no command is known: it becomes an empty shell")
+        return replace(restart, note="no command known; starts a plain shell")
     return restart
 
 
 def _program(
     settings: Autonomous | Dedicated, session: Session, pane: Pane, account: str, resume_id: str | None
 ) -> tuple[str, str]:
-    """The command and its working folder."""
+    """The command to run, and its working folder."""
     template = settings.resume_command if resume_id and settings.resume_command else settings.command
     if not template:
         return pane.start_command, pane.path
     index = None if session.index is None else str(session.index)
-    # where the agent works, which need not be where its shell began
+    # where the agent works, which may differ from where its shell was started
     return _filled(template, session.name, index, account, resume_id), pane.current_path or pane.path
 
 
@@ -100,10 +105,10 @@ def _filled(template: str, name: str, index: str | None, account: str, session_i
 def missing(
     config: Config, existing: Collection[str], account: str, sibling: str = "", unfit: Collection[str] = ()
 ) -> tuple[Restart, ...]:
-    """The sessions to create so that at least `min` of the range exist: lowest free index first. Pure.
+    """The sessions to create so that at least `min` of the range exist, lowest free index first. Pure.
 
-    `existing` holds session names, of the range or not. `sibling`: the start command to use when none is configured.
-    `unfit`: names that do not count, and are not to be created.
+    `existing` holds session names, in the range or not. `sibling` is the start command if none is configured. Names in
+    `unfit` do not count as existing and are not created.
     """
     auto = config.pool.autonomous
     taken = {index for name in {*existing, *unfit} if (index := index_in_range(auto, name)) is not None}
@@ -121,34 +126,43 @@ def missing(
 
 
 def perform(tmux: TmuxReader, restart: Restart, env: _Env, agent: Agent | None = None) -> Restart:
-    """Do one part of a plan; the result's status is done or failed, with a note. Safe to repeat.
+    """Carry out one restart; the result has status done or failed, and a note. Safe to repeat.
 
-    When the world shows that it has happened already, nothing is done. `env`: what the session gets in its environment,
-    None to take a variable away; it never meets a command line. `agent`: whose prompt a nudge types into.
+    A restart that tmux shows as done already is not repeated. `env` holds the session's variables (None removes one);
+    they never appear on a command line. `agent` knows the prompt that a nudge types into.
 
-    Raises TmuxError and TmuxTimeoutError: whether it has happened is then unknown, and `perform` is to be called again.
+    Raises TmuxError and TmuxTimeoutError. Whether the restart happened is then unknown; call `perform` again.
     """
     if not isinstance(tmux, TmuxControl):
-        raise TypeError("a tmux for looking only can't restart anything")
+        raise TypeError("a read-only tmux cannot restart sessions")
     if restart.status in {"done", "failed"}:
         return restart
     try:
         if restart.action == "nudge":
             return _nudge(tmux, restart, tmux.rows(), agent)
         return _ACTIONS[restart.action](tmux, restart, tmux.rows(), env)
-    except ValueError as problem:  # words that can't be said to tmux; nothing has been done
+    except ValueError as problem:  # text that cannot be passed to tmux; nothing was done
         return replace(restart, status="failed", note=str(problem))
 
 
 def verify(tmux: TmuxReader, restarts: Sequence[Restart]) -> tuple[Restart, ...]:
-    """The same, those marked failed whose session is not there any more: its program ended at once."""
+    """The restarts again; those whose session is already gone are failed, as their program exited at once."""
     there = {row.session_name for row in tmux.rows() or () if not row.pane.dead}
     return tuple(
-        replace(restart, status="failed", note="its program ended at once")
+        replace(restart, status="failed", note="its program exited at once")
         if restart.status == "done" and restart.session not in there
         else restart
         for restart in restarts
     )
+
+
+def log_result(restart: Restart) -> None:
+    """Log one line about a session that was restarted or created, or could not be."""
+    if restart.status == "failed":
+        log.warning("%s: %s failed: %s", restart.session, restart.action, restart.note)
+    else:
+        done = _PAST.get(restart.action, restart.action)
+        log.info("%s: %s%s", restart.session, done, f" ({restart.note})" if restart.note else "")
 
 
 def _recreate(tmux: TmuxControl, restart: Restart, listing: _Listing, env: _Env) -> Restart:
@@ -156,7 +170,7 @@ def _recreate(tmux: TmuxControl, restart: Restart, listing: _Listing, env: _Env)
     if not rows:
         return _make(tmux, restart, env, start_server=listing is None)
     if not _as_planned(rows, restart):
-        return _done(restart, "it had been made anew already")
+        return _done(restart, "already recreated")
     kept = tmux.environment(restart.session_id)
     path = procfs.environ(restart.pane_pid).get("PATH")
     made = _make(tmux, restart, {**kept, **env}, path=path, kill=restart.session_id)
@@ -164,16 +178,16 @@ def _recreate(tmux: TmuxControl, restart: Restart, listing: _Listing, env: _Env)
         return made
     after = tmux.rows()
     rows = _of(after, restart)
-    if not rows:  # killed and not made: it must not stay away
+    if not rows:  # killed but not created: it must come back
         return _make(tmux, restart, {**kept, **env}, path=path, start_server=after is None)
     if made.note.endswith(f"can't find session: {restart.session_id}") and not _as_planned(rows, restart):
-        return _done(restart, "a run that was killed has made it anew")  # by its tmux process, which outlived it
+        return _done(restart, "recreated by an interrupted check")  # whose tmux process outlived it
     return made
 
 
 def _create(tmux: TmuxControl, restart: Restart, listing: _Listing, env: _Env) -> Restart:
     if _of(listing, restart):
-        return _done(restart, "it existed already")
+        return _done(restart, "already exists")
     return _make(tmux, restart, env, start_server=listing is None)
 
 
@@ -186,7 +200,7 @@ def _make(
     kill: str | None = None,
     start_server: bool = False,
 ) -> Restart:
-    """Create the session, in the same tmux process that kills its forerunner: the server never stands empty."""
+    """Create the session in the tmux process that kills the old one, so that the server never runs out of sessions."""
     exact = f"={restart.session}"
     folder, note = _folder(restart.workdir)
     first = _PLACEHOLDER if restart.command and env else restart.command
@@ -210,19 +224,19 @@ def _respawn(tmux: TmuxControl, restart: Restart, listing: _Listing, env: _Env) 
     if not rows:
         return replace(restart, status="failed", note="the session is gone")
     if not _as_planned(rows, restart):
-        return _done(restart, "it had been made anew already")
+        return _done(restart, "already recreated")
     row = next((row for row in rows if row.pane.pane_id == restart.pane_id), None)
     if row is None:
         return replace(restart, status="failed", note=f"its pane {restart.pane_id} is gone")
     if row.pane.pid != restart.pane_pid:
-        return _done(restart, "it had been respawned already")
+        return _done(restart, "already respawned")
     hidden, settings, cleanup = _environment(row.session_id, env)
     folder, note = _folder(restart.workdir)
-    # -c is expanded as a format; the folder that tmux itself runs in isn't, but counts for new sessions only
+    # tmux expands -c as a format. It does not expand its own working folder, but that counts for new sessions only.
     place = ["-c", formats.literal(folder)] if folder != row.pane.path else []
     command = [restart.command] if restart.command else []
     respawn = formats.script(["respawn-pane", "-k", *place, "-t", restart.pane_id, *command]).rstrip("\n")
-    # tmux itself compares: the process of a run that was killed may still be on its way to do the same
+    # tmux itself compares the process id: the tmux process of a killed run may still be about to do the same
     same = f"#{{==:#{{pane_pid}},{restart.pane_pid}}}"
     once = ["if-shell", "-F", "-t", restart.pane_id, same, respawn]
     path = procfs.environ(restart.pane_pid).get("PATH")
@@ -234,10 +248,10 @@ def _respawn(tmux: TmuxControl, restart: Restart, listing: _Listing, env: _Env) 
 
 def _nudge(tmux: TmuxControl, restart: Restart, listing: _Listing, agent: Agent | None) -> Restart:
     if agent is None:
-        raise TypeError("a nudge has to know whose prompt it types into")
+        raise TypeError("a nudge needs the agent whose prompt it types into")
     rows = _of(listing, restart)
     if not rows or not _as_planned(rows, restart):
-        return replace(restart, status="failed", note="the session that was blocked is gone")
+        return replace(restart, status="failed", note="the blocked session is gone")
     from failover_oneshot.pool.typist import nudge
 
     return nudge(tmux, restart, agent)
@@ -255,20 +269,20 @@ def _of(listing: _Listing, restart: Restart) -> list[PaneRow]:
 
 
 def _as_planned(rows: Sequence[PaneRow], restart: Restart) -> bool:
-    """Whether this is still the very session that was planned for."""
+    """Whether this is still the session of the plan, not a new one with its name."""
     return (rows[0].server_pid, rows[0].session_id) == (restart.server_pid, restart.session_id)
 
 
 def _environment(session: str, env: _Env) -> tuple[list[str], list[list[str]], list[str]]:
-    """Lines that hold the values, commands that put them into the session, lines that forget them.
+    """Lines that assign the values, commands that copy them into the session, and lines that clear them.
 
-    tmux keeps each command with its arguments for `show-messages`. A `%hidden` assignment is not a command: the values
-    pass through such variables, and the commands only name them.
+    tmux keeps each command with its arguments for `show-messages`. A `%hidden` assignment is not a command. So the
+    values pass through hidden variables, and the commands only name these.
     """
     hidden, commands, cleanup = [], [], []
     for number, (name, value) in enumerate(env.items()):
         if not name or "=" in name:
-            raise ValueError(f"{name!r} is no name for an environment variable")
+            raise ValueError(f"not a valid variable name: {name!r}")
         if value is None:
             commands.append(["set-environment", "-r", "-t", session, name])
             continue
@@ -280,12 +294,13 @@ def _environment(session: str, env: _Env) -> tuple[list[str], list[list[str]], l
 
 
 def _folder(workdir: str) -> tuple[str, str]:
-    """The folder to work in, and a note when that isn't the wanted one."""
+    """The working folder, and a note when it is not the wanted one."""
     wanted = Path(workdir or "~").expanduser()
     if wanted.is_dir():
         return str(wanted), ""
     home = Path.home()
-    return str(home if home.is_dir() else Path("/")), f"its folder {wanted} is gone: started in the home folder"
+    home = home if home.is_dir() else Path("/")
+    return str(home), f"folder {wanted} does not exist; started in {home}"
 
 
 def _done(restart: Restart, note: str) -> Restart:

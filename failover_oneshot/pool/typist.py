@@ -1,6 +1,6 @@
-"""Typing into agents' prompts: only into an empty, idle one, and each step is seen on the screen before the next.
+"""Type into agents' prompts: only into an empty, idle one, and each step only after the screen shows the last.
 
-The typing of one text is a generator: it yields tmux commands, and gets what its pane shows after them. `carry_out`
+The typing of one text is a generator. It yields tmux commands and receives what its pane shows after them. `carry_out`
 advances any number of them side by side.
 """
 
@@ -20,40 +20,40 @@ from failover_oneshot.model import Pane, Restart
 from failover_oneshot.pool.panes import PaneTarget, at_a_shell_prompt, is_target
 from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.client import TmuxControl
-from failover_oneshot.tmux.formats import PaneRow
+from failover_oneshot.tmux.formats import SYNCHRONIZED, PaneRow
 
-PATIENCE: Final = 5.0  # seconds for an agent to show what a key of the nudge did
+PATIENCE: Final = 5.0  # seconds for an agent to show the effect of a key
 _POLL: Final = 0.05
 
-WORKS: Final = "it works"
-WAITS: Final = "it waits"
+WORKS: Final = "the agent is working"
+WAITS: Final = "the agent is waiting for a reset"
 
 
 class PaneView(Struct, frozen=True, kw_only=True):
-    """What a pane shows at one moment, and what forbids to type into it."""
+    """What a pane shows at one moment, and what forbids typing into it."""
 
-    pane: Pane | None  # None: it is gone, or holds another process
+    pane: Pane | None  # None: gone, or with another process
     prompt: Prompt
 
     @property
     def forbidden(self) -> str:
-        """Why keys would not reach the agent alone; asked only before keys are pressed, as it may read /proc."""
+        """Why keys would not reach the agent alone, or "". May read /proc, so ask only before keys are pressed."""
         return _forbidden(self.pane) if self.pane else ""
 
 
 class TypingEnd(Enum):
-    """What the typing of a text came to."""
+    """How the typing of a text ended."""
 
     TAKEN = "taken"  # the agent has it
-    REFUSED = "refused"  # nothing was typed
-    NOT_SHOWN = "not shown"  # typed, and not seen to arrive: Enter was not pressed
-    NOT_ENTERED = "not entered"  # it stands in the prompt: Enter was not pressed
-    NOT_TAKEN = "not taken"  # it still stands in the prompt after Enter
-    GONE = "gone"  # the pane went away, or the text was withdrawn, after it had been typed
+    REFUSED = "refused"  # no key was pressed
+    NOT_SHOWN = "not shown"  # typed but never seen in the prompt; Enter was not pressed
+    NOT_ENTERED = "not entered"  # in the prompt; Enter was not pressed
+    NOT_TAKEN = "not taken"  # still in the prompt after Enter
+    GONE = "gone"  # the pane vanished, or the text was withdrawn, after it was typed
 
 
 class Typed(Struct, frozen=True):
-    """The end of one typing. ``before``: the fingerprint of the conversation when Enter was pressed."""
+    """The end of one typing. ``before`` is the conversation's fingerprint when Enter was pressed."""
 
     end: TypingEnd
     why: str = ""
@@ -61,38 +61,38 @@ class Typed(Struct, frozen=True):
 
 
 Typing = Generator[str, PaneView, Typed]
-"""Yields lines for tmux, "" for none; gets what the pane shows then."""
+"""Yields lines for tmux ("" for none) and receives what the pane shows after them."""
 
 
 class PutText(Struct, frozen=True):
-    """The tmux commands that put a text into a prompt, and those that clear away what a failure of them leaves."""
+    """The tmux commands that put a text into a prompt, and the ones that clean up after a failure."""
 
     lines: str
     undo: str = ""
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """A text for one pane. The functions say what the caller's own records have to do with it."""
+    """A text for one pane. The functions connect the typing with the caller's own records."""
 
     target: PaneTarget
     text: str
     patience: float  # seconds for the text to be shown, and again to be taken
     put: Callable[[], PutText]
-    gone: str  # the words for a pane that went away
-    withdrawn: Callable[[], str] = lambda: ""  # why the text is not wanted any more
+    gone: str  # the message for a pane that vanished
+    withdrawn: Callable[[], str] = lambda: ""  # why the text is no longer wanted
     entering: Callable[[str], None] = lambda _: None  # called with the fingerprint before Enter is pressed
     recorded: Callable[[], bool] = lambda: False  # whether the agent's records show that it took the text
 
 
 def typing_obstacle(pane: Pane, prompt: Prompt, proc: Path = procfs.PROC) -> str:
-    """What forbids to type a text into this pane; "" at an agent's empty, idle prompt."""
+    """Why a text must not be typed into this pane; "" at an agent's empty, idle prompt."""
     return _forbidden(pane, proc) or _obstacle(prompt)
 
 
 def carry_out(tmux: TmuxControl, agent: Agent, typings: Sequence[tuple[Job, Typing]]) -> list[Typed]:
-    """All of them, side by side; what each came to, in their order.
+    """Carry out all typings side by side; returns their ends in the same order.
 
-    Raises TmuxError and TmuxTimeoutError; how far each had come is then unknown.
+    Raises TmuxError and TmuxTimeoutError. How far each typing had come is then unknown.
     """
     found: dict[int, Typed] = {}
     for _, typing in typings:
@@ -114,7 +114,7 @@ def carry_out(tmux: TmuxControl, agent: Agent, typings: Sequence[tuple[Job, Typi
 
 
 def type_text(view: PaneView, job: Job) -> Typing:
-    """Put the text in, see it arrive, press Enter, see it taken."""
+    """Put the text in, wait until the prompt shows it, press Enter, wait until it is taken."""
     if why := _gone(view, job) or view.forbidden or _obstacle(view.prompt):
         return Typed(TypingEnd.REFUSED, why)
     put = job.put()
@@ -126,25 +126,25 @@ def type_text(view: PaneView, job: Job) -> Typing:
 
 
 def look_and_type(job: Job) -> Typing:
-    """The same, beginning with a look."""
+    """The same, starting with an observation of the pane."""
     view = yield ""
     return (yield from type_text(view, job))
 
 
 def send_typed(job: Job) -> Typing:
-    """Press Enter for a text that was put in before."""
+    """Press Enter for a text that is in the prompt already."""
     view = yield from _after("", lambda view: view.prompt.holds(job.text), job)
     return (yield from press_enter(view, job))
 
 
 def press_enter(view: PaneView, job: Job) -> Typing:
-    """Press Enter where the text stands in the prompt, and see it taken: it is gone from there, and it shows."""
+    """Press Enter if the prompt holds the text, and wait until it is taken: gone from the prompt, and a new screen."""
     if why := _gone(view, job):
         return Typed(TypingEnd.GONE, why)
     if not view.prompt.holds(job.text):
         return Typed(TypingEnd.NOT_SHOWN)
     if why := view.forbidden:
-        return Typed(TypingEnd.NOT_ENTERED, f"{why}: Enter not pressed")
+        return Typed(TypingEnd.NOT_ENTERED, f"{why}; Enter not pressed")
     before = view.prompt.fingerprint
     job.entering(before)
     view = yield from _after(keys(job.target, "Enter"), lambda view: _taken(view.prompt, job, before), job)
@@ -154,38 +154,38 @@ def press_enter(view: PaneView, job: Job) -> Typing:
 
 
 def keys(target: PaneTarget, *words: str) -> str:
-    """The line that presses these keys."""
+    """The tmux line that presses these keys."""
     return formats.script(["send-keys", "-t", target.pane_id, *words])
 
 
 def paste(target: PaneTarget, text: str, folder: Path) -> PutText:
-    """One bracketed paste: whatever stands in the text, no key is pressed by it. It passes through a file of ours."""
+    """One bracketed paste, so that no text can press a key. The text passes through a file in `folder`."""
     name = f"failover-{os.urandom(8).hex()}"
     file = folder / name
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
         output.write(text.encode())
-    # -r: a line feed stays one, else tmux makes it a carriage return, which is Enter where no bracket is understood
+    # -r keeps line feeds. tmux would turn them into carriage returns: Enter, where bracketed paste is off.
     return PutText(
         formats.script(
             ["load-buffer", "-b", name, formats.literal(str(file))],
             ["paste-buffer", "-p", "-r", "-d", "-b", name, "-t", target.pane_id],
         ),
-        formats.script(["delete-buffer", "-b", name]),  # pasting takes the text out of tmux's buffers, failing doesn't
+        formats.script(["delete-buffer", "-b", name]),  # a failed paste leaves the text in tmux's buffers
     )
 
 
 def nudge(tmux: TmuxControl, restart: Restart, agent: Agent) -> Restart:
-    """Escape from the limit's menu or wait, then the text, then Enter.
+    """Leave the limit's menu or wait with Escape, type the text, press Enter.
 
-    Nothing is typed into a draft, a menu or a shell, nor where the screen isn't understood: the status is then failed
-    and the note says why. An agent that works already is done. Raises TmuxError and TmuxTimeoutError.
+    Never types into a draft, a menu, a shell or an unknown screen: the status is then failed, and the note says why. An
+    agent that is working already is done. Raises TmuxError and TmuxTimeoutError.
     """
     job = Job(
         target=restart,
         text=restart.text,
         patience=PATIENCE,
         put=lambda: PutText(keys(restart, "-l", "--", restart.text)),
-        gone="the pane that was blocked is gone",
+        gone="the blocked pane is gone",
     )
     (typed,) = carry_out(tmux, agent, [(job, _nudge(job, started=restart.status == "started"))])
     return replace(restart, status="done" if typed.end is TypingEnd.TAKEN else "failed", note=_note(typed))
@@ -198,10 +198,10 @@ def _nudge(job: Job, *, started: bool) -> Typing:
     if why := view.forbidden:
         return Typed(TypingEnd.REFUSED, why)
     if view.prompt.recognized and view.prompt.busy:
-        return Typed(TypingEnd.TAKEN, "it works already")
-    if started:  # a run was killed while it typed: never the same text twice
+        return Typed(TypingEnd.TAKEN, "already working")
+    if started:  # a run was killed while it typed; never send the same text twice
         if view.prompt.shows(job.text):
-            return Typed(TypingEnd.TAKEN, "the run before had sent it")
+            return Typed(TypingEnd.TAKEN, "already sent by an interrupted check")
         if view.prompt.holds(job.text):
             return (yield from press_enter(view, job))
     if view.prompt.may_escape:
@@ -214,11 +214,11 @@ def _nudge(job: Job, *, started: bool) -> Typing:
 def _note(typed: Typed) -> str:
     match typed.end:
         case TypingEnd.REFUSED:
-            return f"{typed.why}: nothing typed"
+            return f"{typed.why}; text not typed"
         case TypingEnd.NOT_SHOWN:
-            return "the text did not appear in the prompt: Enter not pressed"
+            return "the text did not appear in the prompt; Enter not pressed"
         case TypingEnd.NOT_TAKEN:
-            return "the text still stands in the prompt after Enter"
+            return "the text is still in the prompt after Enter"
         case _:
             return typed.why
 
@@ -231,7 +231,7 @@ def _view(target: PaneTarget, rows: dict[str, PaneRow], agent: Agent) -> PaneVie
 
 
 def _after(lines: str, wanted: Callable[[PaneView], bool], job: Job) -> Generator[str, PaneView, PaneView]:
-    """What the pane shows after these lines: as wanted, or where nothing more is to be typed, or when patience ends."""
+    """What the pane shows after these lines, once it is as wanted, is gone, or patience has run out."""
     deadline = time.monotonic() + job.patience
     view = yield lines
     while not (_gone(view, job) or wanted(view)) and time.monotonic() < deadline:
@@ -250,25 +250,25 @@ def _taken(prompt: Prompt, job: Job, before: str) -> bool:
 
 
 def _forbidden(pane: Pane, proc: Path = procfs.PROC) -> str:
-    """Why keys would not reach an agent alone."""
+    """Why keys would not reach the agent alone; "" if they would."""
     if pane.dead or pane.text is None:
-        return "the pane can't be read"
+        return "cannot read the pane"
     if pane.mode:
-        return f"the pane is in {pane.mode}"
+        return "the pane is synchronized with others" if pane.mode == SYNCHRONIZED else f"the pane is in {pane.mode}"
     if at_a_shell_prompt(pane, proc) is not False:
-        return f"a shell ({pane.command}) is in front"
+        return f"a shell ({pane.command}) is in the foreground"
     return ""
 
 
 def _obstacle(prompt: Prompt) -> str:
     if not prompt.recognized:
-        return "the screen is not understood"
+        return "the screen is not recognized"
     if prompt.draft:
-        return "a draft stands in the prompt"
+        return "the prompt holds a draft"
     if prompt.busy:
         return WORKS
     if prompt.menu:
         return "a menu is open"
     if prompt.waits:
         return WAITS
-    return "" if prompt.empty else "there is no empty prompt"
+    return "" if prompt.empty else "no empty prompt"

@@ -1,1 +1,1 @@
-"""The swap: its journal and its steps."""
+"""The swap: its journal, and the steps that carry it out."""

@@ -1,4 +1,4 @@
-"""The journal of a swap and its transitions, without the world: `runner.py` performs what stands here. Pure."""
+"""A swap's journal and its transitions as values. Pure; `runner.py` carries them out."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -41,18 +41,18 @@ __all__ = [
     "waited",
 ]
 
-# What the next run does with a journal that stands at a step, and why it may (docs/swap.md).
+# What the next check does with a journal at each step (docs/swap.md has the same words).
 RULES: Final = {
-    SwapStep.SAVE_BACK: "forward: at most the store was brought up to date, and to do that twice is as good as once",
-    SwapStep.INSTALL: "forward: what is live is saved, then the files not yet in place follow; if that fails, back",
-    SwapStep.VERIFY: "forward: the files are in place and are read back; if they are not right, back",
-    SwapStep.RESTART: "forward only: the account is live; the sessions that are not yet restarted are",
-    SwapStep.RECORD: "forward only: all is done but the record",
+    SwapStep.SAVE_BACK: "save the live credentials; saving them twice is harmless",
+    SwapStep.INSTALL: "save the live credentials, then install the files not yet in place; roll back on failure",
+    SwapStep.VERIFY: "read back the installed files; roll back if they are wrong",
+    SwapStep.RESTART: "the account is active; restart the remaining sessions; no rollback",
+    SwapStep.RECORD: "only the record is missing; write it; no rollback",
 }
 
 
 class ActionResult(Struct, frozen=True, kw_only=True):
-    """How a decision ended that was carried out."""
+    """How carrying out a decision ended. `reason` is for people: the decision's reason and what came of it."""
 
     outcome: Outcome
     reason: str
@@ -62,7 +62,7 @@ class ActionResult(Struct, frozen=True, kw_only=True):
 
 
 def begin(state: State, decision: Decision, findings: Sequence[Finding], now: datetime) -> State:
-    """The state with the intent of a SWAP or RESUME decision in its journal."""
+    """The state with a SWAP or RESUME decision in its journal."""
     resume = decision.action is Action.RESUME
     active = state.active_account
     if decision.exhausted_until is not None:
@@ -82,7 +82,7 @@ def begin(state: State, decision: Decision, findings: Sequence[Finding], now: da
 
 
 def evidence(findings: Sequence[Finding]) -> str | None:
-    """The words of the first hit that counted."""
+    """The snippet of the first hit that counted; None when no hit has one."""
     return next((f.snippet for f in findings if f.counted and f.snippet), None)
 
 
@@ -94,14 +94,14 @@ def current(state: State) -> Journal:
 
 
 def move(journal: Journal) -> Move | None:
-    """From which account to which; None for a resume."""
+    """The swap's two accounts; None for a resume."""
     return None if journal.kind == "resume" else Move(from_=journal.from_, to=journal.to or "")
 
 
 def next_candidate(state: State, why: str, now: datetime) -> State:
-    """The state in which the target is rejected with the reason and the next candidate, if any, takes its place.
+    """The state with the target rejected for the reason `why` and the next candidate in its place.
 
-    Without one the journal's ``to`` is None, and the swap has to be given up.
+    Without another candidate the journal's ``to`` is None; give the swap up then.
     """
     journal = current(state)
     name = journal.to or ""
@@ -118,7 +118,7 @@ def next_candidate(state: State, why: str, now: datetime) -> State:
 
 
 def intend(config: Config, state: State, decision: Decision, findings: Sequence[Finding], now: datetime) -> State:
-    """The state with what was seen and what was decided, before any of it is carried out."""
+    """The state with the findings and the decision in it, to be saved before the decision is carried out."""
     state = remember(state, findings, config.swap.method is not Method.ENV, now)
     state = waited(state, decision.waiting, now, config.state.history)
     state = replace(state, suspected_hit_at=decision.suspected_hit_at, waiting=decision.waiting)
@@ -130,7 +130,7 @@ def intend(config: Config, state: State, decision: Decision, findings: Sequence[
 
 
 def finished(state: State, now: datetime, keep: int) -> tuple[State, ActionResult]:
-    """The state after the last step: the swap recorded, its hits answered, the suspicion cleared."""
+    """The state after the last step: the swap recorded, its hits handled, the suspicion cleared."""
     journal = current(state)
     at = seconds(now)
     resumed = journal.kind == "resume"
@@ -146,7 +146,7 @@ def finished(state: State, now: datetime, keep: int) -> tuple[State, ActionResul
     state = _moved(state, journal.restarts, account)
     state = _recorded(state, journal, outcome, journal.reason, now, keep)
     state = replace(state, swap_in_progress=None, suspected_hit_at=None, waiting=None)
-    again = f" (finished by run {journal.runs})" if journal.runs > 1 else ""
+    again = f" (took {journal.runs} checks)" if journal.runs > 1 else ""
     return state, ActionResult(
         outcome=outcome, reason=journal.reason + again, move=move(journal), restarts=journal.restarts
     )
@@ -155,27 +155,28 @@ def finished(state: State, now: datetime, keep: int) -> tuple[State, ActionResul
 def given_up(state: State, why: str, now: datetime, keep: int) -> tuple[State, ActionResult]:
     """The state after an attempt in which no candidate worked.
 
-    The cooldown counts from it too, so that a swap which keeps failing does not repeat with every check.
+    It starts a cooldown too, so that a swap that keeps failing is not repeated by every check.
     """
     journal = current(state)
-    summary = f"swap failed; rolled back to {journal.from_ or 'no account'}: {why}"
-    reason = f"{journal.reason}; {summary}"
+    back = f"rolled back to {journal.from_ or 'what was live before'}" if journal.rejected else "nothing changed"
+    summary = f"{why}; {back}"
+    reason = f"{journal.reason}; swap failed: {summary}"
     state = _recorded(state, journal, Outcome.FAILED, reason, now, keep)
     state = replace(state, swap_in_progress=None, last_failure=Trouble(at=seconds(now), reason=why))
     return state, ActionResult(outcome=Outcome.FAILED, reason=reason, summary=summary)
 
 
 def waited(state: State, waiting: Waiting | None, now: datetime, keep: int) -> State:
-    """The state with an entry of history for the wait that ends with this decision, if one does.
+    """The state with a history entry if this decision ends a wait.
 
-    ``waiting``: what the decision leaves of it; None when it is over.
+    ``waiting`` is the wait that the decision leaves; None when there is none.
     """
     over = state.waiting
     if over is None or waiting is not None:
         return state
-    from failover_oneshot.state.history import HistoryEntry, with_history  # a healthy check has nothing to add
+    from failover_oneshot.state.history import HistoryEntry, with_history  # here: a healthy check does not need it
 
-    first = f"; {over.account} was to free first, at {stamp(over.until)}" if over.account and over.until else ""
+    first = f"; {over.account} was due first, at {stamp(over.until)}" if over.account and over.until else ""
     entry = HistoryEntry(
         at=seconds(now),
         outcome=str(Outcome.WAITING),
@@ -189,7 +190,7 @@ def waited(state: State, waiting: Waiting | None, now: datetime, keep: int) -> S
 
 
 def _recorded(state: State, journal: Journal, outcome: Outcome, reason: str, now: datetime, keep: int) -> State:
-    """The state with an entry of history for an attempt that ended."""
+    """The state with a history entry for an attempt that ended."""
     from failover_oneshot.state.history import HistoryEntry, with_history
 
     until = state.account(journal.from_).exhausted_until if journal.from_ and journal.kind == "swap" else None
@@ -208,13 +209,13 @@ def _recorded(state: State, journal: Journal, outcome: Outcome, reason: str, now
 
 
 def _hits(state: State, names: Sequence[str]) -> dict[str, datetime]:
-    """The sessions whose hits a swap answers, and when each was first seen. No more: every check reads all history."""
+    """The sessions whose hits a swap handles, and when each was first seen. Small, as each check reads all history."""
     hits = {name: memory.hit for name in names if (memory := state.sessions.get(name))}
     return {name: seconds(hit.first_seen) for name, hit in hits.items() if hit}
 
 
 def _moved(state: State, restarts: Sequence[Restart], account: str) -> State:
-    """The state in which the restarted sessions run on ``account``."""
+    """The state with the restarted sessions on ``account``."""
     sessions = dict(state.sessions)
     for restart in restarts:
         if restart.status == "done":

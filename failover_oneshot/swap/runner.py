@@ -1,10 +1,10 @@
-"""The swap as ordered steps, each in the journal before it begins and safe to repeat (docs/swap.md).
+"""Carry out a swap in steps; each is in the journal before it begins and safe to repeat (docs/swap.md).
 
     save_back -> install -> verify -> restart -> record
 
-Up to `verify` a failure puts everything back and the next candidate is tried; from `restart` on the swap is made and
-only goes forward. A run killed anywhere leaves the journal in the state, and the next run goes on at the step that it
-names. The values are in `journal.py`; here is what touches the world.
+Up to `verify`, a failure is rolled back and the next candidate is tried. From `restart` on the account is changed and
+the swap only goes forward. A run killed anywhere leaves the journal in the state, and the next run resumes at its step.
+`journal.py` has the values; this module has the effects.
 """
 
 import logging
@@ -37,11 +37,11 @@ log = logging.getLogger("failover")
 
 
 class _OwedError(Exception):
-    """The account is half changed and can not be worked on now: the journal has to stay."""
+    """The account is half changed and nothing more can be done now: the journal must stay."""
 
 
 class Swapper:
-    """Carries a journalled swap to its end. ``save`` writes the state durably before the next step begins."""
+    """Carries a swap in the journal to its end. ``save`` writes the state durably before the next step begins."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Swapper:
         self.resume_ids = resume_ids
 
     def preview(self, state: State) -> ActionResult:
-        """What `run` would do now, without doing it: reads only."""
+        """What `run` would do now. Reads only."""
         journal = current(state)
         restarts = journal.restarts or self._plan(journal)
         return ActionResult(
@@ -71,16 +71,16 @@ class Swapper:
         )
 
     def run(self, state: State) -> tuple[State, ActionResult]:
-        """Go on with the journal of ``state`` until it is finished or given up; the returned state is saved.
+        """Carry the journal of ``state`` to its end, or give it up; the returned state is saved.
 
-        Raises TmuxError and its kin when tmux does not answer: the journal then stays, and the next run goes on.
+        Raises TmuxError or TmuxTimeoutError when tmux does not answer. The journal then stays for the next run.
         """
         state = self._write(state, runs=current(state).runs + 1)
         step = current(state).step
         if current(state).runs > 1:
-            log.warning("the run before did not finish it; at step %s the rule is: %s", step, RULES[step])
+            log.warning("resuming an interrupted swap at step %s: %s", step, RULES[step])
         if step in {SwapStep.RESTART, SwapStep.RECORD} and current(state).runs > 1:
-            self._clear_up()
+            self._release_locks()
         if step in {SwapStep.SAVE_BACK, SwapStep.INSTALL, SwapStep.VERIFY}:
             try:
                 state = self._change_account(state)
@@ -91,18 +91,18 @@ class Swapper:
                 return self._save(state), result
         try:
             state = self._restart(state)
-        except MethodError as error:  # the account's environment can not be read any more
+        except MethodError as error:  # the account's environment is no longer readable
             return self._latest, self._owed(str(error))
         state, result = finished(state, self.now, self.config.state.history)
         return self._save(replace(state, lineage=self.method.lineage())), result
 
-    def _clear_up(self) -> None:
-        """Give back the client's locks that the run before was killed with, if it was."""
+    def _release_locks(self) -> None:
+        """Release Claude Code's locks if the killed run held them: taking them over is enough."""
         with suppress(MethodError), self.method.exclusive(self.config.swap.timeout):
             pass
 
     def _owed(self, why: str) -> ActionResult:
-        summary = f"swap interrupted; the next check resumes it: {why}"
+        summary = f"swap not finished: {why}; trying again at the next check"
         return ActionResult(
             outcome=Outcome.FAILED, reason=f"{current(self._latest).reason}; {summary}", summary=summary
         )
@@ -110,15 +110,15 @@ class Swapper:
     # -- the account -------------------------------------------------------------------------------------------------
 
     def _change_account(self, state: State) -> State:
-        """Make the target's credentials the live ones; on its failure the next candidate's.
+        """Make the target's credentials the live ones, or the next candidate's if that fails.
 
-        Raises MethodError when no candidate is left; everything is then as it was.
+        Raises MethodError when no candidate is left; every change is then rolled back.
         """
         with ExitStack() as locks:
             try:
                 locks.enter_context(self.method.exclusive(self.config.swap.timeout))
             except MethodError as error:
-                if current(state).step is not SwapStep.SAVE_BACK:  # half installed by a run that was killed
+                if current(state).step is not SwapStep.SAVE_BACK:  # a killed run may have installed half of it
                     raise _OwedError(str(error)) from None
                 raise
             while current(state).to is not None:
@@ -135,7 +135,7 @@ class Swapper:
         raise MethodError("; ".join(f"{r.account}: {r.reason}" for r in current(state).rejected))
 
     def _save_back(self, state: State) -> None:
-        """Bring the live login to safety. That this fails is no candidate's fault: it ends the attempt."""
+        """Save the live credentials. A failure ends the attempt and rejects no candidate: none caused it."""
         journal = current(state)
         if journal.step is SwapStep.SAVE_BACK:
             log.info("%s", self.method.save_back(self.config.account(journal.from_), journal.prepared))
@@ -144,7 +144,7 @@ class Swapper:
         journal = current(state)
         incoming = self.config.account(journal.to)
         if incoming is None:
-            raise MethodError(f"account {journal.to} is not in the config any more")
+            raise MethodError(f"account {journal.to} is no longer in the config")
         if journal.step is SwapStep.SAVE_BACK:
             state = self._write(state, step=SwapStep.INSTALL, prepared=dict(self.method.prepare(incoming)))
             journal = current(state)
@@ -152,22 +152,22 @@ class Swapper:
             self.method.install(incoming, journal.prepared)
             state = self._write(state, step=SwapStep.VERIFY)
         self.method.verify(incoming)
-        log.info("account %s is live", incoming.name)
+        log.info("account %s is active", incoming.name)
         return self._write(state, step=SwapStep.RESTART)
 
     def _undo(self, journal: Journal, error: MethodError) -> None:
-        """Put the outgoing account back after a failed install or verify. Raises _OwedError when that fails as well."""
+        """Roll back to the outgoing account after a failed install or verify. _OwedError when that fails too."""
         if journal.step is SwapStep.SAVE_BACK:
             return
         outgoing = self.config.account(journal.from_)
-        if outgoing is None:  # not in the config any more
+        if outgoing is None:  # no longer in the config
             if journal.step is SwapStep.INSTALL:
-                return  # the method has put everything back
+                return  # the method has restored the files
             raise _OwedError(str(error))
         try:
             self.method.undo(outgoing, journal.prepared)
         except MethodError as second:
-            raise _OwedError(f"{error}; and putting {outgoing.name} back failed: {second}") from None
+            raise _OwedError(f"{error}; rollback to {outgoing.name} failed: {second}") from None
 
     # -- the sessions ------------------------------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class Swapper:
             state = self._write(state, restarts=self._plan(journal))
             journal = current(state)
             for impossible in (r for r in journal.restarts if r.status == "failed"):
-                tell(impossible)
+                pool.log_result(impossible)
         account = self.config.account(journal.to)
         environment = self.method.environment(account) if account else {}
         for number, restart in enumerate(journal.restarts):
@@ -185,18 +185,18 @@ class Swapper:
                 continue
             state = self._write(state, restarts=_replaced(journal, number, replace(restart, status="started")))
             done = pool.perform(self.tmux, restart, environment, agents.of_the_pool(self.config))
-            tell(done)
+            pool.log_result(done)
             journal = replace(journal, restarts=_replaced(journal, number, done))
         restarts = pool.verify(self.tmux, journal.restarts) if journal.restarts else ()
         for before, after in zip(journal.restarts, restarts, strict=True):
             if before.status != after.status:
-                tell(after)
+                pool.log_result(after)
         return self._write(state, step=SwapStep.RECORD, restarts=restarts)
 
     def _plan(self, journal: Journal) -> tuple[Restart, ...]:
         seen = self.tmux.observe(self.config.pool, capture=False)
         blocked = frozenset(journal.acted_on)
-        # In peace the files are enough: a client takes the new login with its next message. Only `env` needs a restart.
+        # For a failback the files are enough: an agent uses them with its next message. Only `env` needs a restart.
         everyone = journal.kind == "swap" or (journal.kind == "failback" and self.config.swap.method is Method.ENV)
         sessions = [s for s in seen.sessions if everyone or s.name in blocked]
         restarts = pool.plan(self.config, sessions, blocked, journal.to or "", self.resume_ids(sessions))
@@ -207,7 +207,7 @@ class Swapper:
     # -- the journal -------------------------------------------------------------------------------------------------
 
     def _write(self, state: State, **changes: Any) -> State:
-        """The state with these fields of its journal changed, saved before anything else happens."""
+        """The state with these fields of its journal changed; it is saved before anything else happens."""
         return self._save(replace(state, swap_in_progress=replace(current(state), **changes)))
 
     def _save(self, state: State) -> State:
@@ -216,18 +216,11 @@ class Swapper:
         return state
 
 
-def tell(restart: Restart) -> None:
-    """One line of the log about a session that was restarted or created."""
-    level = logging.WARNING if restart.status == "failed" else logging.INFO
-    note = f" ({restart.note})" if restart.note else ""
-    log.log(level, "%s %s: %s%s", restart.action, restart.session, restart.status, note)
-
-
 def _restart_needed(restart: Restart) -> Restart:
-    """With `env` a process keeps the account that it was started with: typing does not change it."""
+    """With `env` a process keeps the account that it was started with; a nudge cannot change it."""
     if restart.action != "nudge" or restart.status == "failed":
         return restart
-    return replace(restart, status="failed", note="a nudge can't change its account: method env needs a restart")
+    return replace(restart, status="failed", note="method env needs a restart to change the account")
 
 
 def _replaced(journal: Journal, number: int, restart: Restart) -> tuple[Restart, ...]:

@@ -1,1 +1,1 @@
-"""tmux: its formats, and the only module that runs it."""
+"""tmux: the only module that runs it, and its formats."""

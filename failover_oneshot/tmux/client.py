@@ -1,7 +1,7 @@
-"""The only module that runs tmux.
+"""Run tmux. No other module does.
 
-`TmuxReader` looks and can't change anything: all that a dry run gets. `TmuxControl` adds the commands that write. Each
-tmux process is bounded by `tmux.timeout`, so that a stopped server can't hang the check.
+`TmuxReader` only reads; a dry run gets nothing else. `TmuxControl` adds the commands that change sessions. Each tmux
+process is limited to `tmux.timeout`, so that a stopped server cannot hang the check.
 """
 
 import os
@@ -18,9 +18,9 @@ from failover_oneshot.model import Pane, Role, Session
 from failover_oneshot.tmux import formats
 from failover_oneshot.tmux.formats import PaneRow
 
-BATCH: Final = 50  # captures in one tmux process: their arguments stay below tmux's limit of 16 KiB for a message
+BATCH: Final = 50  # captures in one tmux process; more could exceed tmux's limit of 16 KiB for a message
 
-# Where the checker runs is no business of the sessions that it starts, and `TMUX` would choose another server.
+# The variables of the check's own unit and pane do not belong in new sessions, and `TMUX` would choose another server.
 _NOT_PASSED_ON: Final = frozenset(
     ["TMUX", "TMUX_PANE", "INVOCATION_ID", "JOURNAL_STREAM", "NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "STATE_DIRECTORY"]
 )
@@ -35,26 +35,26 @@ class TmuxError(FailoverError):
 
 
 class TmuxMissingError(TmuxError):
-    """The tmux program isn't there."""
+    """The tmux program does not exist or cannot be run."""
 
 
 class TmuxTimeoutError(TmuxError):
     """tmux did not answer within `tmux.timeout`."""
 
     exit_code = EXIT_TEMPFAIL
-    next_run = ": trying again at the next run"
+    next_run = "; trying again at the next check"
 
 
 class TmuxObservation(Struct, frozen=True, kw_only=True):
-    """The watched sessions that exist: the range in index order, then the dedicated ones in the config's order."""
+    """The existing watched sessions: the range in index order, then the dedicated ones in the config's order."""
 
     server_running: bool
     sessions: tuple[Session, ...] = ()
-    notes: tuple[str, ...] = ()  # what could not be seen, one sentence each
+    notes: tuple[str, ...] = ()  # what could not be read, one sentence each
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What one tmux process said."""
+    """The result of one tmux process."""
 
     ok: bool
     output: str
@@ -66,24 +66,24 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     @property
     def server_went(self) -> bool:
-        """The server ended while it was being asked."""
+        """Whether the server ended during the request."""
         return not self.ok and (self.no_server or any(words in self.error for words in _SERVER_WENT))
 
 
 class TmuxReader:
-    """tmux, for looking only. Every method may raise TmuxMissingError, TmuxTimeoutError or TmuxError."""
+    """Read-only tmux. Every method may raise TmuxMissingError, TmuxTimeoutError or TmuxError."""
 
     def __init__(self, config: model.Tmux, environ: Mapping[str, str]) -> None:
-        """`environ`: the process' environment; TMUX_TMPDIR chooses the server as it does for tmux itself."""
+        """`environ` is the process's environment; TMUX_TMPDIR chooses the server, as for tmux itself."""
         self._config = config
         self._environ = {name: value for name, value in environ.items() if name not in _NOT_PASSED_ON}
         self._binary = _find(config.binary, environ.get("PATH", os.defpath))
 
     def observe(self, pool: model.Pool, *, capture: bool = True) -> TmuxObservation:
-        """The watched sessions with all panes of all their windows, and with `capture` the text of those.
+        """The watched sessions with all panes of all their windows; with `capture` also the panes' text.
 
-        One listing, then one process for each `BATCH` of watched panes. Nothing outside the range and the dedicated
-        names is captured. A pane that is dead or can't be captured stays, with its `error`.
+        Takes one listing, then one process per `BATCH` of watched panes. Captures no pane outside the range and the
+        dedicated names. A pane that is dead or cannot be captured stays, with its `error`.
         """
         for _ in range(2):
             rows = self.rows()
@@ -93,7 +93,7 @@ class TmuxReader:
             if not capture:
                 return TmuxObservation(server_running=True, sessions=sessions)
             texts = self._texts([pane for session in sessions for pane in session.panes if not pane.dead])
-            if texts is None:  # the server ended in between: perhaps another one has begun
+            if texts is None:  # the server ended in between; a new one may have started
                 continue
             sessions = tuple(_with_texts(session, texts) for session in sessions)
             return TmuxObservation(server_running=True, sessions=sessions, notes=tuple(_notes(sessions)))
@@ -106,14 +106,14 @@ class TmuxReader:
         if answer.server_went:
             return None
         if not answer.ok:
-            raise TmuxError(f"tmux can't list its panes: {answer.error}")
+            raise TmuxError(f"tmux cannot list its panes: {answer.error}")
         try:
             return formats.parse_listing(answer.output, mark)
         except ValueError as problem:
-            raise TmuxError(f"tmux's answer can't be read: {problem}") from None
+            raise TmuxError(f"cannot parse tmux's output: {problem}") from None
 
     def panes(self, pane_ids: Collection[str]) -> dict[str, PaneRow]:
-        """These panes as they are now, by id, each with its visible screen; those that are gone are left out."""
+        """These panes as they are now, by id, each with its visible screen. Panes that are gone are left out."""
         rows = {row.pane.pane_id: row for row in self.rows() or () if row.pane.pane_id in pane_ids}
         texts = self._texts([row.pane for row in rows.values() if not row.pane.dead]) if rows else {}
         if texts is None:
@@ -121,16 +121,16 @@ class TmuxReader:
         return {pane_id: structs.replace(row, pane=_with_text(row.pane, texts)) for pane_id, row in rows.items()}
 
     def environment(self, session_id: str) -> dict[str, str | None]:
-        """The session's own environment, over the server's; None for what it takes away. Empty when it is gone.
+        """The session's own variables, over the server's; None for removed ones. Empty when the session is gone.
 
-        It may hold secrets: for handing on only.
+        The values may be secrets: only pass them on.
         """
         answer = self._ask("display-message", "-p", "#{version}", ";", "show-environment", "-s", "-t", session_id)
         version, _, shown = answer.output.partition("\n")
         return formats.parse_environment(shown, version) if answer.ok else {}
 
     def _texts(self, watched: Sequence[Pane]) -> dict[str, tuple[str | None, str | None]] | None:
-        """Pane id to its text, or to None and the reason; None altogether when the server ended meanwhile."""
+        """Pane id to its text, or to None and the reason. None for all when the server ended meanwhile."""
         texts: dict[str, tuple[str | None, str | None]] = {}
         by_id = {pane.pane_id: pane for pane in watched}  # a linked window's panes are in several sessions
         ids = list(by_id)
@@ -144,7 +144,7 @@ class TmuxReader:
             for pane_id in batch:
                 text = captured.get(pane_id.lstrip("%"))
                 if text is None:
-                    texts[pane_id] = None, f"not captured: {answer.error or 'tmux broke off'}"
+                    texts[pane_id] = None, f"not captured: {answer.error or 'tmux stopped early'}"
                 elif not text:
                     texts[pane_id] = None, "gone"
                 else:
@@ -171,17 +171,18 @@ class TmuxReader:
                 process_group=0,
             )
         except OSError as problem:
-            raise TmuxMissingError(f"{self._binary} can't be run: {problem.strerror}") from None
+            raise TmuxMissingError(f"cannot run {self._binary}: {problem.strerror}") from None
         with process:
             try:
                 output, error = process.communicate(
                     None if stdin is None else stdin.encode("utf-8", "surrogateescape"), timeout=self._config.timeout
                 )
             except subprocess.TimeoutExpired:
-                raise TmuxTimeoutError(f"tmux did not answer within {float(self._config.timeout):g} s") from None
+                limit = f"{float(self._config.timeout):g}s"
+                raise TmuxTimeoutError(f"tmux did not answer within {limit} (tmux.timeout)") from None
             finally:
                 if process.returncode is None:
-                    # the whole group: a wrapper's child must not stay behind
+                    # the whole group, so that no child of a wrapper stays behind
                     os.killpg(process.pid, signal.SIGKILL)
         said = " ".join(error.decode("utf-8", "replace").split())
         return Answer(
@@ -192,16 +193,15 @@ class TmuxReader:
 
 
 class TmuxControl(TmuxReader):
-    """tmux, for changing sessions too."""
+    """tmux with the commands that change sessions."""
 
     def run(
         self, *lines: str, start_server: bool = False, folder: str | None = None, path: str | None = None
     ) -> Answer:
-        """Run lines made by `formats.script`, through stdin: arguments may be secrets, and command lines are public.
+        """Run lines made by `formats.script`. They go through stdin, as arguments may be secrets.
 
-        `folder` (which exists) and `path` are the working folder and the PATH that tmux gives to what the lines start;
-        without `path` that is the running server's, and not that of the timer's unit. `start_server` is for when no
-        server runs.
+        `folder` (it must exist) and `path` are the working folder and the PATH of the programs that the lines start.
+        Without `path` they get the running server's PATH, not the timer unit's. Set `start_server` when no server runs.
         """
         environ = {name: value for name, value in self._environ.items() if name != "PATH" or start_server}
         if path is not None:
@@ -213,7 +213,7 @@ class TmuxControl(TmuxReader):
 
 
 def _find(binary: str, path: str) -> str:
-    # not shutil.which: its import alone costs more than a listing
+    # not shutil.which: importing it takes longer than a listing
     if "/" in binary:
         candidates: Iterable[str] = (binary,)
     else:
@@ -221,11 +221,11 @@ def _find(binary: str, path: str) -> str:
     for candidate in candidates:
         if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):  # noqa: PTH112 - pathlib costs start-up
             return candidate
-    raise TmuxMissingError(f"tmux is not installed: there is no program {binary!r}")
+    raise TmuxMissingError(f"tmux is not installed: no program named {binary!r} (tmux.binary)")
 
 
 def index_in_range(autonomous: model.Autonomous, name: str) -> int | None:
-    """The index of the pool session `name`; None for any other name, `ccl-auto-011` and `ccl-auto0` included."""
+    """The index of the pool session `name`; None for any other name, such as `ccl-auto-011` or `ccl-auto0`."""
     if not name.startswith(autonomous.prefix):
         return None
     digits = name[len(autonomous.prefix) :]
@@ -265,7 +265,7 @@ def _session(name: str, role: Role, index: int | None, rows: Sequence[PaneRow]) 
 def _capture_commands(pane_ids: Iterable[str], mark: str) -> list[str]:
     words: list[str] = []
     for pane_id in pane_ids:
-        # Naming a pane that has vanished would end the whole batch with an error; -F of it is merely false.
+        # Capturing a pane that has vanished would end the whole batch with an error; `if-shell -F` is just false.
         words += ["display-message", "-p", mark + pane_id.lstrip("%"), ";"]
         words += ["if-shell", "-F", "-t", pane_id, f"#{{==:#{{pane_id}},{pane_id}}}"]
         words += [f"capture-pane -p -J -t {pane_id}", ";"]
@@ -287,4 +287,4 @@ def _notes(sessions: Iterable[Session]) -> Iterable[str]:
     for session in sessions:
         for pane in session.panes:
             if pane.error:
-                yield f"pane {pane.pane_id} of {session.name} is not readable: {pane.error}"
+                yield f"cannot read pane {pane.pane_id} of {session.name}: {pane.error}"

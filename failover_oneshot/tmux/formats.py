@@ -1,4 +1,4 @@
-"""What tmux prints, decoded: the listing of panes, captured screens, and its quoting in both directions. Pure."""
+"""Decode what tmux prints (pane listings, captured screens), and quote in both directions. Pure."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,8 +8,11 @@ from msgspec import Struct
 
 from failover_oneshot.model import Pane
 
+SYNCHRONIZED: Final = "synchronized"  # the mode of a pane whose keys go to its neighbors too
+MODE: Final = f"?pane_synchronized,{SYNCHRONIZED},#{{pane_mode}}"
+
 FIELDS: Final = (
-    "pid",  # the server's
+    "pid",  # of the server
     "version",
     "session_id",
     "session_name",
@@ -20,7 +23,7 @@ FIELDS: Final = (
     "pane_active",
     "pane_pid",
     "pane_dead",
-    "?pane_synchronized,synchronized,#{pane_mode}",
+    MODE,
     "pane_width",
     "pane_height",
     "pane_title",
@@ -32,7 +35,7 @@ FIELDS: Final = (
 
 
 class PaneRow(Struct, frozen=True, kw_only=True):
-    """One pane of one session, as listed. A pane of a linked window has a row in each of its sessions."""
+    """One pane of one session as listed. A pane of a linked window has a row in each of its sessions."""
 
     server_pid: int
     session_id: str
@@ -44,18 +47,18 @@ class PaneRow(Struct, frozen=True, kw_only=True):
 
 
 def listing_format(mark: str) -> str:
-    """The format for list-panes: every field followed by `mark`, a random word that no field can hold.
+    """The format for list-panes: every field, each followed by `mark`, a random word that no field holds.
 
-    A fixed separator would not do: titles, paths and names may hold any character, line breaks included.
+    A fixed separator would be ambiguous: titles, paths and names may hold any character, line breaks included.
     """
     return "".join(f"#{{{name}}}{mark}" for name in FIELDS)
 
 
 def parse_listing(output: str, mark: str) -> tuple[PaneRow, ...]:
-    """The rows of a listing printed with `listing_format(mark)`. Raises ValueError when it isn't one."""
+    """The rows of a listing printed with `listing_format(mark)`. ValueError when it is incomplete."""
     *cells, rest = output.split(mark)
     if rest.strip() or len(cells) % len(FIELDS):
-        raise ValueError("the listing of the panes is cut off")
+        raise ValueError("the pane list is incomplete")
     return tuple(_row(cells[at : at + len(FIELDS)]) for at in range(0, len(cells), len(FIELDS)))
 
 
@@ -76,11 +79,11 @@ def _row(cells: Sequence[str]) -> PaneRow:
         height=int(field["pane_height"]),
         active=field["window_active"] == "1" and field["pane_active"] == "1",
         dead=dead,
-        mode=field["?pane_synchronized,synchronized,#{pane_mode}"],
+        mode=field[MODE],
         error="dead" if dead else None,
     )
     return PaneRow(
-        server_pid=int(field["pid"].strip()),  # the line break that ended the row before
+        server_pid=int(field["pid"].strip()),  # the previous row's line break
         session_id=field["session_id"],
         session_name=_printed(field["session_name"], version),
         window_active=field["window_active"] == "1",
@@ -91,13 +94,13 @@ def _row(cells: Sequence[str]) -> PaneRow:
 
 
 def _version(text: str) -> tuple[int, int]:
-    """`3.3a` or `next-3.6` to (3, 3) or (3, 6); what has no such number (a build from git) counts as the newest."""
+    """`3.3a` or `next-3.6` as (3, 3) or (3, 6). Without a number (a build from git) it counts as the newest."""
     found = re.search(r"(?:^|next-)(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else (99, 0)
 
 
 def _printed(text: str, version: str) -> str:
-    """Undo what tmux 3.4 alone does to everything that it prints: a backslash before `$NAME` and `${`."""
+    """Undo what only tmux 3.4 does to all its output: a backslash before `$NAME` and `${`."""
     return re.sub(r"\\\$(?=[A-Za-z_{])", "$", text) if _version(version) == (3, 4) else text
 
 
@@ -107,7 +110,7 @@ SHELLS: Final = frozenset(
 
 
 def is_shell(command: str) -> bool:
-    """Whether a pane's foreground command is a shell at its prompt; a login shell's name begins with "-"."""
+    """Whether a pane's foreground command is a shell; a login shell's name begins with "-"."""
     return command.removeprefix("-") in SHELLS
 
 
@@ -119,10 +122,10 @@ _WORD: Final = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|((?:[^\s\\]|\\
 
 
 def start_command(printed: str, version: str) -> str:
-    """A shell command that starts a pane's program again, from `#{pane_start_command}`; "" for the default shell.
+    """The shell command that restarts a pane's program, from `#{pane_start_command}`; "" for the default shell.
 
-    From 3.2 on tmux prints each argument quoted (`args_escape` over `vis`); before, they stand bare. One argument is
-    a command for the shell as it is; several are a program that tmux started without a shell.
+    tmux 3.2 and later print each argument quoted (`args_escape` over `vis`); earlier versions print them bare. One
+    argument is a command for the shell. Several are a program that tmux started without a shell.
     """
     if _version(version) < (3, 2):
         return printed
@@ -152,14 +155,14 @@ def _unescape(text: str) -> str:
 
 
 def quote(text: str) -> str:
-    """One word of tmux's command language. Raises ValueError for a NUL, which no argument can hold.
+    """The text as one word of tmux's command language. ValueError for a NUL, which no argument can hold.
 
-    All but the plainest bytes are written in octal: within double quotes tmux expands `$`, `~` and `\\`, and even
-    within single quotes it drops the blanks and comments after a line break.
+    All but the plainest bytes are written in octal. Within double quotes tmux expands `$`, `~` and `\\`. Even within
+    single quotes it drops the blanks and comments after a line break.
     """
     raw = text.encode("utf-8", "surrogateescape")
     if 0 in raw:
-        raise ValueError("a NUL character can't be passed to tmux")
+        raise ValueError("cannot pass a NUL character to tmux")
     return '"' + "".join(chr(b) if chr(b) in _PLAIN else f"\\{b:03o}" for b in raw) + '"'
 
 
@@ -167,12 +170,12 @@ _PLAIN: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0
 
 
 def script(*commands: Sequence[str]) -> str:
-    """Commands as one line of tmux's language: when one fails, those after it aren't run."""
+    """The commands as one line of tmux's language. When one fails, tmux skips the rest of the line."""
     return " ; ".join(" ".join(quote(word) for word in command) for command in commands) + "\n"
 
 
 def literal(text: str) -> str:
-    """Text for an argument that tmux expands as a format."""
+    """The text, escaped for an argument that tmux expands as a format."""
     return text.replace("#", "##")
 
 
@@ -180,7 +183,7 @@ _VARIABLE: Final = re.compile(r'^(?:unset (\w+);|(\w+)="((?:[^"\\]|\\.)*)"; expo
 
 
 def parse_environment(shown: str, version: str) -> dict[str, str | None]:
-    """`show-environment -s` to names and values; None for a variable that the session takes away."""
+    """Names and values from `show-environment -s`; None for a variable that the session removes."""
     return {
         match[1] or match[2]: None if match[1] else re.sub(r"\\(.)", r"\1", match[3])
         for match in _VARIABLE.finditer(_printed(shown, version))
@@ -191,18 +194,18 @@ def parse_environment(shown: str, version: str) -> dict[str, str | None]:
 
 
 def screen_text(captured: str, width: int) -> str:
-    """A screen captured with `-J` as the program's own lines: trailing blanks stripped, wrongly joined rows parted.
+    """A screen captured with `-J` as the program's own lines: trailing blanks stripped, wrongly joined rows split.
 
-    tmux's mark "this row goes on in the next" outlives the text that set it, when a program draws over a long line
-    row by row; such a row ends in blanks, and one that truly went on doesn't.
+    tmux marks a row that continues in the next one. The mark outlives its text when a program redraws a long line row
+    by row. Such a row ends in blanks; a row that really continues does not.
     """
     lines: list[str] = []
     for line in captured.removesuffix("\n").split("\n"):
-        lines.extend([line] if len(line) <= width else _part(line, width))
+        lines.extend([line] if len(line) <= width else _split(line, width))
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _part(line: str, width: int) -> Iterator[str]:
+def _split(line: str, width: int) -> Iterator[str]:
     """`line` cut after each full row of `width` columns that ends in two blanks."""
     from unicodedata import combining, east_asian_width
 

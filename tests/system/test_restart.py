@@ -134,7 +134,7 @@ def test_a_default_shell_is_a_default_shell_again(server: Server, mode: str) -> 
     server.tmux("new-session", "-d", "-s", "ccl-auto-1")
     assert server.row("ccl-auto-1").pane.start_command == ""
     (part,) = restart_all(server, config(mode), {"TOKEN": "FAKE"})
-    assert (part.status, part.note) == ("done", "no command is known: it becomes an empty shell")
+    assert (part.status, part.note) == ("done", "no command known; starts a plain shell")
     assert server.row("ccl-auto-1").pane.start_command == ""
 
 
@@ -197,7 +197,7 @@ def test_a_folder_that_is_gone_is_said(server: Server) -> None:
     folder.rmdir()
     (part,) = restart_all(server, config())
     assert part.status == "done"
-    assert "is gone" in part.note
+    assert "does not exist" in part.note
 
 
 def test_verify_finds_a_program_that_ended_at_once(server: Server) -> None:
@@ -268,7 +268,7 @@ def test_create_starts_a_server_that_stays(server: Server) -> None:
     done = pool.perform(server.control(), part, {"TOKEN": SECRET})
     assert done.status == "done", done.note
     assert server.names() == {"ccl-auto-1"}
-    assert pool.perform(server.control(), part, {}).note == "it existed already"
+    assert pool.perform(server.control(), part, {}).note == "already exists"
 
 
 def test_a_server_that_we_start_inherits_nothing_of_the_units(server: Server) -> None:

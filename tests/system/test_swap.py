@@ -63,7 +63,7 @@ def test_a_login_that_can_not_be_brought_to_safety_is_no_candidates_fault(blocke
     before = blocked.server.pids(), blocked.live()
     report = blocked.check(code=1)
     assert report["outcome"] == "failed"
-    assert "cannot save the live login" in report["reason"]
+    assert "cannot save the live credentials" in report["reason"]
     assert "unusable" not in blocked.state()["accounts"].get("backup", {})
     assert (blocked.server.pids(), blocked.live()) == before
 
@@ -108,7 +108,7 @@ def test_half_a_swap_to_an_account_that_is_in_the_config_no_more_is_undone(block
     prepared = {"token": "0000", "incoming": "backup"}
     blocked.set_state(active_account="main", swap_in_progress=journal(step="install", prepared=prepared))
     report = blocked.check(code=1)
-    assert "backup is not in the config any more" in report["reason"]
+    assert "backup is no longer in the config" in report["reason"]
     assert blocked.live() == old
     aside = (blocked.state_file.parent / "unclaimed").glob("*.credentials.json")
     assert ["fake-backup-refresh-1" in path.read_text() for path in aside] == [True]
@@ -123,7 +123,7 @@ def test_typing_can_not_change_an_account_that_lies_in_the_environment(blocked: 
     before = blocked.server.pids()
     done = blocked.run("--json")
     assert json.loads(done.stdout)["outcome"] == "swapped"
-    assert "a nudge can't change its account: method env needs a restart" in done.stderr
+    assert "nudge failed: method env needs a restart to change the account" in done.stderr
     assert blocked.server.pids() == before
     assert {blocked.state()["sessions"][name]["account"] for name in POOL} == {"main"}
 

@@ -58,7 +58,7 @@ def test_an_idle_agent_is_nudged_without_escape(server: Server, agent: AgentPane
 def test_a_working_agent_is_left_alone(server: Server, agent: AgentPane) -> None:
     agent.start("--work", "600", "first")
     agent.shows("esc to interrupt")
-    assert (nudged(server).status, nudged(server).note) == ("done", "it works already")
+    assert (nudged(server).status, nudged(server).note) == ("done", "already working")
     assert TEXT not in agent.screen()
 
 
@@ -79,7 +79,7 @@ def test_a_draft_is_never_typed_into(server: Server, agent: AgentPane) -> None:
 @pytest.mark.parametrize(
     ("screen", "why", "keys"),
     [
-        ("$ ", "not understood", b""),
+        ("$ ", "not recognized", b""),
         (
             f"● Pick\n{'▔' * 80}\n What do you want to do?\n\n ❯ 1. Stop and wait for limit\n   2. Upgrade",
             "menu",
@@ -87,7 +87,7 @@ def test_a_draft_is_never_typed_into(server: Server, agent: AgentPane) -> None:
         ),
         ("● Edit file\n\n Do you want to make this edit?\n ❯ 1. Yes\n   2. No\n\n Esc to cancel", "", b""),
         ("❯ earlier message\n\n● Done.\n\n● Still printing", "no empty prompt", b""),
-        (BOX + " · esc to interrupt", "works already", b""),
+        (BOX + " · esc to interrupt", "already working", b""),
         (BOX, "did not appear", TEXT.encode()),
     ],
 )
@@ -101,7 +101,7 @@ def test_what_is_not_an_empty_prompt_gets_no_enter(server: Server, screen: str, 
     poll(lambda: last in server.tmux("capture-pane", "-p", "-t", "=ccl-auto-1:") and got.exists())
     part = nudged(server)
     assert why in part.note
-    assert part.status == ("done" if "works" in why else "failed")
+    assert part.status == ("done" if "working" in why else "failed")
     poll(lambda: got.read_bytes() == keys)
 
 
@@ -124,7 +124,7 @@ def test_keys_that_would_go_elsewhere_are_not_sent(server: Server, agent: AgentP
     agent.start()
     server.tmux(*how)
     part = nudged(server)
-    assert (part.status, "nothing typed" in part.note) == ("failed", True)
+    assert (part.status, "not typed" in part.note) == ("failed", True)
     assert agent.agents.prompts() == []
 
 

@@ -45,7 +45,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
         (StoreError(WHY), os.EX_IOERR, "ERROR", WHY),
         (TmuxError(WHY), os.EX_UNAVAILABLE, "ERROR", WHY),
         (TmuxMissingError(WHY), os.EX_UNAVAILABLE, "ERROR", WHY),
-        (TmuxTimeoutError(WHY), os.EX_TEMPFAIL, "WARNING", f"{WHY}: trying again at the next run"),
+        (TmuxTimeoutError(WHY), os.EX_TEMPFAIL, "WARNING", f"{WHY}; trying again at the next check"),
         (LockTimeoutError(WHY), os.EX_TEMPFAIL, "WARNING",
          f"{WHY} for longer than state.lock_timeout; trying again at the next check"),
         (NothingDoneError(WHY), 1, "ERROR", WHY),

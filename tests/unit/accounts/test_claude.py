@@ -38,7 +38,7 @@ def save_back(sandbox: ClaudeSandbox) -> str:
 
 
 def test_the_refreshed_login_goes_to_its_store_and_the_one_before_stays(sandbox: ClaudeSandbox) -> None:
-    assert "saved to the store of main" in save_back(sandbox)
+    assert "saved to main's store" in save_back(sandbox)
     assert stored(sandbox, "main") == login("main", 2)["claudeAiOauth"]
     assert load(sandbox.stored("main") / ".credentials.json.prev") == login("main", 1)
     assert list(load(sandbox.stored("main") / ".credentials.json")) == ["claudeAiOauth", "trustedDeviceToken"]
@@ -49,7 +49,7 @@ def test_the_refreshed_login_goes_to_its_store_and_the_one_before_stays(sandbox:
 def test_a_login_made_by_hand_goes_to_its_own_account(sandbox: ClaudeSandbox) -> None:
     sandbox.log_in("backup", 5)
     assert sandbox.method().live_account() == "backup"
-    assert "store of backup" in save_back(sandbox)
+    assert "backup's store" in save_back(sandbox)
     assert stored(sandbox, "backup") == login("backup", 5)["claudeAiOauth"]
     assert stored(sandbox, "main") == login("main", 1)["claudeAiOauth"]
 
@@ -57,8 +57,8 @@ def test_a_login_made_by_hand_goes_to_its_own_account(sandbox: ClaudeSandbox) ->
 def test_a_strangers_login_is_set_aside_once_and_never_overwritten(sandbox: ClaudeSandbox) -> None:
     sandbox.log_in("stranger", 1)
     assert sandbox.method().live_account() is None
-    assert "no account" in save_back(sandbox)
-    assert "no account" in save_back(sandbox)
+    assert "no configured account" in save_back(sandbox)
+    assert "no configured account" in save_back(sandbox)
     assert aside(sandbox) == ["credentials.json", "oauthAccount.json"]
     sandbox.log_in("stranger", 2)
     sandbox.run(sandbox.main, sandbox.backup)
@@ -92,7 +92,7 @@ def test_the_token_counts_more_than_the_identity_beside_it(sandbox: ClaudeSandbo
     """As after a swap that was killed half-way and forgotten."""
     write(sandbox.folder / ".credentials.json", login("backup", 1))
     assert sandbox.method().live_account() == "backup"
-    assert "store of backup" in save_back(sandbox)
+    assert "backup's store" in save_back(sandbox)
     assert stored(sandbox, "main") == login("main", 1)["claudeAiOauth"]
 
 
@@ -210,13 +210,13 @@ UNUSABLE: list[tuple[str, Callable[[Path], object]]] = [
     ("not a JSON object", lambda store: (store / CREDENTIALS).write_bytes(b'{"claudeAiOauth": {"fake-')),
     ("not a JSON object", lambda store: (store / CREDENTIALS).write_bytes(bytes(range(128, 256)))),
     ("not a JSON object", lambda store: (store / IDENTITY_FILE).write_bytes(b"[]")),
-    ("names nobody", lambda store: (store / IDENTITY_FILE).write_bytes(b'{"accountUuid": 5}')),
+    ("neither accountUuid nor emailAddress", lambda store: (store / IDENTITY_FILE).write_bytes(b'{"accountUuid": 5}')),
     ("larger than", lambda store: (store / CREDENTIALS).write_bytes(b" " * 2_000_000)),
     ("not a regular file", lambda store: instead(store / CREDENTIALS, os.mkfifo)),
     ("symbolic links", lambda store: instead(store / CREDENTIALS, lambda path: path.symlink_to(path.name))),
     ("blank", lambda store: write(store / CREDENTIALS, {"claudeAiOauth": {"accessToken": "", "refreshToken": ""}})),
-    ("same identity as that of account main", lambda store: write(store / IDENTITY_FILE, identity("main"))),
-    ("same login as that of account main", lambda store: write(store / CREDENTIALS, login("main", 1))),
+    ("same identity as main's store", lambda store: write(store / IDENTITY_FILE, identity("main"))),
+    ("same credentials as main's store", lambda store: write(store / CREDENTIALS, login("main", 1))),
 ]
 
 
@@ -237,7 +237,7 @@ def test_what_can_not_be_swapped_to(why: str, spoil: Callable[[Path], object], s
 
 def test_usable(sandbox: ClaudeSandbox) -> None:
     assert sandbox.method().check(sandbox.main) is sandbox.method().check(sandbox.backup) is None
-    assert sandbox.method().check(Account(name="x")) == "it has no store in the config"
+    assert sandbox.method().check(Account(name="x")) == "no store configured (accounts[].store)"
 
 
 def test_a_lock_of_the_client_is_waited_for_and_then_given_up_with_nothing_changed(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_lock_of_the_client_is_waited_for_and_then_given_up_with_nothing_chang
     before = sandbox.live()
     for name in (".claude/.oauth_refresh.lock", ".claude.lock", ".claude.json.lock"):
         (tmp_path / name).mkdir()
-        with pytest.raises(MethodError, match="holds its lock"):
+        with pytest.raises(MethodError, match="holds the lock"):
             sandbox.run(sandbox.main, sandbox.backup)
         assert list(tmp_path.rglob("*.lock")) == [tmp_path / name]
         (tmp_path / name).rmdir()

@@ -34,7 +34,7 @@ def test_released_after_an_error_too(tmp_path: Path) -> None:
 def test_a_fresh_lock_of_a_client_is_respected_and_nothing_stays_held(tmp_path: Path) -> None:
     (tmp_path / "second").mkdir()
     wanted = [(tmp_path / "first", 60.0), (tmp_path / "second", 60.0)]
-    with pytest.raises(MethodError, match="holds its lock"), client_locks(wanted, 0.1):
+    with pytest.raises(MethodError, match="holds the lock"), client_locks(wanted, 0.1):
         pass
     assert [p.name for p in tmp_path.iterdir()] == ["second"]
 
@@ -59,7 +59,7 @@ def test_what_can_not_be_broken_is_left(make: object, tmp_path: Path) -> None:
     assert callable(make)
     make(lock)
     os.utime(lock, (1, 1))
-    with pytest.raises(MethodError, match="holds its lock"), client_locks([(lock, 10)], 0.1):
+    with pytest.raises(MethodError, match="holds the lock"), client_locks([(lock, 10)], 0.1):
         pass
     assert lock.exists()
 
@@ -142,7 +142,7 @@ def test_one_that_was_broken_meanwhile_is_noticed_and_left_to_its_new_holder(tmp
         held.check()
         lock.rmdir()
         lock.mkdir()
-        with pytest.raises(MethodError, match="was lost"):
+        with pytest.raises(MethodError, match="lost the lock"):
             held.check()
     assert lock.exists()
 

@@ -56,12 +56,12 @@ NEW, OLD = Tokens("new", 2), Tokens("old", 1)
     [
         (NEW, None, None, Saving.WRITE),
         (NEW, OLD, None, Saving.WRITE),
-        (OLD, NEW, None, Saving.ASIDE),
+        (OLD, NEW, None, Saving.UNCLAIMED),
         (OLD, NEW, OLD, Saving.KEEP),
         (NEW, NEW, None, Saving.WRITE),
         (Tokens("new", 1), NEW, None, Saving.KEEP),
         (Tokens("x", 2), NEW, None, Saving.WRITE),
-        (Tokens("x", None), NEW, None, Saving.ASIDE),
+        (Tokens("x", None), NEW, None, Saving.UNCLAIMED),
         (NEW, Tokens("x", None), None, Saving.WRITE),
     ],
 )

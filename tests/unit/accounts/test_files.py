@@ -19,7 +19,7 @@ def sandbox(tmp_path: Path) -> FilesSandbox:
 
 
 def test_the_refreshed_files_go_to_their_store_and_those_before_stay(sandbox: FilesSandbox) -> None:
-    assert "saved to the store of main" in sandbox.method().save_back(sandbox.main, {})
+    assert "saved to main's store" in sandbox.method().save_back(sandbox.main, {})
     assert sandbox.generation(sandbox.stored("main") / "auth.json") == ("main", 2)
     assert sandbox.generation(sandbox.stored("main") / "auth.json.prev") == ("main", 1)
     assert "already" in sandbox.method().save_back(sandbox.main, {})
@@ -45,7 +45,7 @@ def test_by_the_identity_that_a_file_names(says: str, store: str | None, sandbox
     assert [p.parent for p in found if p.parent.name != "live"] == [
         sandbox.stored(store) if store else sandbox.unclaimed
     ]
-    assert ("set aside" in told) is (store is None)
+    assert ("unclaimed/" in told) is (store is None)
 
 
 def test_by_the_lineage(sandbox: FilesSandbox) -> None:
@@ -59,7 +59,7 @@ def test_by_the_lineage(sandbox: FilesSandbox) -> None:
 
 
 def test_nothing_is_known_without_an_account_that_ought_to_be_live(sandbox: FilesSandbox) -> None:
-    assert "set aside" in sandbox.method().save_back(None, {})
+    assert "unclaimed/" in sandbox.method().save_back(None, {})
     assert len(list(sandbox.unclaimed.iterdir())) == 2
 
 
@@ -108,7 +108,7 @@ UNUSABLE: list[tuple[str, Callable[[Path], object]]] = [
     ("not JSON", lambda store: (store / "auth.json").write_bytes(b'{"tokens": {"fake-')),
     ("blank", lambda store: (store / "auth.json").write_bytes(b'{"tokens": {"refresh_token": ""}}')),
     ("not a regular file", lambda store: instead(store / "who", Path.mkdir)),
-    ("same login", lambda store: shutil.copy(store.parent / "main" / "auth.json", store / "auth.json")),
+    ("same credentials", lambda store: shutil.copy(store.parent / "main" / "auth.json", store / "auth.json")),
 ]
 
 
@@ -127,7 +127,7 @@ def test_what_can_not_be_swapped_to(why: str, spoil: Callable[[Path], object], s
         sandbox.assert_tidy()
 
 
-@pytest.mark.parametrize(("files", "why"), [((), "names no file"), (("/a/auth.json", "/b/auth.json"), "same name")])
+@pytest.mark.parametrize(("files", "why"), [((), "is empty"), (("/a/auth.json", "/b/auth.json"), "files named 'auth.json'")])
 def test_a_config_that_can_not_work(files: tuple[str, ...], why: str, tmp_path: Path) -> None:
     config = Config(swap=Swap(method=Method.FILES, files=files))
     assert why in str(registry.method(config, tmp_path).check(Account(name="a", store=str(tmp_path))))

@@ -70,7 +70,7 @@ def test_undoing_does_not_overwrite_what_somebody_wrote_meanwhile(changes: list[
             (tmp_path / "a").write_bytes(b"theirs")
             raise MethodError("no")
 
-    with pytest.raises(MethodError, match="could not be put back") as caught:
+    with pytest.raises(MethodError, match="cannot restore") as caught:
         staged.commit(changes, staged.new_note(), guard)
     assert not caught.value.restored
     assert contents(tmp_path) == {"a": b"theirs"}

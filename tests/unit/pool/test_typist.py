@@ -62,13 +62,13 @@ def test_a_text_is_seen_before_enter_is_pressed_and_seen_taken_after_it() -> Non
     ("seen", "why"),
     [
         (GONE, "it is gone"),
-        (view("my own words"), "a draft stands in the prompt"),
+        (view("my own words"), "the prompt holds a draft"),
         (view(mode="copy-mode"), "the pane is in copy-mode"),
-        (view(command="bash", pid=-1), "a shell (bash) is in front"),
-        (view(text=None), "the pane can't be read"),
+        (view(command="bash", pid=-1), "a shell (bash) is in the foreground"),
+        (view(text=None), "cannot read the pane"),
         (
             PaneView(pane=EMPTY.pane, prompt=CLAUDE.prompt("$ ", "")),
-            "the screen is not understood",
+            "the screen is not recognized",
         ),
     ],
 )
@@ -84,7 +84,7 @@ def test_a_text_that_does_not_show_gets_no_enter_and_is_cleared_away() -> None:
 def test_enter_is_not_pressed_where_something_forbids_it_by_now(how: dict[str, Any]) -> None:
     lines, end, why = typed([EMPTY, view("the text", **how)])
     assert (lines, end) == (["put\n"], TypingEnd.NOT_ENTERED)
-    assert why.endswith(": Enter not pressed")
+    assert why.endswith("; Enter not pressed")
 
 
 def test_a_text_that_stays_in_the_prompt_was_not_taken() -> None:

@@ -99,7 +99,7 @@ def test_a_finished_swap_is_recorded_and_its_hits_are_answered() -> None:
 def test_a_swap_that_took_several_runs_says_so() -> None:
     state = begun()
     state = replace(state, swap_in_progress=replace(current(state), runs=3))
-    assert finished(state, NOW, keep=10)[1].reason == "2 of 3 pool sessions blocked (finished by run 3)"
+    assert finished(state, NOW, keep=10)[1].reason == "2 of 3 pool sessions blocked (took 3 checks)"
 
 
 def test_a_swap_that_is_given_up_leaves_the_account_and_begins_a_cooldown() -> None:
@@ -122,7 +122,7 @@ def test_a_wait_is_in_the_history_once_it_is_over() -> None:
     assert waited(MAIN, None, NOW, keep=10) == MAIN
     [entry] = waited(state, None, NOW, keep=10).history
     assert (entry["outcome"], entry["account"], entry["since"]) == ("waiting", "backup", "2026-11-24T09:00:00Z")
-    assert entry["reason"] == "no account was free for 1h; backup was to free first, at 2026-11-24T09:59:00Z"
+    assert entry["reason"] == "no account was free for 1h; backup was due first, at 2026-11-24T09:59:00Z"
 
 
 @pytest.mark.parametrize(
