@@ -91,7 +91,7 @@ def _render(value: Any, indent: str | None, *, spaced: bool) -> str:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=(comma, colon))
     try:
         text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can write
+    except UnicodeEncodeError:  # a lone surrogate, which only an escape can write
         text = json.dumps(value, allow_nan=False, indent=indent, separators=(comma, colon))
     return text
 

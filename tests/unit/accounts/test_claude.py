@@ -1,4 +1,4 @@
-"""Method claude: whose the live login is and where it goes, what is refused, and a client that refreshes meanwhile."""
+"""Method claude: who owns the live credentials and where they go, what is refused, and refreshes in between."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def save_back(sandbox: ClaudeSandbox) -> str:
     return sandbox.method().save_back(sandbox.main, {})
 
 
-def test_the_refreshed_login_goes_to_its_store_and_the_one_before_stays(sandbox: ClaudeSandbox) -> None:
+def test_refreshed_credentials_go_to_their_store_and_the_old_ones_stay(sandbox: ClaudeSandbox) -> None:
     assert "saved to main's store" in save_back(sandbox)
     assert stored(sandbox, "main") == login("main", 2)["claudeAiOauth"]
     assert load(sandbox.stored("main") / ".credentials.json.prev") == login("main", 1)
@@ -46,7 +46,7 @@ def test_the_refreshed_login_goes_to_its_store_and_the_one_before_stays(sandbox:
     assert load(sandbox.stored("main") / ".credentials.json.prev") == login("main", 1)
 
 
-def test_a_login_made_by_hand_goes_to_its_own_account(sandbox: ClaudeSandbox) -> None:
+def test_credentials_from_a_login_by_hand_go_to_their_own_account(sandbox: ClaudeSandbox) -> None:
     sandbox.log_in("backup", 5)
     assert sandbox.method().live_account() == "backup"
     assert "backup's store" in save_back(sandbox)
@@ -54,7 +54,7 @@ def test_a_login_made_by_hand_goes_to_its_own_account(sandbox: ClaudeSandbox) ->
     assert stored(sandbox, "main") == login("main", 1)["claudeAiOauth"]
 
 
-def test_a_strangers_login_is_set_aside_once_and_never_overwritten(sandbox: ClaudeSandbox) -> None:
+def test_unclaimed_credentials_are_kept_once_and_never_overwritten(sandbox: ClaudeSandbox) -> None:
     sandbox.log_in("stranger", 1)
     assert sandbox.method().live_account() is None
     assert "no configured account" in save_back(sandbox)
@@ -72,7 +72,7 @@ def test_a_strangers_login_is_set_aside_once_and_never_overwritten(sandbox: Clau
 
 
 @pytest.mark.parametrize("blank", [{"accessToken": "", "refreshToken": "", "expiresAt": 9999}, {}, None])
-def test_a_blank_login_overwrites_nothing(blank: object, sandbox: ClaudeSandbox) -> None:
+def test_blank_credentials_overwrite_nothing(blank: object, sandbox: ClaudeSandbox) -> None:
     write(sandbox.folder / ".credentials.json", {"claudeAiOauth": blank, "mcpOAuth": {"x": 1.5}})
     assert "nothing to save" in save_back(sandbox)
     sandbox.run(sandbox.main, sandbox.backup)
@@ -81,22 +81,22 @@ def test_a_blank_login_overwrites_nothing(blank: object, sandbox: ClaudeSandbox)
     assert aside(sandbox) == []
 
 
-def test_an_older_login_overwrites_nothing_and_is_set_aside(sandbox: ClaudeSandbox) -> None:
+def test_older_credentials_overwrite_nothing_and_are_unclaimed(sandbox: ClaudeSandbox) -> None:
     sandbox.store("main", 9)
     assert "older" in save_back(sandbox)
     assert stored(sandbox, "main") == login("main", 9)["claudeAiOauth"]
     assert aside(sandbox) == ["credentials.json", "oauthAccount.json"]
 
 
-def test_the_token_counts_more_than_the_identity_beside_it(sandbox: ClaudeSandbox) -> None:
-    """As after a swap that was killed half-way and forgotten."""
+def test_the_token_outweighs_the_identity_beside_it(sandbox: ClaudeSandbox) -> None:
+    """As after a swap that was killed half-way and whose journal was lost."""
     write(sandbox.folder / ".credentials.json", login("backup", 1))
     assert sandbox.method().live_account() == "backup"
     assert "backup's store" in save_back(sandbox)
     assert stored(sandbox, "main") == login("main", 1)["claudeAiOauth"]
 
 
-def test_the_lineage_tells_where_the_identity_is_missing(sandbox: ClaudeSandbox) -> None:
+def test_the_lineage_decides_where_the_identity_is_missing(sandbox: ClaudeSandbox) -> None:
     lineage = sandbox.method().lineage()
     assert list(lineage.values()) == ["main"]
     assert sandbox.method(lineage).lineage() == lineage
@@ -108,7 +108,7 @@ def test_the_lineage_tells_where_the_identity_is_missing(sandbox: ClaudeSandbox)
     assert stored(sandbox, "main") == login("main", 2)["claudeAiOauth"]
 
 
-def test_the_login_of_an_account_that_was_never_captured_is_its_stores_first_content(sandbox: ClaudeSandbox) -> None:
+def test_credentials_never_captured_become_their_stores_first_content(sandbox: ClaudeSandbox) -> None:
     shutil.rmtree(sandbox.stored("main"))
     assert "does not exist" in str(sandbox.method().check(sandbox.main))
     sandbox.run(sandbox.main, sandbox.backup)
@@ -118,7 +118,7 @@ def test_the_login_of_an_account_that_was_never_captured_is_its_stores_first_con
     assert sandbox.method().check(sandbox.main) is None
 
 
-def test_a_corrupt_store_of_the_outgoing_account_is_kept_too(sandbox: ClaudeSandbox) -> None:
+def test_a_corrupt_store_file_of_the_outgoing_account_is_kept_too(sandbox: ClaudeSandbox) -> None:
     (sandbox.stored("main") / ".credentials.json").write_bytes(b'{"claudeAiOauth": {"acc')
     save_back(sandbox)
     assert stored(sandbox, "main") == login("main", 2)["claudeAiOauth"]
@@ -139,7 +139,7 @@ def test_only_the_accounts_own_keys_move(sandbox: ClaudeSandbox) -> None:
     assert load(sandbox.stored("backup") / ".credentials.json")["trustedDeviceToken"] == "fake-device-backup"
 
 
-def test_there_and_back_leaves_the_live_files_to_the_byte(sandbox: ClaudeSandbox) -> None:
+def test_a_swap_there_and_back_leaves_the_live_files_byte_for_byte(sandbox: ClaudeSandbox) -> None:
     before = (sandbox.folder / ".credentials.json").read_bytes(), sandbox.settings.read_bytes()
     (sandbox.folder / ".credentials.json").write_bytes(
         json.dumps(json.loads(before[0]), separators=(",", ":")).encode()
@@ -150,7 +150,7 @@ def test_there_and_back_leaves_the_live_files_to_the_byte(sandbox: ClaudeSandbox
     assert ((sandbox.folder / ".credentials.json").read_bytes(), sandbox.settings.read_bytes()) == before
 
 
-def test_links_stay_links(sandbox: ClaudeSandbox) -> None:
+def test_symbolic_links_stay_links(sandbox: ClaudeSandbox) -> None:
     for path in (sandbox.folder / ".credentials.json", sandbox.settings):
         real = sandbox.home / "real" / path.name
         real.parent.mkdir(exist_ok=True)
@@ -163,7 +163,7 @@ def test_links_stay_links(sandbox: ClaudeSandbox) -> None:
     assert sandbox.settings.is_symlink()
 
 
-def test_files_that_do_not_exist_are_made(sandbox: ClaudeSandbox) -> None:
+def test_missing_live_files_are_created(sandbox: ClaudeSandbox) -> None:
     (sandbox.folder / ".credentials.json").unlink()
     sandbox.settings.unlink()
     sandbox.run(sandbox.main, sandbox.backup)
@@ -189,7 +189,7 @@ SPOILED: list[tuple[str, Callable[[ClaudeSandbox], object]]] = [
 
 
 @pytest.mark.parametrize(("why", "spoil"), SPOILED)
-def test_what_is_live_is_left_alone_when_it_is_not_understood(
+def test_live_files_that_do_not_parse_are_left_unchanged(
     why: str, spoil: Callable[[ClaudeSandbox], object], sandbox: ClaudeSandbox
 ) -> None:
     spoil(sandbox)
@@ -221,26 +221,28 @@ UNUSABLE: list[tuple[str, Callable[[Path], object]]] = [
 
 
 @pytest.mark.parametrize(("why", "spoil"), UNUSABLE)
-def test_what_can_not_be_swapped_to(why: str, spoil: Callable[[Path], object], sandbox: ClaudeSandbox) -> None:
+def test_an_unusable_account_is_refused_with_the_reason(
+    why: str, spoil: Callable[[Path], object], sandbox: ClaudeSandbox
+) -> None:
     spoil(sandbox.stored("backup"))
     before = sandbox.live()
     reason = sandbox.method().check(sandbox.backup)
     assert reason
     assert why in reason
     assert "fake-" not in reason
-    if "same" not in why:  # (two accounts with the same login are told by `check` alone)
+    if "same" not in why:  # only `check` compares stores
         with pytest.raises(MethodError, match=why):
             sandbox.run(sandbox.main, sandbox.backup)
         assert sandbox.live() == before
         sandbox.assert_tidy()
 
 
-def test_usable(sandbox: ClaudeSandbox) -> None:
+def test_a_usable_account_has_no_problem(sandbox: ClaudeSandbox) -> None:
     assert sandbox.method().check(sandbox.main) is sandbox.method().check(sandbox.backup) is None
     assert sandbox.method().check(Account(name="x")) == "no store configured (accounts[].store)"
 
 
-def test_a_lock_of_the_client_is_waited_for_and_then_given_up_with_nothing_changed(tmp_path: Path) -> None:
+def test_a_swap_gives_up_with_no_change_while_claude_code_holds_a_lock(tmp_path: Path) -> None:
     sandbox = ClaudeSandbox(tmp_path, timeout=0.1)
     before = sandbox.live()
     for name in (".claude/.oauth_refresh.lock", ".claude.lock", ".claude.json.lock"):
@@ -253,7 +255,7 @@ def test_a_lock_of_the_client_is_waited_for_and_then_given_up_with_nothing_chang
     assert stored(sandbox, "main") == login("main", 1)["claudeAiOauth"]
 
 
-def test_without_the_locks_nothing_is_installed(sandbox: ClaudeSandbox) -> None:
+def test_an_install_without_the_locks_is_refused(sandbox: ClaudeSandbox) -> None:
     method = sandbox.method()
     note = method.prepare(sandbox.backup)
     before = sandbox.live()
@@ -262,7 +264,7 @@ def test_without_the_locks_nothing_is_installed(sandbox: ClaudeSandbox) -> None:
     assert sandbox.live() == before
 
 
-def test_undone_after_the_install_nothing_of_either_account_is_lost(sandbox: ClaudeSandbox) -> None:
+def test_a_rollback_after_the_install_loses_no_credentials(sandbox: ClaudeSandbox) -> None:
     method = sandbox.method()
     with method.exclusive(5):
         method.save_back(sandbox.main, {})
@@ -277,8 +279,8 @@ def test_undone_after_the_install_nothing_of_either_account_is_lost(sandbox: Cla
     sandbox.assert_tidy()
 
 
-def test_undone_for_an_account_that_the_operator_took_out_of_the_config(sandbox: ClaudeSandbox) -> None:
-    """Its store is not known any more: what it had made live is set aside, and the login before is back."""
+def test_a_swap_to_an_account_removed_from_the_config_is_rolled_back(sandbox: ClaudeSandbox) -> None:
+    """Its store is no longer known: the installed credentials go to `unclaimed/`, and the old ones are back."""
     method = sandbox.method()
     with method.exclusive(5):
         method.save_back(sandbox.main, {})
@@ -296,8 +298,8 @@ def test_undone_for_an_account_that_the_operator_took_out_of_the_config(sandbox:
     sandbox.assert_tidy()
 
 
-def test_a_login_by_hand_between_a_kill_and_the_next_run_is_kept(sandbox: ClaudeSandbox) -> None:
-    """The credentials are the incoming account's already, when the operator logs in as somebody else."""
+def test_credentials_made_by_hand_after_a_kill_are_kept(sandbox: ClaudeSandbox) -> None:
+    """The live credentials are already the incoming account's when the operator logs in as another."""
     for name in ("main", "backup", "stranger"):
         method = sandbox.method()
         with method.exclusive(5):
@@ -316,8 +318,8 @@ def test_a_login_by_hand_between_a_kill_and_the_next_run_is_kept(sandbox: Claude
         sandbox = ClaudeSandbox(sandbox.home)
 
 
-def test_a_full_disk_and_a_read_only_one(tmp_path: Path) -> None:
-    """A small file system of its own for the live files, in a mount namespace of its own."""
+def test_a_full_or_read_only_disk_changes_nothing(tmp_path: Path) -> None:
+    """The live files are on their own small file system, in a separate mount namespace."""
     script = """
 import errno, os, subprocess, sys
 from pathlib import Path
@@ -333,7 +335,7 @@ def refused(words):
     except MethodError as error:
         assert words in str(error), error
     else:
-        raise AssertionError("it was not refused")
+        raise AssertionError("not refused")
     assert sandbox.live() == before
     sandbox.assert_tidy()
 filler = os.open(folder / "filler", os.O_WRONLY | os.O_CREAT, 0o600)

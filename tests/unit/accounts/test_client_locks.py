@@ -1,4 +1,4 @@
-"""The client's lock folders: order, staleness, heartbeat, release. Real folders and real processes."""
+"""Claude Code's lock folders: order, staleness, heartbeat, release. Real folders and real processes."""
 
 import os
 import signal
@@ -16,22 +16,22 @@ from failover_oneshot.accounts.registry import MethodError
 from tests.support.polling import poll
 
 
-def test_taken_in_order_and_released(tmp_path: Path) -> None:
+def test_locks_are_taken_in_order_and_released(tmp_path: Path) -> None:
     wanted = [(tmp_path / name, 60.0) for name in ("first", "second", "third")]
     with client_locks(wanted, 1):
         made = [path.stat() for path, _ in wanted]
         assert all(info.st_ctime_ns <= later.st_ctime_ns for info, later in pairwise(made))
-        assert all(path.is_dir() and not list(path.iterdir()) for path, _ in wanted)  # a client can rmdir them
+        assert all(path.is_dir() and not list(path.iterdir()) for path, _ in wanted)  # Claude Code can rmdir them
     assert list(tmp_path.iterdir()) == []
 
 
-def test_released_after_an_error_too(tmp_path: Path) -> None:
+def test_locks_are_released_after_an_error_too(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), client_locks([(tmp_path / "lock", 60)], 1):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fresh_lock_of_a_client_is_respected_and_nothing_stays_held(tmp_path: Path) -> None:
+def test_a_fresh_lock_of_claude_code_is_respected_and_none_stays_held(tmp_path: Path) -> None:
     (tmp_path / "second").mkdir()
     wanted = [(tmp_path / "first", 60.0), (tmp_path / "second", 60.0)]
     with pytest.raises(MethodError, match="holds the lock"), client_locks(wanted, 0.1):
@@ -40,7 +40,7 @@ def test_a_fresh_lock_of_a_client_is_respected_and_nothing_stays_held(tmp_path: 
 
 
 @pytest.mark.parametrize(("age", "broken"), [(500, False), (1500, True), (-86400, False)])
-def test_broken_only_past_its_staleness(age: float, broken: bool, tmp_path: Path) -> None:
+def test_a_lock_is_broken_only_when_it_is_stale(age: float, broken: bool, tmp_path: Path) -> None:
     """A time in the future (the clock went back) is not stale."""
     lock = tmp_path / "lock"
     lock.mkdir()
@@ -54,7 +54,7 @@ def test_broken_only_past_its_staleness(age: float, broken: bool, tmp_path: Path
 
 
 @pytest.mark.parametrize("make", [lambda p: p.write_bytes(b""), lambda p: (p / "file").mkdir(parents=True)])
-def test_what_can_not_be_broken_is_left(make: object, tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_broken_is_left(make: object, tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     assert callable(make)
     make(lock)
@@ -64,20 +64,20 @@ def test_what_can_not_be_broken_is_left(make: object, tmp_path: Path) -> None:
     assert lock.exists()
 
 
-def test_no_folder_to_make_it_in(tmp_path: Path) -> None:
+def test_a_lock_in_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MethodError, match="No such file"), client_locks([(tmp_path / "none" / "lock", 10)], 0.1):
         pass
 
 
-def test_waits_until_the_client_is_done(tmp_path: Path) -> None:
+def test_a_lock_is_waited_for_until_claude_code_releases_it(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     lock.mkdir()
 
-    def client() -> None:
+    def claude_code() -> None:
         poll((tmp_path / "go").exists)
         lock.rmdir()
 
-    with child(client):
+    with child(claude_code):
         with pytest.raises(MethodError), client_locks([(lock, 60)], 0.05):
             pass
         (tmp_path / "go").touch()
@@ -85,7 +85,9 @@ def test_waits_until_the_client_is_done(tmp_path: Path) -> None:
             assert lock.exists()
 
 
-def test_touched_while_held_and_while_waiting_for_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locks_are_touched_while_held_and_while_waiting_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(locks, "TOUCH_EVERY", 0.01)
     first, second = tmp_path / "first", tmp_path / "second"
 
@@ -97,16 +99,16 @@ def test_touched_while_held_and_while_waiting_for_the_next(tmp_path: Path, monke
         assert touched()
     second.mkdir()
 
-    def client() -> None:
+    def claude_code() -> None:
         poll(first.exists)
         touched()
         second.rmdir()
 
-    with child(client), client_locks([(first, 60), (second, 60)], 10):
+    with child(claude_code), client_locks([(first, 60), (second, 60)], 10):
         pass
 
 
-def test_of_a_killed_run_of_ours_taken_over_at_once(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_run_is_taken_over_at_once(tmp_path: Path) -> None:
     wanted = [(tmp_path / "first", 60.0), (tmp_path / "second", 60.0)]
 
     def dies() -> None:
@@ -121,12 +123,12 @@ def test_of_a_killed_run_of_ours_taken_over_at_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_a_living_run_of_ours_not_taken_over(tmp_path: Path) -> None:
+def test_the_lock_of_a_living_run_is_not_taken_over(tmp_path: Path) -> None:
     lock, held, done = tmp_path / "lock", tmp_path / "held", tmp_path / "done"
 
     def holds() -> None:
         with client_locks([(lock, 60)], 1):
-            held.touch()  # the folder is there before it is held
+            held.touch()  # the lock folder exists before it is held
             poll(done.exists)
 
     with child(holds):
@@ -136,7 +138,7 @@ def test_of_a_living_run_of_ours_not_taken_over(tmp_path: Path) -> None:
         done.touch()
 
 
-def test_one_that_was_broken_meanwhile_is_noticed_and_left_to_its_new_holder(tmp_path: Path) -> None:
+def test_a_broken_lock_is_noticed_and_left_to_its_new_holder(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     with client_locks([(lock, 60)], 1) as held:
         held.check()
@@ -149,7 +151,7 @@ def test_one_that_was_broken_meanwhile_is_noticed_and_left_to_its_new_holder(tmp
 
 @contextmanager
 def child(work: object) -> Iterator[None]:
-    """Runs the work in a process beside the block, and waits for it."""
+    """Run the work in a second process during the block, and wait for it."""
     assert callable(work)
     pid = os.fork()
     if pid == 0:

@@ -1,4 +1,4 @@
-"""Method command: argv without a shell, exit codes, time-out, output; real programs."""
+"""Method command: argv without a shell, exit codes, timeout, output. Real programs."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def python(code: str, *words: str) -> tuple[str, ...]:
     return (sys.executable, "-S", "-c", f"import os, sys, time\n{code}", *words)
 
 
-def test_the_placeholders_are_filled_in_without_a_shell(tmp_path: Path) -> None:
+def test_placeholders_are_filled_in_without_a_shell(tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = f"open({str(out)!r}, 'w').write(repr(sys.argv[1:]) + sys.stdin.read())"
     swap(tmp_path, *python(code, "{from}", "--to={to}", "{other}", "$HOME"))
@@ -51,18 +51,18 @@ def test_the_placeholders_are_filled_in_without_a_shell(tmp_path: Path) -> None:
         ("sys.stderr.buffer.write(b'\\xff\\n'); sys.exit(1)", "exit 1"),
     ],
 )
-def test_a_failure_says_its_last_line_without_secrets(code: str, said: str, tmp_path: Path) -> None:
+def test_a_failure_ends_with_the_last_line_and_no_secrets(code: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(MethodError, match=said) as caught:
         swap(tmp_path, *python(code))
     assert "sk-ant" not in str(caught.value)
     assert len(str(caught.value)) < 300
 
 
-def test_at_the_timeout_the_whole_group_is_killed(tmp_path: Path) -> None:
+def test_the_timeout_kills_the_whole_process_group(tmp_path: Path) -> None:
     out = tmp_path / "pids"
     code = f"c = os.fork()\nif c: open({str(out)!r}, 'w').write(f'{{os.getpid()}} {{c}}')\ntime.sleep(600)"
 
-    def started() -> list[str]:  # not always, on a busy machine
+    def started() -> list[str]:  # on a busy machine the first try may be too slow
         with pytest.raises(MethodError, match="did not finish"):
             swap(tmp_path, *python(code), timeout=1)
         return out.read_text().split() if out.exists() else []
@@ -71,12 +71,12 @@ def test_at_the_timeout_the_whole_group_is_killed(tmp_path: Path) -> None:
         poll(partial(gone, pid))
 
 
-def test_one_that_closes_its_output_is_still_waited_for(tmp_path: Path) -> None:
+def test_a_program_that_closes_its_output_is_still_waited_for(tmp_path: Path) -> None:
     with pytest.raises(MethodError, match="exit 5"):
         swap(tmp_path, *python("os.close(1); os.close(2); time.sleep(0.1); os._exit(5)"))
 
 
-def test_a_child_that_goes_on_with_the_output_open_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_child_that_keeps_the_output_open_is_not_waited_for(tmp_path: Path) -> None:
     out = tmp_path / "pid"
     code = f"c = os.fork()\nif c: open({str(out)!r}, 'w').write(str(c)); os._exit(0)\ntime.sleep(600)"
     swap(tmp_path, *python(code))
@@ -99,7 +99,7 @@ def test_the_program_of_a_killed_run_is_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("argv", [(), ("/nowhere/program",), ("/dev/null",)])
-def test_what_can_not_be_run(argv: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_program_that_cannot_be_run_is_a_problem(argv: tuple[str, ...], tmp_path: Path) -> None:
     method = registry.method(Config(swap=Swap(method=Method.COMMAND, command=argv)), tmp_path / "unclaimed")
     assert method.check(BACKUP)
     with pytest.raises(MethodError):

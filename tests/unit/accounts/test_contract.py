@@ -1,4 +1,4 @@
-"""What every swap method promises, checked over the registry: there and back, repeated, refused."""
+"""What every swap method guarantees, over the registry: a swap there and back, repeated steps, refusals."""
 
 from pathlib import Path
 
@@ -41,13 +41,13 @@ def test_each_step_may_be_called_again(sandbox: MethodSandbox) -> None:
     sandbox.assert_tidy()
 
 
-def test_swapping_to_what_is_live_changes_nothing(sandbox: MethodSandbox) -> None:
+def test_a_swap_to_the_live_account_changes_nothing(sandbox: MethodSandbox) -> None:
     before = sandbox.live()
     sandbox.run(sandbox.main, sandbox.main)
     assert sandbox.live() == before
 
 
-def test_an_unknown_account_is_refused_and_nothing_changed(sandbox: MethodSandbox) -> None:
+def test_an_unknown_account_is_refused_with_no_change(sandbox: MethodSandbox) -> None:
     if sandbox.name is Method.COMMAND:
         pytest.skip("only the program knows the accounts")
     before = sandbox.live()

@@ -1,4 +1,4 @@
-"""What a credentials file of any program says of itself."""
+"""The facts in a credentials file of any program."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ from failover_oneshot.accounts import credential_facts
         (b"", None),
     ],
 )
-def test_who_a_file_says_that_it_belongs_to(content: bytes, says: str | None) -> None:
+def test_the_identity_that_a_file_names(content: bytes, says: str | None) -> None:
     assert credential_facts.identity(content) == says
 
 
@@ -35,7 +35,7 @@ def test_who_a_file_says_that_it_belongs_to(content: bytes, says: str | None) ->
         (b'{"tokens": {"refresh_token": "r", "access_token": ""}}', False),
     ],
 )
-def test_a_blank_file(content: bytes, blank: bool) -> None:
+def test_a_file_without_tokens_is_blank(content: bytes, blank: bool) -> None:
     assert credential_facts.blank(content) is blank
 
 
@@ -50,5 +50,5 @@ def test_a_blank_file(content: bytes, blank: bool) -> None:
         ({"expiry_date": True}, {"expiry_date": 2}, False),
     ],
 )
-def test_the_older_file(one: dict[str, Any], other: dict[str, Any], older: bool) -> None:
+def test_the_older_of_two_files(one: dict[str, Any], other: dict[str, Any], older: bool) -> None:
     assert credential_facts.older(json.dumps(one).encode(), json.dumps(other).encode()) is older

@@ -1,4 +1,4 @@
-"""The client's credentials as values: blank or not, whose they are, and what may go to a store."""
+"""Claude Code's credentials as values: blank or not, whose they are, and what may go to a store."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from failover_oneshot.accounts.credentials import Identity, Saving, StoredCreden
 from tests.support.account_methods import identity, login
 
 
-def test_nothing_secret_in_a_repr() -> None:
+def test_a_repr_holds_no_secret() -> None:
     document = json_document.parse(json.dumps(login("main")).encode())
     for value in (document, credentials.tokens_of(document.values)):
         assert "fake" not in repr(value)
@@ -23,7 +23,7 @@ def test_nothing_secret_in_a_repr() -> None:
         *({"accessToken": " ", "refreshToken": "r"}, {"accessToken": "a", "refreshToken": None}),
     ],
 )
-def test_blank(block: Any) -> None:
+def test_incomplete_tokens_are_blank(block: Any) -> None:
     assert credentials.tokens_of({"claudeAiOauth": block}) is None
 
 
@@ -44,7 +44,7 @@ def test_an_expiry_of_the_wrong_type_is_unknown(expires: Any) -> None:
         (Identity("u", "e", "o"), Identity("u", "e", ""), True),
     ],
 )
-def test_same_identity(one: Identity, other: Identity, same: bool) -> None:
+def test_two_identities_are_one_account_or_not(one: Identity, other: Identity, same: bool) -> None:
     assert one.same(other) is other.same(one) is same
 
 
@@ -65,7 +65,9 @@ NEW, OLD = Tokens("new", 2), Tokens("old", 1)
         (NEW, Tokens("x", None), None, Saving.WRITE),
     ],
 )
-def test_what_may_go_to_a_store(live: Tokens, stored: Tokens | None, previous: Tokens | None, verdict: Saving) -> None:
+def test_what_happens_to_live_credentials(
+    live: Tokens, stored: Tokens | None, previous: Tokens | None, verdict: Saving
+) -> None:
     assert credentials.saving(live, stored, previous) is verdict
 
 
@@ -82,20 +84,20 @@ B = StoredCredentials("b", Tokens("b1", 1), None, who("b"))
     [
         ("a2", "a", [A, B], {}, None, "a"),
         ("a3", "a", [A, B], {}, "b", "a"),  # refreshed
-        ("b1", "a", [A, B], {}, "a", "b"),  # half a swap: the token counts
+        ("b1", "a", [A, B], {}, "a", "b"),  # after half an install: the token decides
         ("a1", "b", [A, B], {}, "b", "a"),
-        ("x", "c", [A, B], {}, "a", None),  # a stranger's login
+        ("x", "c", [A, B], {}, "a", None),  # credentials of no configured account
         ("x", None, [A, B], {}, "a", None),
         ("x", None, [A, B], {credentials.fingerprint("x", "salt"): "a"}, "b", "a"),
         ("b1", "b", [B, StoredCredentials("c", B.tokens, None, who("b"))], {}, "b", "b"),
         ("b1", "b", [B, StoredCredentials("c", B.tokens, None, who("b"))], {}, None, None),
         ("b1", "b", [B, StoredCredentials("c", B.tokens, None, who("c"))], {}, None, "b"),
-        ("x", "c", [StoredCredentials("a"), B], {}, "a", "a"),  # the first content of a store
+        ("x", "c", [StoredCredentials("a"), B], {}, "a", "a"),  # the first credentials of a store
         ("x", "b", [StoredCredentials("a"), B], {}, "a", "b"),
         ("x", "c", [StoredCredentials("a"), B], {}, None, None),
     ],
 )
-def test_whose_a_login_is(
+def test_the_owner_of_credentials(
     token: str,
     beside: str | None,
     stores: list[StoredCredentials],
@@ -107,7 +109,7 @@ def test_whose_a_login_is(
     assert found == name
 
 
-def test_a_fingerprint_fits_its_secret_only_and_does_not_tell_it() -> None:
+def test_a_fingerprint_fits_only_its_secret_and_does_not_reveal_it() -> None:
     mark = credentials.fingerprint("fake-secret", "0011223344556677")
     assert credentials.fits(mark, "fake-secret")
     assert not credentials.fits(mark, "fake-secret2")

@@ -1,4 +1,4 @@
-"""Method env: the grammar of an env_file, and who may not have one."""
+"""Method env: the grammar of an env_file, and which files are refused."""
 
 import os
 from pathlib import Path
@@ -28,7 +28,7 @@ from failover_oneshot.config.model import Account
         ("A=ü", {"A": "ü"}),
     ],
 )
-def test_grammar(text: str, values: dict[str, str]) -> None:
+def test_an_env_file_is_parsed_by_its_grammar(text: str, values: dict[str, str]) -> None:
     assert parse(text) == values
 
 
@@ -47,12 +47,12 @@ def account(tmp_path: Path) -> Account:
     return Account(name="main", env={"BOTH": "env", "MORE": "1"}, env_file=str(path))
 
 
-def test_the_files_values_go_before(account: Account) -> None:
+def test_the_values_of_env_file_win_over_env(account: Account) -> None:
     assert EnvMethod().environment(account) == {"BOTH": "file", "MORE": "1", "TOKEN": "fake"}
     assert EnvMethod().check(account) is None
 
 
-def test_what_can_not_be_used(account: Account) -> None:
+def test_an_unusable_env_file_is_refused_with_the_reason(account: Account) -> None:
     path = Path(str(account.env_file))
     reasons = []
     for permissions in (0o640, 0o604, 0o610):
@@ -76,12 +76,12 @@ def test_what_can_not_be_used(account: Account) -> None:
         EnvMethod().environment(account)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_another_users_file(account: Account) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change a file's owner")
+def test_an_env_file_of_another_user_is_refused(account: Account) -> None:
     os.chown(str(account.env_file), 65534, 65534)
     assert "another user" in str(EnvMethod().check(account))
 
 
-def test_nothing_set() -> None:
+def test_an_account_without_variables_is_refused() -> None:
     assert EnvMethod().check(Account(name="a"))
     assert EnvMethod().check(Account(name="a", env={"TOKEN": ""}))

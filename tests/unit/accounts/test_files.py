@@ -1,4 +1,4 @@
-"""Method files: whose the live files are and where they go; sets of several; what is refused."""
+"""Method files: who owns the live files and where they go, sets of several files, and what is refused."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ def sandbox(tmp_path: Path) -> FilesSandbox:
     return FilesSandbox(tmp_path)
 
 
-def test_the_refreshed_files_go_to_their_store_and_those_before_stay(sandbox: FilesSandbox) -> None:
+def test_refreshed_files_go_to_their_store_and_the_old_ones_stay(sandbox: FilesSandbox) -> None:
     assert "saved to main's store" in sandbox.method().save_back(sandbox.main, {})
     assert sandbox.generation(sandbox.stored("main") / "auth.json") == ("main", 2)
     assert sandbox.generation(sandbox.stored("main") / "auth.json.prev") == ("main", 1)
@@ -26,7 +26,7 @@ def test_the_refreshed_files_go_to_their_store_and_those_before_stay(sandbox: Fi
     assert sandbox.generation(sandbox.stored("main") / "auth.json.prev") == ("main", 1)
 
 
-def test_another_accounts_files_put_there_by_hand_do_not_reach_the_outgoing_store(sandbox: FilesSandbox) -> None:
+def test_another_accounts_files_never_reach_the_outgoing_store(sandbox: FilesSandbox) -> None:
     sandbox.put(sandbox.home / "live", "backup", 1)
     assert sandbox.method().live_account() == "backup"
     sandbox.method().save_back(sandbox.main, {})
@@ -34,7 +34,7 @@ def test_another_accounts_files_put_there_by_hand_do_not_reach_the_outgoing_stor
 
 
 @pytest.mark.parametrize(("says", "store"), [("acc-main", "main"), ("acc-backup", "backup"), ("acc-stranger", None)])
-def test_by_the_identity_that_a_file_names(says: str, store: str | None, sandbox: FilesSandbox) -> None:
+def test_files_go_to_the_account_whose_identity_they_name(says: str, store: str | None, sandbox: FilesSandbox) -> None:
     for name in ("main", "backup"):
         token = {"account_id": f"acc-{name}", "refresh_token": f"fake-{name}-refresh-1"}
         write(sandbox.stored(name) / "auth.json", {"tokens": token})
@@ -48,7 +48,7 @@ def test_by_the_identity_that_a_file_names(says: str, store: str | None, sandbox
     assert ("unclaimed/" in told) is (store is None)
 
 
-def test_by_the_lineage(sandbox: FilesSandbox) -> None:
+def test_files_in_the_lineage_are_recognized(sandbox: FilesSandbox) -> None:
     sandbox.method().save_back(sandbox.main, {})
     lineage = sandbox.method().lineage()
     assert set(lineage.values()) == {"main"}
@@ -58,12 +58,12 @@ def test_by_the_lineage(sandbox: FilesSandbox) -> None:
     assert sandbox.method(lineage).live_account() == "main"
 
 
-def test_nothing_is_known_without_an_account_that_ought_to_be_live(sandbox: FilesSandbox) -> None:
+def test_unknown_files_without_an_active_account_are_unclaimed(sandbox: FilesSandbox) -> None:
     assert "unclaimed/" in sandbox.method().save_back(None, {})
     assert len(list(sandbox.unclaimed.iterdir())) == 2
 
 
-def test_an_older_or_blank_login_overwrites_nothing(sandbox: FilesSandbox) -> None:
+def test_older_or_blank_credentials_overwrite_nothing(sandbox: FilesSandbox) -> None:
     write(sandbox.stored("main") / "auth.json", {"expiry_date": 9, "refresh_token": "fake-main-refresh-9"})
     write(sandbox.home / "live" / "auth.json", {"expiry_date": 5, "refresh_token": "fake-main-refresh-5"})
     assert "older" in sandbox.method().save_back(sandbox.main, {})
@@ -72,7 +72,7 @@ def test_an_older_or_blank_login_overwrites_nothing(sandbox: FilesSandbox) -> No
     assert load(sandbox.stored("main") / "auth.json")["expiry_date"] == 9
 
 
-def test_live_files_that_are_missing_are_made_and_links_stay(sandbox: FilesSandbox) -> None:
+def test_missing_live_files_are_created_and_links_stay(sandbox: FilesSandbox) -> None:
     (sandbox.home / "live" / "who").unlink()
     real = sandbox.home / "real.json"
     (sandbox.home / "live" / "auth.json").rename(real)
@@ -83,7 +83,7 @@ def test_live_files_that_are_missing_are_made_and_links_stay(sandbox: FilesSandb
     assert (sandbox.home / "live" / "auth.json").is_symlink()
 
 
-def test_nothing_live_at_all(sandbox: FilesSandbox) -> None:
+def test_a_swap_without_any_live_file_installs_them(sandbox: FilesSandbox) -> None:
     shutil.rmtree(sandbox.home / "live")
     (sandbox.home / "live").mkdir()
     assert "nothing to save" in sandbox.method().save_back(sandbox.main, {})
@@ -91,7 +91,7 @@ def test_nothing_live_at_all(sandbox: FilesSandbox) -> None:
     assert sandbox.generation(sandbox.home / "live" / "auth.json") == ("backup", 1)
 
 
-def test_a_half_written_live_file_is_left_alone(sandbox: FilesSandbox) -> None:
+def test_a_half_written_live_file_is_left_unchanged(sandbox: FilesSandbox) -> None:
     (sandbox.home / "live" / "auth.json").write_bytes(b'{"tokens": {"refr')
     before = sandbox.live()
     with pytest.raises(MethodError, match="not JSON"):
@@ -113,27 +113,31 @@ UNUSABLE: list[tuple[str, Callable[[Path], object]]] = [
 
 
 @pytest.mark.parametrize(("why", "spoil"), UNUSABLE)
-def test_what_can_not_be_swapped_to(why: str, spoil: Callable[[Path], object], sandbox: FilesSandbox) -> None:
+def test_an_unusable_account_is_refused_with_the_reason(
+    why: str, spoil: Callable[[Path], object], sandbox: FilesSandbox
+) -> None:
     spoil(sandbox.stored("backup"))
     before = sandbox.live()
     reason = sandbox.method().check(sandbox.backup)
     assert reason
     assert why in reason
     assert "fake-" not in reason
-    if "same" not in why:  # (the outgoing account's is another one as soon as it was saved)
+    if "same" not in why:  # save_back changes the outgoing account's store, so the two differ then
         with pytest.raises(MethodError, match=why):
             sandbox.run(sandbox.main, sandbox.backup)
         assert sandbox.live() == before
         sandbox.assert_tidy()
 
 
-@pytest.mark.parametrize(("files", "why"), [((), "is empty"), (("/a/auth.json", "/b/auth.json"), "files named 'auth.json'")])
-def test_a_config_that_can_not_work(files: tuple[str, ...], why: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("files", "why"), [((), "is empty"), (("/a/auth.json", "/b/auth.json"), "files named 'auth.json'")]
+)
+def test_impossible_swap_files_are_a_problem(files: tuple[str, ...], why: str, tmp_path: Path) -> None:
     config = Config(swap=Swap(method=Method.FILES, files=files))
     assert why in str(registry.method(config, tmp_path).check(Account(name="a", store=str(tmp_path))))
 
 
-def test_a_file_that_all_accounts_share_tells_nothing(sandbox: FilesSandbox) -> None:
+def test_a_file_that_all_accounts_share_decides_nothing(sandbox: FilesSandbox) -> None:
     for folder in (sandbox.stored("main"), sandbox.stored("backup"), sandbox.home / "live"):
         (folder / "who").write_bytes(json.dumps("both").encode())
     sandbox.method().save_back(sandbox.main, {})

@@ -1,4 +1,4 @@
-"""Single members of a JSON object changed in place: every other byte stays."""
+"""Change single members of a JSON object in place: every other byte stays."""
 
 import json
 from typing import Any
@@ -29,12 +29,12 @@ STYLES = st.sampled_from(
 def text(values: dict[str, Any], style: dict[str, Any]) -> bytes:
     try:
         return json.dumps(values, **style).encode()
-    except UnicodeEncodeError:  # half a surrogate pair
+    except UnicodeEncodeError:  # a lone surrogate
         return json.dumps(values, **{**style, "ensure_ascii": True}).encode()
 
 
 @given(OBJECTS, st.text(max_size=3), VALUES, STYLES)
-def test_a_member_is_set_and_all_others_stay_to_the_byte(
+def test_setting_a_member_keeps_all_others_byte_for_byte(
     values: dict[str, Any], key: str, value: Any, style: dict[str, Any]
 ) -> None:
     before = json_document.parse(text(values, style))
@@ -49,7 +49,7 @@ def test_a_member_is_set_and_all_others_stay_to_the_byte(
 
 
 @given(OBJECTS, STYLES, st.data())
-def test_a_member_is_taken_away(values: dict[str, Any], style: dict[str, Any], data: st.DataObject) -> None:
+def test_removing_a_member_keeps_all_others(values: dict[str, Any], style: dict[str, Any], data: st.DataObject) -> None:
     key = data.draw(st.sampled_from([*values, "none"]))
     after = json_document.parse(
         json_document.encode(json_document.without(json_document.parse(text(values, style)), key))
@@ -62,7 +62,7 @@ def test_an_indented_file_is_written_as_its_program_would(values: dict[str, Any]
     before = {"z": 1, **values}
     changed = json_document.replace(json_document.parse(text(before, {"indent": indent})), "z", value)
     assert json.loads(changed.text) == {**before, "z": value}
-    if changed.text.isascii() and "\x7f" not in changed.text:  # which is escaped by Python alone
+    if changed.text.isascii() and "\x7f" not in changed.text:  # only Python escapes it
         assert changed.text == json.dumps({**before, "z": value}, indent=indent)
 
 
@@ -81,6 +81,6 @@ def test_an_indented_file_is_written_as_its_program_would(values: dict[str, Any]
         ),
     ],
 )
-def test_what_is_not_one_object_is_refused_without_being_quoted(data: bytes) -> None:
+def test_text_that_is_not_one_object_is_refused_and_not_quoted(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"^not a JSON (object|number)$"):
         json_document.parse(data)

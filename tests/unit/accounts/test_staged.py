@@ -1,4 +1,4 @@
-"""Several files as one: all or none, and known afterwards which had been replaced."""
+"""Replace several files as one: all or none, and a later run knows which were replaced."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir() if not p.name.startswith(".failover-tmp-")}
 
 
-def test_all(changes: list[FileChange], tmp_path: Path) -> None:
+def test_a_commit_replaces_all_files(changes: list[FileChange], tmp_path: Path) -> None:
     note = staged.new_note()
     staged.stage(changes, note)
     assert [staged.is_replaced(c.path, n, note) for n, c in enumerate(changes)] == [False] * 3
@@ -34,7 +34,7 @@ def test_all(changes: list[FileChange], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 3])
-def test_none(fails_at: int, changes: list[FileChange], tmp_path: Path) -> None:
+def test_a_failed_commit_replaces_no_file(fails_at: int, changes: list[FileChange], tmp_path: Path) -> None:
     note = staged.new_note()
     staged.stage(changes, note)
     asked = []
@@ -53,15 +53,15 @@ def test_none(fails_at: int, changes: list[FileChange], tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_file_that_somebody_changed_is_not_replaced(changes: list[FileChange], tmp_path: Path) -> None:
+def test_a_file_changed_by_another_program_is_not_replaced(changes: list[FileChange], tmp_path: Path) -> None:
     (tmp_path / "c").write_bytes(b"theirs")
     with pytest.raises(ChangedError):
         staged.commit(changes, staged.new_note(), lambda: None)
     assert contents(tmp_path) == {"a": b"a1", "c": b"theirs"}
 
 
-def test_undoing_does_not_overwrite_what_somebody_wrote_meanwhile(changes: list[FileChange], tmp_path: Path) -> None:
-    """Such a file may hold the only copy of a refreshed login: the error says that not all is as it was."""
+def test_a_rollback_does_not_overwrite_another_programs_change(changes: list[FileChange], tmp_path: Path) -> None:
+    """Such a file may hold the only copy of refreshed credentials: the error says that the rollback is incomplete."""
     asked = []
 
     def guard() -> None:
@@ -76,7 +76,7 @@ def test_undoing_does_not_overwrite_what_somebody_wrote_meanwhile(changes: list[
     assert contents(tmp_path) == {"a": b"theirs"}
 
 
-def test_a_folder_in_the_way(changes: list[FileChange], tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_refused(changes: list[FileChange], tmp_path: Path) -> None:
     os.mkdir(tmp_path / "c")  # noqa: PTH102
     with pytest.raises(MethodError, match="not a regular file"):
         staged.stage(changes, staged.new_note())

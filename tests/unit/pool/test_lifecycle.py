@@ -1,4 +1,4 @@
-"""The plan that keeps the pool at its size, as a table."""
+"""The plan that keeps the pool at its size, in tables."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,7 +27,7 @@ def sessions(*numbers: int) -> list[Session]:
 
 
 def state(**starts: list[float]) -> State:
-    """A state in which sessions were started so many seconds ago."""
+    """A state in which each session was started at these times, in seconds before now."""
     return State(
         sessions={
             f"ccl-auto-{name.removeprefix('n')}": SessionMemory(starts=tuple(at(seconds=-ago) for ago in times))
@@ -37,7 +37,7 @@ def state(**starts: list[float]) -> State:
 
 
 def outcome(memory: State, there: list[int], dead: list[int], **changes: Any) -> tuple[list[str], int]:
-    """What is done, as `action index`, and how many sessions are left alone."""
+    """The restarts as `action index`, and the number of sessions that are not started again."""
     reasons = {f"ccl-auto-{n}": "its pane was dead" for n in dead}
     plan = planned(config(**changes), memory, sessions(*there), reasons, "main", NOW)
     return [f"{r.action} {r.session.removeprefix('ccl-auto-')}" for r in plan.restarts], len(plan.notes)
@@ -54,25 +54,25 @@ def outcome(memory: State, there: list[int], dead: list[int], **changes: Any) ->
         ([13], [13], ["respawn 13", "create 11"]),
     ],
 )
-def test_what_is_dead_is_revived_and_what_is_missing_is_made(
+def test_dead_sessions_are_restarted_and_missing_ones_created(
     there: list[int], dead: list[int], done: list[str]
 ) -> None:
     assert outcome(state(), there, dead) == (done, 0)
 
 
-def test_one_that_dies_at_every_start_is_left_alone_and_another_takes_its_place() -> None:
+def test_a_session_that_dies_at_every_start_is_replaced_by_another() -> None:
     thrice = state(n11=[90, 60, 30])
     assert outcome(thrice, [12], []) == (["create 13"], 1)
     assert outcome(thrice, [11, 12], [11]) == (["create 13"], 1)
     assert outcome(thrice, [11, 12], [11], max=2) == ([], 1)
 
 
-def test_it_is_tried_again_after_ten_minutes_and_when_it_had_lived_on() -> None:
+def test_it_is_started_again_after_ten_minutes_or_once_it_stayed_alive() -> None:
     assert outcome(state(n11=[601, 60, 30]), [12], []) == (["create 11"], 0)
     lived = planned(config(), state(n11=[90, 60, 30]), sessions(11, 12), {}, "main", NOW)
     assert lived.state.sessions["ccl-auto-11"].starts == ()
     young = planned(config(), state(n11=[90, 60, 4]), sessions(11, 12), {}, "main", NOW)
-    assert len(young.state.sessions["ccl-auto-11"].starts) == 3, "seen alive only just after its start"
+    assert len(young.state.sessions["ccl-auto-11"].starts) == 3, "alive, but only just started"
 
 
 def test_every_start_is_remembered() -> None:
@@ -92,5 +92,5 @@ def test_every_start_is_remembered() -> None:
         ({"command": "bash -c claude"}, "", ""),
     ],
 )
-def test_the_agents_name(fields: dict[str, Any], started: str, name: str) -> None:
+def test_the_agents_process_name(fields: dict[str, Any], started: str, name: str) -> None:
     assert agent_name(Autonomous(**fields), Pane(pane_id="%1", pid=1, start_command=started)) == name

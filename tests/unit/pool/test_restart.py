@@ -1,4 +1,4 @@
-"""The plan of a restart: whom it holds, with which command, and that it fits into the state file."""
+"""The plan of a restart: its sessions, their commands, and that the state file can hold it."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ SESSIONS = (session("ccl-auto-1", 1, start_command="old"), session("ccl-auto-2",
         ("none", "none", ["ops", "ccl-auto-1"], []),
     ],
 )
-def test_plan_holds_whom_the_mode_restarts(
+def test_a_plan_holds_the_sessions_that_the_mode_restarts(
     mode: str, dedicated: str, blocked: list[str], expected: list[tuple[str, str]]
 ) -> None:
     settings = Config(
@@ -62,13 +62,15 @@ def test_plan_holds_whom_the_mode_restarts(
         ({"command": "echo ${name} {other} {}"}, {}, "echo ${name} {other} {}", "/c"),
     ],
 )
-def test_plan_fills_the_command(keys: dict[str, str], resume_ids: dict[str, str], command: str, workdir: str) -> None:
+def test_a_plan_fills_in_the_command(
+    keys: dict[str, str], resume_ids: dict[str, str], command: str, workdir: str
+) -> None:
     (restart,) = pool.plan(config(**keys), SESSIONS[:1], (), "a b", resume_ids)
     assert (restart.command, restart.workdir) == (command, workdir)
     assert (restart.width, restart.height, restart.session_id, restart.server_pid) == (90, 30, "$1", 5)
 
 
-def test_plan_takes_the_agents_pane_not_the_shell_beside_it() -> None:
+def test_a_plan_takes_the_agents_pane_not_the_shell_beside_it() -> None:
     shell = Pane(pane_id="%1", pid=1, command="bash", active=True)
     agent = Pane(pane_id="%2", pid=2, command="claude", active=False, start_command="claude --x")
     dead = Pane(pane_id="%3", pid=3, command="node", active=False, dead=True)
@@ -89,7 +91,9 @@ def test_plan_takes_the_agents_pane_not_the_shell_beside_it() -> None:
         ({"start_index": 0, "max": 2, "min": 0}, [], []),
     ],
 )
-def test_missing_fills_the_lowest_free_indices(auto: dict[str, Any], existing: list[str], created: list[int]) -> None:
+def test_missing_sessions_get_the_lowest_free_indices(
+    auto: dict[str, Any], existing: list[str], created: list[int]
+) -> None:
     settings = config(command="run {index}", **auto)
     assert [(r.session, r.command) for r in pool.missing(settings, existing, "a")] == [
         (f"ccl-auto-{i}", f"run {i}") for i in created
@@ -97,7 +101,7 @@ def test_missing_fills_the_lowest_free_indices(auto: dict[str, Any], existing: l
 
 
 @given(st.integers(0, 30), st.integers(1, 12), st.integers(0, 15), st.sets(st.integers(0, 40)))
-def test_missing_never_leaves_the_range(start: int, most: int, least: int, there: set[int]) -> None:
+def test_missing_sessions_never_leave_the_range(start: int, most: int, least: int, there: set[int]) -> None:
     settings = Config(pool=Pool(autonomous=Autonomous(start_index=start, max=most, min=least)))
     made = {
         int(r.session.removeprefix("ccl-auto-")) for r in pool.missing(settings, {f"ccl-auto-{i}" for i in there}, "a")
@@ -107,7 +111,7 @@ def test_missing_never_leaves_the_range(start: int, most: int, least: int, there
     assert len(made | inside) == max(len(inside), min(least, most))
 
 
-def test_journal_round_trip() -> None:
-    """A plan survives the state file as it is."""
+def test_a_restart_survives_the_state_file() -> None:
+    """What is read back equals what was written."""
     part = Restart(session="s", action="recreate", command='é "x"', workdir=str(Path("/a b")))
     assert msgspec.json.decode(msgspec.json.encode(part), type=Restart) == part

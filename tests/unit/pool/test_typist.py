@@ -1,4 +1,4 @@
-"""The typing of one text, step by step and without tmux: what is pressed for what the pane shows."""
+"""The typing of one text, step by step and without tmux: the keys for what the pane shows."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,7 +34,7 @@ def job(**changes: Any) -> Job:
 
 
 def played(typing: Typing, views: Sequence[PaneView]) -> tuple[list[str], Typed | None]:
-    """The lines that were run, and the end; None while it waits for more."""
+    """The lines that were run, and the end (None while the typing waits for more)."""
     lines = [next(typing)]
     try:
         for each in views:
@@ -72,16 +72,16 @@ def test_a_text_is_seen_before_enter_is_pressed_and_seen_taken_after_it() -> Non
         ),
     ],
 )
-def test_nothing_is_typed_where_something_forbids_it(seen: PaneView, why: str) -> None:
+def test_no_text_is_typed_where_something_forbids_it(seen: PaneView, why: str) -> None:
     assert typed([seen]) == ([], TypingEnd.REFUSED, why)
 
 
-def test_a_text_that_does_not_show_gets_no_enter_and_is_cleared_away() -> None:
+def test_a_text_that_does_not_show_gets_no_enter_and_is_cleaned_up() -> None:
     assert typed([EMPTY, EMPTY, EMPTY], patience=0.0) == (["put\n", "undo\n"], TypingEnd.NOT_SHOWN, "")
 
 
 @pytest.mark.parametrize("how", [{"mode": "copy-mode"}, {"command": "bash", "pid": -1}])
-def test_enter_is_not_pressed_where_something_forbids_it_by_now(how: dict[str, Any]) -> None:
+def test_enter_is_not_pressed_where_something_forbids_it(how: dict[str, Any]) -> None:
     lines, end, why = typed([EMPTY, view("the text", **how)])
     assert (lines, end) == (["put\n"], TypingEnd.NOT_ENTERED)
     assert why.endswith("; Enter not pressed")
@@ -92,14 +92,14 @@ def test_a_text_that_stays_in_the_prompt_was_not_taken() -> None:
 
 
 def test_an_empty_prompt_alone_does_not_show_that_a_text_was_taken() -> None:
-    """A client clears the box and draws the conversation a moment later; its records may be quicker."""
+    """Claude Code clears the box and draws the conversation a moment later; its records may be faster."""
     assert typed([EMPTY, DRAFTED, EMPTY])[1] is None
     assert typed([EMPTY, DRAFTED, EMPTY], recorded=lambda: True)[1] is TypingEnd.TAKEN
     assert typed([EMPTY, DRAFTED, EMPTY], patience=0.0)[1] is TypingEnd.TAKEN, "nothing else comes"
 
 
 @pytest.mark.parametrize("steps", [[EMPTY, GONE], [EMPTY, DRAFTED, GONE]])
-def test_a_pane_that_goes_away_leaves_it_open_what_became_of_the_text(steps: list[PaneView]) -> None:
+def test_a_pane_that_vanishes_leaves_the_text_in_doubt(steps: list[PaneView]) -> None:
     assert typed([*steps, GONE])[1:] == (TypingEnd.GONE, "it is gone")
 
 
@@ -119,6 +119,6 @@ def test_the_caller_notes_the_conversation_before_enter_is_pressed() -> None:
     assert noted == [DRAFTED.prompt.fingerprint]
 
 
-def test_enter_alone_is_pressed_for_a_text_that_stands_there() -> None:
+def test_only_enter_is_pressed_for_a_text_already_in_the_prompt() -> None:
     assert typed([EMPTY, DRAFTED, TAKEN], typist.send_typed) == ([ENTER], TypingEnd.TAKEN, "")
     assert typed([EMPTY], typist.send_typed, patience=0.0) == ([], TypingEnd.NOT_SHOWN, "")

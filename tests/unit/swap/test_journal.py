@@ -1,4 +1,4 @@
-"""The journal of a swap: its transitions as values."""
+"""A swap's journal: its transitions as values."""
 
 import msgspec
 import pytest
@@ -40,7 +40,7 @@ def begun(decision: Decision = SWAP) -> State:
     return begin(SEEN, decision, hits(11, 12), NOW)
 
 
-def test_a_swap_begins_with_its_first_candidate_and_the_account_that_is_left_is_used_up() -> None:
+def test_a_swap_begins_with_its_first_candidate_and_an_exhausted_account() -> None:
     state = begun()
     journal = current(state)
     assert (journal.kind, journal.from_, journal.to, journal.candidates) == ("swap", "main", "backup", ("third",))
@@ -50,17 +50,17 @@ def test_a_swap_begins_with_its_first_candidate_and_the_account_that_is_left_is_
     assert move(journal) == Move(from_="main", to="backup")
 
 
-def test_a_resume_changes_no_account_and_begins_with_the_sessions() -> None:
+def test_a_resume_changes_no_account_and_begins_at_the_restart() -> None:
     resume = replace(SWAP, action=Action.RESUME, outcome=Outcome.RESUMED, candidates=(), exhausted_until=None)
     journal = current(begun(resume))
     assert (journal.kind, journal.to, journal.step, move(journal)) == ("resume", "main", SwapStep.RESTART, None)
 
 
-def test_a_failback_is_called_one() -> None:
+def test_a_failback_is_journaled_as_one() -> None:
     assert current(begun(replace(SWAP, failback=True))).kind == "failback"
 
 
-def test_a_target_that_fails_is_remembered_and_the_next_one_begins_from_the_start() -> None:
+def test_a_failed_target_is_unusable_and_the_next_candidate_starts_over() -> None:
     state = begun()
     state = replace(state, swap_in_progress=replace(current(state), step=SwapStep.VERIFY, prepared={"token": "0"}))
     state = next_candidate(state, "blank", NOW)
@@ -68,10 +68,10 @@ def test_a_target_that_fails_is_remembered_and_the_next_one_begins_from_the_star
     assert (journal.to, journal.candidates, journal.step, journal.prepared) == ("third", (), SwapStep.SAVE_BACK, {})
     assert state.accounts["backup"].unusable == Trouble(at=NOW, reason="blank")
     assert [(r.account, r.reason) for r in journal.rejected] == [("backup", "blank")]
-    assert current(next_candidate(state, "gone", NOW)).to is None, "then it has to be given up"
+    assert current(next_candidate(state, "gone", NOW)).to is None, "then the swap is given up"
 
 
-def test_a_finished_swap_is_recorded_and_its_hits_are_answered() -> None:
+def test_a_finished_swap_is_recorded_and_its_hits_are_handled() -> None:
     restarts = (
         Restart(session="ccl-auto-11", action="recreate", status="done"),
         Restart(session="ccl-auto-12", action="recreate", status="failed"),
@@ -88,7 +88,7 @@ def test_a_finished_swap_is_recorded_and_its_hits_are_answered() -> None:
     assert state.last_swap is not None
     assert (state.last_swap.at, state.last_swap.to) == (at(seconds=5), "backup")
     assert state.accounts["main"].last_used_at == at(seconds=5)
-    assert [state.sessions[f"ccl-auto-{n}"].account for n in (11, 12)] == ["backup", "main"], "only what was restarted"
+    assert [state.sessions[f"ccl-auto-{n}"].account for n in (11, 12)] == ["backup", "main"], "only restarted sessions"
     assert all(memory.hit and memory.hit.acted_on for memory in state.sessions.values())
     [entry] = state.history
     assert (entry["from"], entry["to"], entry["exhausted_until"]) == ("main", "backup", "2026-11-24T12:00:00Z")
@@ -96,13 +96,13 @@ def test_a_finished_swap_is_recorded_and_its_hits_are_answered() -> None:
     assert set(entry["hits"]) == {"ccl-auto-11", "ccl-auto-12"}
 
 
-def test_a_swap_that_took_several_runs_says_so() -> None:
+def test_a_swap_that_took_several_checks_says_so() -> None:
     state = begun()
     state = replace(state, swap_in_progress=replace(current(state), runs=3))
     assert finished(state, NOW, keep=10)[1].reason == "2 of 3 pool sessions blocked (took 3 checks)"
 
 
-def test_a_swap_that_is_given_up_leaves_the_account_and_begins_a_cooldown() -> None:
+def test_a_failed_swap_keeps_the_account_and_starts_a_cooldown() -> None:
     state, result = given_up(next_candidate(begun(), "blank", NOW), "no candidate works", at(seconds=5), keep=10)
     assert (state.active_account, state.swap_in_progress) == ("main", None)
     assert state.last_failure == Trouble(at=at(seconds=5), reason="no candidate works")
@@ -110,7 +110,7 @@ def test_a_swap_that_is_given_up_leaves_the_account_and_begins_a_cooldown() -> N
     assert [(entry["outcome"], entry["rejected"]) for entry in state.history] == [("failed", {"backup": "blank"})]
 
 
-def test_the_history_keeps_the_newest() -> None:
+def test_the_history_keeps_the_newest_entries() -> None:
     state = replace(begun(), history=({"at": "1"}, {"at": "2"}))
     assert [entry["at"] for entry in finished(state, NOW, keep=2)[0].history] == ["2", "2026-11-24T10:00:00Z"]
 
@@ -129,14 +129,14 @@ def test_a_wait_is_in_the_history_once_it_is_over() -> None:
     ("action", "exhausted", "in_progress"),
     [(Action.SWAP, True, True), (Action.WAIT, True, False), (Action.HOLD, False, False)],
 )
-def test_what_is_written_before_anything_is_done(action: Action, exhausted: bool, in_progress: bool) -> None:
+def test_the_decision_is_written_before_it_is_carried_out(action: Action, exhausted: bool, in_progress: bool) -> None:
     state = intend(make_config(), MAIN, replace(SWAP, action=action), hits(11, 12), NOW)
     assert set(state.sessions) == {"ccl-auto-11", "ccl-auto-12"}
     assert (state.account("main").exhausted_until == at(hours=2)) is exhausted
     assert (state.swap_in_progress is not None) is in_progress
 
 
-def test_without_a_swap_in_progress_there_is_no_journal() -> None:
+def test_a_state_without_a_swap_in_progress_has_no_journal() -> None:
     with pytest.raises(AssertionError):
         current(MAIN)
 
@@ -148,7 +148,7 @@ def test_a_journal_survives_the_state_file() -> None:
     assert state.accounts["main"] != AccountMemory()
 
 
-def test_the_page_of_the_rules_has_every_step_with_its_rule() -> None:
+def test_the_page_has_every_step_with_its_rule() -> None:
     page = " ".join((ROOT / "docs/swap.md").read_text(encoding="utf-8").split())
     for step, rule in RULES.items():
         assert f"| `{step}` |" in page

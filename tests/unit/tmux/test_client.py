@@ -1,4 +1,4 @@
-"""Which session names lie in the range."""
+"""Which session names are in the range."""
 
 import pytest
 
@@ -30,5 +30,5 @@ from failover_oneshot.tmux.client import index_in_range
         ("ccl-auto-" + "1" * 5000, None),
     ],
 )
-def test_range_holds_exact_names_only(name: str, index: int | None) -> None:
+def test_the_range_holds_exact_names_only(name: str, index: int | None) -> None:
     assert index_in_range(Autonomous(start_index=11, max=10), name) == index

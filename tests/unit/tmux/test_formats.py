@@ -1,4 +1,4 @@
-"""What tmux prints, as its versions print it, and its quoting."""
+"""What the versions of tmux print, and tmux's quoting."""
 
 import re
 
@@ -35,8 +35,8 @@ def test_start_command_as_versions_print_it(printed: str, version: str, command:
 
 
 @given(st.text(st.sampled_from("$ab_{ \\"), max_size=8))
-def test_a_listing_of_tmux_3_4_is_read_to_the_letter(title: str) -> None:
-    """It escapes over the whole line that it prints, marks included."""
+def test_a_listing_of_tmux_3_4_is_parsed_exactly(title: str) -> None:
+    """tmux 3.4 escapes the whole line that it prints, marks included."""
     mark = "0abc"
     cells = {"version": "3.4", "pane_title": title, "session_name": "s", "pane_id": "%1"}
     line = "".join(cells.get(name, "7") + mark for name in formats.FIELDS)
@@ -47,11 +47,11 @@ def test_a_listing_of_tmux_3_4_is_read_to_the_letter(title: str) -> None:
 @pytest.mark.parametrize(
     ("version", "value"), [("3.3a", 'a\\$HOME "x"'), ("3.4", 'a$HOME "x"'), ("3.5a", 'a\\$HOME "x"')]
 )
-def test_what_tmux_3_4_alone_escapes_in_all_that_it_prints(version: str, value: str) -> None:
+def test_only_tmux_3_4_escapes_all_its_output(version: str, value: str) -> None:
     shown = 'unset GONE;\nMINE="a\\\\$HOME \\"x\\""; export MINE;\n'
     assert formats.parse_environment(shown, version) == {"GONE": None, "MINE": value}
 
 
-def test_a_nul_can_not_be_quoted() -> None:
+def test_a_nul_cannot_be_quoted() -> None:
     with pytest.raises(ValueError, match="NUL"):
         formats.quote("a\0b")
