@@ -49,7 +49,7 @@ class HeldLocks:
                 if _is_at(path, fd):
                     path.rmdir()
             except OSError:
-                pass  # it is stale in a minute
+                pass  # it becomes stale within a minute
             finally:
                 os.close(fd)
 

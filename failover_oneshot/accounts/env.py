@@ -71,7 +71,7 @@ class EnvMethod:
     def verify(self, incoming: Account) -> None:
         """See `SwapMethod`."""
         if problem := self.check(incoming):
-            raise MethodError(f"account {incoming.name}: {problem}")
+            raise MethodError(problem)
 
     def undo(self, outgoing: Account, note: Mapping[str, str]) -> None:
         """See `SwapMethod`."""

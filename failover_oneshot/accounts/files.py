@@ -193,7 +193,7 @@ class FilesMethod:
 
     def _changes(self, live: Sequence[LiveFile], incoming: Account) -> list[FileChange]:
         if problem := self.check(incoming):
-            raise MethodError(f"account {incoming.name}: {problem}")
+            raise MethodError(problem)
         stored = self._stored(incoming)
         return [FileChange(file.path, file.content, stored[file.name]) for file in live]
 

@@ -87,7 +87,9 @@ def commit(changes: Sequence[FileChange], note: Mapping[str, str], guard: Callab
         ]
         if stuck:
             where = " and ".join(str(path) for path in stuck)
-            raise MethodError(f"{why(error)}; cannot restore {where}", restored=False) from None
+            raise MethodError(
+                f"cannot replace the live files: {why(error)}; cannot restore {where}", restored=False
+            ) from None
         if isinstance(error, MethodError | ChangedError):
             raise
         raise MethodError(f"cannot replace the live files: {why(error)}") from None

@@ -58,7 +58,7 @@ def planned(
     for start in restarts:
         memory[start.session] = (*memory.get(start.session, ()), seconds(now))
     notes = tuple(
-        f"{name} died at each of {TRIES} starts; next start at {stamp(memory[name][0] + WITHIN)}; "
+        f"{name} died at each of {TRIES} starts; no restart before {stamp(memory[name][0] + WITHIN)}; "
         "run its command by hand to see why"
         for name in sorted(resting)
     )

@@ -144,7 +144,7 @@ class Swapper:
         journal = current(state)
         incoming = self.config.account(journal.to)
         if incoming is None:
-            raise MethodError(f"account {journal.to} is no longer in the config")
+            raise MethodError("no longer in the config")
         if journal.step is SwapStep.SAVE_BACK:
             state = self._write(state, step=SwapStep.INSTALL, prepared=dict(self.method.prepare(incoming)))
             journal = current(state)

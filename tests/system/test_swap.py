@@ -108,7 +108,7 @@ def test_half_a_swap_to_an_account_that_is_in_the_config_no_more_is_undone(block
     prepared = {"token": "0000", "incoming": "backup"}
     blocked.set_state(active_account="main", swap_in_progress=journal(step="install", prepared=prepared))
     report = blocked.check(code=1)
-    assert "backup is no longer in the config" in report["reason"]
+    assert "backup: no longer in the config" in report["reason"]
     assert blocked.live() == old
     aside = (blocked.state_file.parent / "unclaimed").glob("*.credentials.json")
     assert ["fake-backup-refresh-1" in path.read_text() for path in aside] == [True]
