@@ -43,11 +43,11 @@ __all__ = [
 
 # What the next check does with a journal at each step (docs/swap.md has the same words).
 RULES: Final = {
-    SwapStep.SAVE_BACK: "save the live credentials; saving them twice is harmless",
-    SwapStep.INSTALL: "save the live credentials, then install the files not yet in place; roll back on failure",
-    SwapStep.VERIFY: "read back the installed files; roll back if they are wrong",
-    SwapStep.RESTART: "the account is active; restart the remaining sessions; no rollback",
-    SwapStep.RECORD: "only the record is missing; write it; no rollback",
+    SwapStep.SAVE_BACK: "saving the live credentials; saving them twice is harmless",
+    SwapStep.INSTALL: "saving the live credentials, then installing the files not yet in place; rolling back on failure",
+    SwapStep.VERIFY: "reading back the installed files; rolling back if they are wrong",
+    SwapStep.RESTART: "restarting the remaining sessions; the account is active, so no rollback",
+    SwapStep.RECORD: "writing the record, which is all that is missing; no rollback",
 }
 
 
