@@ -24,7 +24,6 @@ _FIELD: Final = re.compile(r"(?<!\$)\{(name|index|account|session_id)\}")
 # Keeps a new pane open until its environment is set; the same tmux process then replaces it.
 _PLACEHOLDER: Final = "exec sleep 60"
 
-_PAST: Final = {"recreate": "recreated", "respawn": "respawned", "nudge": "nudged", "create": "created"}
 
 _Env = Mapping[str, str | None]
 _Listing = Sequence[PaneRow] | None  # every pane of the server; None when no server runs
@@ -161,8 +160,8 @@ def log_result(restart: Restart) -> None:
     if restart.status == "failed":
         log.warning("%s: %s failed: %s", restart.session, restart.action, restart.note)
     else:
-        done = _PAST.get(restart.action, restart.action)
-        log.info("%s: %s%s", restart.session, done, f" ({restart.note})" if restart.note else "")
+        note = f" ({restart.note})" if restart.note else ""
+        log.info("%s: %s %s%s", restart.session, restart.action, restart.status, note)
 
 
 def _recreate(tmux: TmuxControl, restart: Restart, listing: _Listing, env: _Env) -> Restart:

@@ -44,7 +44,7 @@ __all__ = [
 # What the next check does with a journal at each step (docs/swap.md has the same words).
 RULES: Final = {
     SwapStep.SAVE_BACK: "saving the live credentials; saving them twice is harmless",
-    SwapStep.INSTALL: "saving the live credentials, then installing the files not yet in place; rolling back on failure",
+    SwapStep.INSTALL: "saving the live credentials, then installing the remaining files; rolling back on failure",
     SwapStep.VERIFY: "reading back the installed files; rolling back if they are wrong",
     SwapStep.RESTART: "restarting the remaining sessions; the account is active, so no rollback",
     SwapStep.RECORD: "writing the record, which is all that is missing; no rollback",
