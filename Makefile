@@ -1,6 +1,6 @@
-# `make demo` shows it, `make test` proves it: both set up all they need in .venv, from Python 3.11+ and tmux.
+# `make demo` shows the program at work, `make test` tests it. Both need only Python 3.11+ and tmux; they set up .venv.
 
-# The first interpreter that runs and is new enough: one that is only named so (a version manager's stub) is not.
+# The first interpreter that runs and is new enough. A version manager's stub has the name but does not run.
 PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 VENV := .venv
@@ -11,19 +11,19 @@ PARALLEL := --numprocesses auto --dist worksteal
 .PHONY: help demo test check lint bench bench-startup bench-dispatch soak detection-report lab fuzz kill-matrix clean tmux
 
 help:
-	@echo 'make demo    a pool of stand-in agents hits its limit on a private tmux server, and one check swaps the account'
-	@echo 'make test    the test suite (ARGS="-k name" is handed to pytest)'
-	@echo 'make check   lint, types, imports and the unit tests: in a minute'
-	@echo 'make lint    ruff, mypy and the import contracts'
-	@echo 'make bench   what a check costs, from one pane to a thousand, against its kin; into docs/performance.md'
-	@echo 'make bench-startup   only its start-up time, tmux processes and memory, against their budget'
-	@echo 'make bench-dispatch   what lifecycle and dispatch add to it, against their budget'
-	@echo 'make soak    500 tasks, 20 sessions and two swaps, killed at random (ARGS="--seed 1 --tasks 50 --sessions 4")'
-	@echo 'make lab     random faults against the real program, and the laws checked after each (ARGS="--steps N --seed S")'
-	@echo 'make fuzz    random input to everything that reads (ARGS="--minutes N")'
-	@echo 'make detection-report   what detection makes of every recording, and of ten thousand variations'
-	@echo 'make kill-matrix   the check killed at each call that changes something, and recovered: an hour (ARGS="--stride 10")'
-	@echo 'make clean   remove .venv and all caches'
+	@echo 'make demo              show a pool of fake agents hit a limit, and a check swap the account, on a private tmux'
+	@echo 'make test              run the test suite (ARGS="-k name" goes to pytest)'
+	@echo 'make check             run lint, types, import contracts and the unit tests; takes a minute'
+	@echo 'make lint              run ruff, mypy and the import contracts'
+	@echo 'make bench             measure a check at 1 to 1,000 panes and its alternatives; writes docs/performance.md'
+	@echo 'make bench-startup     measure start-up time, tmux processes and memory against their budget'
+	@echo 'make bench-dispatch    measure what lifecycle and dispatch add, against their budget'
+	@echo 'make soak              run 500 tasks in 20 sessions, with kills and two swaps (ARGS="--seed 1 --tasks 50")'
+	@echo 'make lab               run the fault lab: random faults, laws checked after each (ARGS="--steps N --seed S")'
+	@echo 'make fuzz              feed random input to every parser (ARGS="--minutes N")'
+	@echo 'make detection-report  classify every recording and ten thousand variations of them'
+	@echo 'make kill-matrix       kill a check at every call that changes something; takes an hour (ARGS="--stride 10")'
+	@echo 'make clean             remove .venv and all caches'
 
 demo: tmux $(VENV)/installed
 	@$(VENV)/bin/failoverctl demo
@@ -70,7 +70,7 @@ clean:
 tmux:
 	@command -v tmux >/dev/null || { echo 'tmux is not installed: apt install tmux' >&2; exit 1; }
 
-# The venv is begun afresh: a half-made one (an interrupted run, a clone that moved) is not worth mending.
+# The venv is always created from scratch: a partial one (an interrupted run, a moved clone) cannot be trusted.
 $(VENV)/created:
 	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is not installed: apt install python3 python3-venv' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \

@@ -1,6 +1,6 @@
-"""What lifecycle and dispatch cost when there is nothing to do: `python -m bench.dispatch [RUNS]`; exit 1 over budget.
+"""Measure what lifecycle and dispatch cost when idle: `python -m bench.dispatch [RUNS]`; exit 1 when over budget.
 
-The same whole check as in `bench.startup`, with and without a pool size to keep and a spool to look into, in turns.
+It runs the whole check of `bench.startup` in turns: with and without a minimum pool size and a task queue.
 """
 
 import json
@@ -16,7 +16,7 @@ TIMES_PLAIN = 1.15
 
 
 def with_both(sandbox: Sandbox) -> Path:
-    """The plain configuration with lifecycle and dispatch switched on; its file."""
+    """The file of the plain configuration with lifecycle and dispatch enabled."""
     sandbox.config["dispatch"] = {"spool": str(sandbox.folder / "spool")}
     file = sandbox.configured("dispatch", min=PANES, command="agent")
     del sandbox.config["dispatch"]
@@ -24,7 +24,7 @@ def with_both(sandbox: Sandbox) -> Path:
 
 
 def main() -> int:
-    """Measure, print the table, and say with the exit code whether it is within budget."""
+    """Measure and print the table; exit code 1 when over budget."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 25
     with throwaway_sandbox() as sandbox:
         sandbox.grow(PANES)
@@ -34,7 +34,7 @@ def main() -> int:
         run([*both, "--json"], output, sandbox.measured)
         report = json.loads(output.read_text())
         if report["actions"] or report["pool"]["free"] != PANES - 1 or report["tasks"]["waiting"] != 0:
-            raise SystemExit(f"this is not the check that is to be measured: {output.read_text()}")
+            raise SystemExit(f"unexpected report, nothing measured: {output.read_text()}")
         run(plain, output, sandbox.measured)
         without, full = in_turns(
             runs, lambda: run(plain, output, sandbox.measured), lambda: run(both, output, sandbox.measured)
@@ -42,8 +42,8 @@ def main() -> int:
     lines = [f"{runs} runs in turns, {PANES} panes; ms: median (lowest to highest)"]
     for name, samples in (("without", without), ("with", full)):
         for what, times in (("wall", [s.wall for s in samples]), ("CPU", [s.cpu for s in samples])):
-            told = f"{statistics.median(times):7.1f} ({min(times):.1f} to {max(times):.1f})"
-            lines.append(f"  {name + ', ' + what:<20}{told}")
+            shown = f"{statistics.median(times):7.1f} ({min(times):.1f} to {max(times):.1f})"
+            lines.append(f"  {name + ', ' + what:<20}{shown}")
     quotient = ratio(full, without)
     cpu = statistics.median(a.cpu / b.cpu for a, b in zip(full, without, strict=True))
     verdict = "ok" if quotient <= TIMES_PLAIN else "OVER BUDGET"

@@ -1,4 +1,4 @@
-"""Measurements as a Markdown table and as a plot. Pure."""
+"""Measurements as a Markdown table and as an SVG plot. Pure."""
 
 import math
 import statistics
@@ -18,15 +18,15 @@ class Line(NamedTuple):
     panes: int | None
     name: str
     samples: Sequence[Sample]
-    processes: int | None  # that it starts besides itself
+    processes: int | None  # started besides itself
     memory: float | None = None  # MB
     server: float | None = None  # CPU time of the tmux server for one run, ms
-    times: float | None = None  # the imports' time
+    times: float | None = None  # wall time as a multiple of the imports' time
 
 
 def table(lines: Sequence[Line]) -> str:
-    """The rows as Markdown; ms: median, and the range of the middle half."""
-    head = "| panes | what | ms | middle half | × imports | CPU ms | tmux server's | MB | processes started |"
+    """The lines as a Markdown table; times in ms: the median, and the lower to the upper quartile."""
+    head = "| panes | what | ms | quartiles | × imports | CPU ms | tmux server's CPU ms | MB | processes started |"
     rows = [head, "| --: | --- | --: | --: | --: | --: | --: | --: | --: |"]
     for line in lines:
         walls = sorted(sample.wall for sample in line.samples)
@@ -47,7 +47,7 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def plot(curves: Mapping[str, Sequence[tuple[int, float]]]) -> str:
-    """An SVG of ms over panes, both on logarithmic scales; a curve of one point is a level line."""
+    """An SVG plot of ms by number of panes, both scales logarithmic; a curve of one point becomes a level line."""
     sizes = sorted({x for points in curves.values() for x, _ in points})
     values = [y for points in curves.values() for _, y in points]
     bottom, top = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
@@ -89,9 +89,9 @@ def plot(curves: Mapping[str, Sequence[tuple[int, float]]]) -> str:
 
 
 def between(page: str, mark: str, text: str) -> str:
-    """The page with what stands between `<!-- mark -->` and `<!-- /mark -->` replaced."""
+    """The page with the part between `<!-- mark -->` and `<!-- /mark -->` replaced by `text`."""
     before, opened, rest = page.partition(f"<!-- {mark} -->\n")
     _, closed, after = rest.partition(f"<!-- /{mark} -->")
     if not opened or not closed:
-        raise ValueError(f"the page has no place for {mark}")
+        raise ValueError(f"no marks for '{mark}' in the page")
     return f"{before}{opened}{text}\n{closed}{after}"

@@ -1,7 +1,7 @@
-"""A sandbox whose sessions show an agent's screen: as many as are asked for.
+"""A sandbox with any number of sessions that show an agent's screen.
 
-The first session of the range, `ccl-auto-10`, shows a hit that stays below the threshold, so that nothing is skipped
-and nothing is swapped; all the others are healthy.
+The first session of the range, `ccl-auto-10`, shows a hit; the others are healthy. One hit is below the threshold, so
+the check skips no step and makes no swap.
 """
 
 import shutil
@@ -36,7 +36,7 @@ FINE = "\n● Hello, all fine here.\n\n✻ Cogitated for 0s · done 10:20 AM"
 
 
 class Sandbox(sandbox.Sandbox):
-    """Everything below one folder. `measured` is the environment of what is measured: no more than a timer has."""
+    """An installation below one folder; `measured` is the environment of measured programs, as small as a timer's."""
 
     def __init__(self, server: Server) -> None:
         super().__init__(server.folder, server)
@@ -50,25 +50,25 @@ class Sandbox(sandbox.Sandbox):
         (self.folder / "fine").write_text(HEALTHY.format(answer=FINE), encoding="utf-8")
 
     def grow(self, size: int) -> None:
-        """Have so many sessions, each of one pane, all of which show their screen."""
+        """Start sessions of one pane each until there are `size`, and wait until all show their screens."""
         new = [self.name(index) for index in range(self.size, size)]
         for name in new:
             screen = self.folder / ("hit" if name == self.name(0) else "fine")
             self.server.start(name, f"cat '{screen}'; exec sleep 1000000")
         for name in new:
             if not self.server.reached(partial(self._is_shown, name)):
-                raise SystemExit("the panes never showed their screens")
+                raise SystemExit(f"{name} did not show its screen in time")
         self.size = size
 
     def _is_shown(self, name: str) -> bool:
         return "auto mode on" in self.server.screen(name)
 
     def name(self, index: int) -> str:
-        """The session's name, counted from 0."""
+        """The name of the session with that index, counted from 0."""
         return f"ccl-auto-{FIRST + index}"
 
     def configured(self, name: str, *, skip: int = 0, tmux: str = "tmux", **pool: Any) -> Path:
-        """A config whose range is all the sessions but the first `skip`; its file."""
+        """The file of a configuration whose range is all sessions but the first `skip`."""
         self.config["pool"]["autonomous"] = {
             "prefix": "ccl-auto-", "start_index": FIRST + skip, "max": max(1, self.size - skip), **pool,
         }  # fmt: skip
@@ -78,7 +78,7 @@ class Sandbox(sandbox.Sandbox):
         return self.config_file
 
     def counting_tmux(self) -> tuple[str, Path]:
-        """A tmux that notes its calls, and where: a line each."""
+        """A tmux wrapper, and the file to which it adds one line for each call."""
         calls = self.folder / "calls"
         wrapper = self.folder / "counting-tmux"
         wrapper.write_text(f'#!/bin/sh\necho >> "{calls}"\nexec "{shutil.which("tmux")}" "$@"\n')
@@ -86,7 +86,7 @@ class Sandbox(sandbox.Sandbox):
         return str(wrapper), calls
 
     def server_cpu(self) -> float:
-        """The CPU time in ms that the tmux server has used so far."""
+        """The CPU time of the tmux server so far, in ms."""
         pid = self.server.tmux("display-message", "-p", "#{pid}")
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) * 10.0  # clock ticks of 10 ms
@@ -94,7 +94,7 @@ class Sandbox(sandbox.Sandbox):
 
 @contextmanager
 def throwaway_sandbox() -> Iterator[Sandbox]:
-    """A sandbox without sessions, taken down afterwards."""
+    """A sandbox without sessions; its server ends afterwards."""
     server = Server(new_folder("fo-bench-"), patience=60)
     try:
         yield Sandbox(server)

@@ -1,13 +1,13 @@
-"""A check against its kin, from one pane to a thousand: `python -m bench.sizes` (or `make bench`).
+"""Measure a check at 1 to 1,000 panes, and its alternatives: `python -m bench.sizes` (or `make bench`).
 
-All in one run and in turns, on one private tmux server:
+All programs run in turns, on one private tmux server:
 
-(a) the bare interpreter with the same imports;
-(b) the way of the Go daemon, `has-session` and `capture-pane` for each session: once by an interpreter with the same
-    imports, once by a shell that has nothing to start;
-(c) the nearest peer's one-shot and its `status`, in a throwaway home without network.
+(a) an interpreter that only imports what the check imports;
+(b) the Go daemon's way, `has-session` and `capture-pane` for each session: from an interpreter with the same imports,
+    and from a shell, which starts in no time;
+(c) the nearest peer's one-shot command and its `status`, in a throwaway home without a network.
 
-Writes the table into docs/performance.md and the plot beside it; exit 1 when a target is missed.
+Writes the tables into docs/performance.md and the plot beside it; exit 1 when a target is missed.
 """
 
 import argparse
@@ -46,7 +46,7 @@ CHECK, IMPORTED, DAEMONS, SHELLS = "failover-check", "(a) imports alone", "(b) d
 
 
 class Bench:
-    """The measurements of one installation whose pool grows."""
+    """The measurements of one installation, whose pool grows from size to size."""
 
     def __init__(self, sandbox: Sandbox, programs: Path, rounds: int, daemon_up_to: int) -> None:
         self.sandbox = sandbox
@@ -69,7 +69,7 @@ class Bench:
         return run(command, self.output, self.sandbox.measured)
 
     def measure(self, size: int) -> None:
-        """One size: the check, (a) and (b), in turns."""
+        """Measure the check, (a) and (b) at one size, in turns."""
         self.sandbox.grow(size)
         python = str(self.programs / "python")
         names = [self.sandbox.name(index) for index in range(size)]
@@ -103,7 +103,7 @@ class Bench:
             self.idle_day()
 
     def turns(self, commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[Sample]]:
-        """Each command so many times, in turns, and what the tmux server had to do for it."""
+        """The samples of each command, taken in turns; the tmux server's CPU time goes to `self.server`."""
 
         def one(name: str, command: Sequence[str]) -> Sample:
             before = self.sandbox.server_cpu()
@@ -115,21 +115,21 @@ class Bench:
         return dict(zip(commands, in_turns(rounds, *runs), strict=True))
 
     def idle_day(self) -> None:
-        """The healthy part of the pool: what a check costs that finds nothing, which is nearly every one."""
+        """Measure a check of healthy sessions only, as nearly all checks are."""
         command = self.check("idle", skip=1)
         (samples,) = in_turns(self.rounds, lambda: self.run(command))
         self.idle = statistics.median(sample.cpu for sample in samples)
         self.lines.append(Line(self.sandbox.size - 1, f"{CHECK}, all healthy", samples, None))
 
     def verify(self, size: int, command: Sequence[str]) -> None:
-        """It is the check that is meant: every session seen, the hit found, nothing swapped."""
+        """Stop unless the check reads every session, finds the hit and makes no swap."""
         self.run(command)
         report = json.loads(self.output.read_text())
         if (report["outcome"], report["blocked_pool"], len(report["sessions"])) != ("ok", 1, size):
-            raise SystemExit(f"this is not the check that is to be measured: {self.output.read_text()[:400]}")
+            raise SystemExit(f"unexpected report, nothing measured: {self.output.read_text()[:400]}")
 
     def peer(self, python: str) -> str:
-        """The peer's commands; why not, when it can not be measured."""
+        """Measure the peer's commands; the reason if they cannot be measured, or an empty string."""
         with tempfile.TemporaryDirectory(prefix="fo-peer-") as folder:
             home = Path(folder)
             commands, why = places.peer(python, home)
@@ -144,14 +144,14 @@ class Bench:
         return why
 
     def targets(self) -> list[tuple[str, float, float, bool]]:
-        """Each target that these sizes can tell of: what, measured, bound, and whether the bound is the least."""
+        """The targets that these sizes cover: name, measured value, bound, and whether the bound is a minimum."""
         ours = self.walls[CHECK]
         peak = max(line.memory or 0 for line in self.lines if line.name == CHECK)
         found = [
-            ("10 panes, times the imports", self.times_imports.get(10), 1.6, False),
-            ("500 panes, times 10 panes", ours[500] / ours[10] if {10, 500} <= ours.keys() else None, 4.0, False),
-            ("5 panes, the daemon's way takes so many times as long", self.times_daemon.get(5), 1.0, True),
-            ("500 panes, the daemon's way takes so many times as long", self.times_daemon.get(500), 20.0, True),
+            ("10 panes, relative to the imports", self.times_imports.get(10), 1.6, False),
+            ("500 panes, relative to 10 panes", ours[500] / ours[10] if {10, 500} <= ours.keys() else None, 4.0, False),
+            ("5 panes, the daemon's way relative to the check", self.times_daemon.get(5), 1.0, True),
+            ("500 panes, the daemon's way relative to the check", self.times_daemon.get(500), 20.0, True),
             ("peak memory, MB", peak, 35.0, False),
             (f"{CHECKS_A_DAY} idle checks, CPU minutes", self.idle * CHECKS_A_DAY / 60000 or None, 4.0, False),
         ]
@@ -165,7 +165,7 @@ def summary(bench: Bench, python: str, why_no_peer: str) -> tuple[str, bool]:
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}, Python {version}, {tmux}, {machine}, "
-        f"load {min(bench.load):.1f} to {max(bench.load):.1f} while it ran; {bench.rounds} rounds.",
+        f"load {min(bench.load):.1f} to {max(bench.load):.1f} during the run; {bench.rounds} rounds.",
         "",
         "| target | measured | bound | |",
         "| --- | --: | --: | --- |",
@@ -183,20 +183,22 @@ def summary(bench: Bench, python: str, why_no_peer: str) -> tuple[str, bool]:
 
 
 def main() -> int:
-    """Measure, write, and say with the exit code whether every target is met."""
+    """Measure and write the page; exit code 1 when a target is missed."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.sizes", description=__doc__.splitlines()[0] if __doc__ else ""
     )
     parser.add_argument("--sizes", type=lambda text: tuple(map(int, text.split(","))), default=SIZES)
-    parser.add_argument("--rounds", type=int, default=15, help="runs of each command (fewer of the slow ones)")
     parser.add_argument(
-        "--python", help="the interpreter for all of them (default: the newest of 3.12 to 3.14, else this)"
+        "--rounds", type=int, default=15, help="runs of each command (fewer for slow ones; default: 15)"
     )
     parser.add_argument(
-        "--installed", type=Path, help="the bin folder of an installation to measure (default: a new one)"
+        "--python", help="interpreter for all programs (default: the newest of 3.12 to 3.14, or this one)"
     )
-    parser.add_argument("--daemon-up-to", type=int, default=1000, help="(b) only up to so many panes: it is slow")
-    parser.add_argument("--no-peer", action="store_true", help="without the peer, which is downloaded from PyPI")
+    parser.add_argument("--installed", type=Path, help="bin folder of the installation to measure (default: a new one)")
+    parser.add_argument(
+        "--daemon-up-to", type=int, default=1000, help="largest size at which to run (b), which is slow"
+    )
+    parser.add_argument("--no-peer", action="store_true", help="skip the peer, which is downloaded from PyPI")
     parser.add_argument("--page", type=Path, default=places.ROOT / "docs/performance.md")
     options = parser.parse_args()
     python = places.interpreter(options.python)

@@ -1,6 +1,6 @@
-"""What one check costs: `python -m bench.startup [RUNS]` (`make bench-startup`); exit 1 when it is over budget.
+"""Measure what one check costs: `python -m bench.startup [RUNS]` (`make bench-startup`); exit 1 when over budget.
 
-A whole `failover-check` of ten panes on a private tmux server against an interpreter that imports what it needs.
+It compares a whole `failover-check` of ten panes with an interpreter that only imports what the check imports.
 """
 
 import json
@@ -17,7 +17,7 @@ MEGABYTES = 40.0
 
 
 def main() -> int:
-    """Measure, print the table, and say with the exit code whether all of it is within budget."""
+    """Measure and print the table; exit code 1 when over budget."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 25
     with throwaway_sandbox() as sandbox:
         sandbox.grow(PANES)
@@ -29,7 +29,7 @@ def main() -> int:
         run([*program(), "--config", counting, "--json"], output, sandbox.measured)
         report = json.loads(output.read_text())
         if (report["outcome"], report["blocked_pool"], len(report["sessions"])) != ("ok", 1, PANES):
-            raise SystemExit(f"this is not the check that is to be measured: {output.read_text()}")
+            raise SystemExit(f"unexpected report, nothing measured: {output.read_text()}")
         started = len(calls.read_text().splitlines())
         run(baseline, output, sandbox.measured)
         base, whole = in_turns(

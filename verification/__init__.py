@@ -1,1 +1,1 @@
-"""Long-running proofs: the kill matrix, the soak, the fault lab, the fuzzer. They share the tests' installations."""
+"""Long-running tests: the kill matrix, the soak, the fault lab, the fuzzer. They use the installations of the tests."""

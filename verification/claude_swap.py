@@ -1,9 +1,9 @@
-"""The real claude-swap as `swap.method: command`, in a throwaway home, on a private tmux server, without a network.
+"""Try the real claude-swap as `swap.method: command`, in a throwaway home, on a private tmux server, without a network.
 
     python3.12 -m venv DIR && DIR/bin/pip install claude-swap
     unshare --net .venv/bin/python verification/claude_swap.py DIR/bin/cswap
 
-Not a test: it needs a program that is no dependency of ours. What it printed last is in docs/kill-matrix.md.
+Not a test, because it needs a program that is not a dependency. docs/kill-matrix.md has the last results.
 """
 
 import json
@@ -29,7 +29,7 @@ def main(program: str) -> None:
             cswap("add")
             cswap("alias", str(number), account)
         cswap("switch", "main")
-        sandbox.log_in("main", generation=2)  # the client refreshed it since
+        sandbox.log_in("main", generation=2)  # Claude Code has refreshed them since
         sandbox.config["accounts"] = [{"name": name} for name in ("main", "nobody", "backup")]
         sandbox.config["swap"] = {"method": "command", "command": [program, "switch", "{to}"]}
         sandbox.set_state(active_account="main")
@@ -44,7 +44,7 @@ def main(program: str) -> None:
         assert {name for name in before if before[name] != sandbox.server.pids()[name]} == set(POOL)
         print(json.dumps(sandbox.state()["history"], indent=2))
         cswap("switch", "main")
-        assert sandbox.live()[0] == "fake-main-2", "claude-swap kept what the client had refreshed"
+        assert sandbox.live()[0] == "fake-main-2", "claude-swap lost the credentials that Claude Code had refreshed"
         print(f"live again: {sandbox.live()}")
 
         sandbox.config["swap"]["command"] = [program, "switch", "{to}-of-nobody"]

@@ -1,6 +1,6 @@
-"""What detection makes of every recording and of its variations, as the tables of docs/detection.md.
+"""The report of what detection reads in every recording and its variations: the tables of docs/detection.md.
 
-`python -m verification.detection_report` prints them, `--write` puts them into the page. Exit 1 if any is misread.
+`python -m verification.detection_report` prints them; `--write` also updates the page. Exit 1 if any text is misread.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from verification.variations import Variation, as_bait, of_hit, of_pane
 PAGE = DOCS / "detection.md"
 BEGIN, END = "<!-- detection report: begin -->", "<!-- detection report: end -->"
 QUOTA = Quota()
-# The daemon's rule for plain panes holds as it stands [daemon]: its substrings count in any sentence there.
+# Left out: by the daemon's rule for plain panes [daemon] its substrings count in any sentence there.
 ARGUED = {
     "You've hit your limit of three retries in the loop, so the function gives up.",
     "Usage limit reached in the test fixture is now 5, as you asked.",
@@ -29,7 +29,7 @@ ARGUED = {
 
 
 class Judged(Struct, frozen=True):
-    """One text, where it comes from, and what it was read as."""
+    """One text: its group and name, its true kind, its reading, and whether the reading is right."""
 
     group: str
     name: str
@@ -39,7 +39,7 @@ class Judged(Struct, frozen=True):
 
 
 def judge(group: str, recording: Recording, variation: Variation) -> Judged:
-    """Kind, limit and the instant of the reset, as far as the recording says them."""
+    """Classify a variation and compare kind, limit and reset time with what the recording gives."""
     reading = classify(variation.text, variation.title, QUOTA)
     good = reading.kind == variation.truth
     if good and reading.kind is Kind.QUOTA:
@@ -58,7 +58,7 @@ def _same_instant(recording: Recording, reading: Reading) -> bool:
 
 
 def as_recorded() -> Iterator[Judged]:
-    """The recordings themselves, and each wording as a pane of its own."""
+    """Judge the recordings themselves, and each wording as a pane."""
     for group, recordings in (("panes", panes()), ("messages", messages()), ("wordings", wordings())):
         for recording in recordings:
             if recording.text not in ARGUED:
@@ -67,13 +67,13 @@ def as_recorded() -> Iterator[Judged]:
 
 
 def client_messages() -> list[Recording]:
-    """The wordings that are a bare message of the client, with neither glyph nor screen around them."""
+    """The messages of Claude Code that are recorded bare, without a glyph or a screen around them."""
     found = [m for m in messages() if "\n" not in m.text and m.text[0] not in "⎿ ●⏺❯├|⚠"]
     return [m for m in (*found, *wordings()) if m.truth != "ok"]
 
 
 def varied() -> Iterator[Judged]:
-    """Every recording in other surroundings, and every hit as bait."""
+    """Judge every recording in other surroundings, and every hit quoted as bait."""
     for pane in panes():
         yield from (judge(f"pane {v.label}", pane, v) for v in of_pane(pane))
     for message in client_messages():
@@ -83,7 +83,7 @@ def varied() -> Iterator[Judged]:
 
 
 def matrix(judged: Iterable[Judged]) -> list[str]:
-    """The confusion matrix: a row for each truth, a column for each kind that was read."""
+    """The confusion matrix in Markdown: a row for each true kind, a column for each kind that was read."""
     counts = Counter((j.truth, str(j.reading.kind)) for j in judged)
     kinds = [str(kind) for kind in Kind if any(str(kind) in pair for pair in counts)]
     lines = ["| truth \\ read as | " + " | ".join(kinds) + " |", "| --- |" + " ---: |" * len(kinds)]
@@ -93,7 +93,7 @@ def matrix(judged: Iterable[Judged]) -> list[str]:
 
 
 def report() -> tuple[list[str], list[Judged]]:
-    """The page's tables, and what was misread."""
+    """The lines of the page's tables, and the misread texts."""
     plain, variations = list(as_recorded()), list(varied())
     lines = [
         "As recorded: " + ", ".join(f"{n} {group}" for group, n in Counter(j.group for j in plain).items()) + ".",
@@ -111,15 +111,15 @@ def report() -> tuple[list[str], list[Judged]]:
 
 
 def main() -> int:
-    """Print the tables and what was misread; the exit code."""
+    """Print the tables and the misread texts; exit code 1 if there are any."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/detection.md")
+    parser.add_argument("--write", action="store_true", help="also write the tables into docs/detection.md")
     options = parser.parse_args()
     lines, misread = report()
     sys.stdout.write("\n".join(lines) + "\n")
     for j in misread:
-        said = f"{j.truth} read as {j.reading.kind} ({j.reading.limit}, {j.reading.reset_text}) [{j.reading.rule}]"
-        sys.stdout.write(f"MISREAD {j.name}: {said}\n")
+        mistake = f"{j.truth} read as {j.reading.kind} ({j.reading.limit}, {j.reading.reset_text}) [{j.reading.rule}]"
+        sys.stdout.write(f"MISREAD {j.name}: {mistake}\n")
     if options.write:
         head, _, rest = PAGE.read_text().partition(BEGIN)
         tail = rest.partition(END)[2]

@@ -1,9 +1,9 @@
-"""A real check that collects and hands out tasks, killed at each call that changes the world, then ordinary checks.
+"""The dispatch matrix: kill a check that collects and dispatches tasks, at each call that changes the world.
 
     python -m verification.dispatch_matrix [--stride N] [--error ENOSPC]
 
-tries every point and prints how many there were; with an error the disk fails from that point on instead. The tests try
-a part of them.
+Ordinary checks follow each kill, and every task must be done exactly once. With --error no check is killed; the disk
+fails from that point on. The test suite tries a part of the points.
 """
 
 import argparse
@@ -26,7 +26,7 @@ TEXTS = {"one": "the first task", "two": "second\n" * 9, "three": "the third one
 
 @contextmanager
 def trial(*, records: bool) -> Iterator[AgentPool]:
-    """Two sessions; one has just done a task, which is still in running/, and two tasks wait."""
+    """An installation of two sessions: one has just done a task that is still in running/, and two tasks are queued."""
     with private_server() as server, tempfile.TemporaryDirectory() as folder:
         pool = AgentPool(server, Path(folder), records=records)
         pool.up()
@@ -39,6 +39,7 @@ def trial(*, records: bool) -> Iterator[AgentPool]:
 
 
 def killed(pool: AgentPool, point: int | str, points: Path) -> int:
+    """The exit code of a check that is disturbed at that point."""
     done = pool.execute(killpoint.argv(point, str(points), pool.flags("-q")))
     assert done.returncode in ({0, 74} if isinstance(point, str) else {0, KILLED}), (done.returncode, done.stderr)
     assert "Traceback" not in done.stderr
@@ -46,7 +47,7 @@ def killed(pool: AgentPool, point: int | str, points: Path) -> int:
 
 
 def verify(pool: AgentPool) -> None:
-    """Ordinary checks until nothing is left to do: each task was taken once, and is done."""
+    """Run ordinary checks until no task is left; each task must have been taken once, and be done."""
     poll(lambda: pool.check() and not pool.tasks("queue") and not pool.tasks("running"), seconds=60)
     assert Counter(pool.agents.prompts()) == Counter(TEXTS.values())
     assert {name: path.read_text() for path in pool.spool.glob("done/*") if (name := path.name) in TEXTS} == TEXTS
@@ -55,7 +56,7 @@ def verify(pool: AgentPool) -> None:
 
 
 def points_of(*, records: bool) -> list[str]:
-    """The points of one undisturbed check, which is verified as well."""
+    """The points of one undisturbed check, by name; its result is verified too."""
     with trial(records=records) as pool, tempfile.NamedTemporaryFile() as file:
         assert killed(pool, 0, Path(file.name)) == 0
         verify(pool)
@@ -63,7 +64,7 @@ def points_of(*, records: bool) -> list[str]:
 
 
 def try_point(point: int | str, *, records: bool) -> None:
-    """Kill at that point, or let the disk fail from there (`12:ENOSPC`), recover, verify."""
+    """Kill a check at that point, or let the disk fail from there on (`12:ENOSPC`); then recover and verify."""
     with trial(records=records) as pool:
         killed(pool, point, Path(os.devnull))
         verify(pool)
@@ -71,8 +72,8 @@ def try_point(point: int | str, *, records: bool) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stride", type=int, default=1)
-    parser.add_argument("--error", help="no kill: the disk fails from that point on, with ENOSPC, EIO, EROFS …")
+    parser.add_argument("--stride", type=int, default=1, help="try only every N-th point")
+    parser.add_argument("--error", help="let the disk fail from each point on, with ENOSPC, EIO, EROFS …; kill nothing")
     options = parser.parse_args()
     bad = 0
     for records in (True, False):

@@ -1,9 +1,10 @@
-"""The fault lab: random sequences of hits, resets, clock jumps, kills, full disks, hung tmux, corrupt files and
-crowds, against the real program on a real tmux server; the laws are checked after each step (`verification.world`).
+"""The fault lab: random faults against the real program on a real tmux server, with the laws checked after each step.
 
     python -m verification.faults [--steps N] [--seed S] [--minutes M]
 
-Prints the seed, and for a violation the steps that led there: they go into tests/system/test_fault_lab.py. Exit 1 then.
+The steps are the methods of `verification.world.World`: hits, resets, clock jumps, kills, full disks, a hung tmux server, corrupt
+files, several checks at once. The lab prints its seeds. For a violation it prints the steps, which go into
+tests/system/test_fault_lab.py, and exits 1.
 """
 
 import argparse
@@ -33,7 +34,7 @@ DISK_ERRORS = st.sampled_from(["ENOSPC", "EIO", "EROFS", "EDQUOT"])
 
 
 class Tally:
-    """What one run of the fault lab did."""
+    """The counts of one run of the fault lab, and the violation that it found."""
 
     steps = 0
     worlds = 0
@@ -44,7 +45,7 @@ class Tally:
 
 
 class FaultLab(RuleBasedStateMachine):
-    """The rules: each is a step of `World`."""
+    """The rules for hypothesis; each is one step of `World`, or several in a row."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +63,7 @@ class FaultLab(RuleBasedStateMachine):
             self.script(0, WATCHED[:3], 120, 0)
 
     def over(self) -> bool:
-        """Whether this run has come to its end; the steps that are left do nothing then."""
+        """Whether this run is over; the remaining steps then do nothing."""
         return time.monotonic() > Tally.until or Tally.violation is not None
 
     def step(self, name: str, **arguments: Any) -> None:
@@ -81,7 +82,7 @@ class FaultLab(RuleBasedStateMachine):
         self.step("hit", session=session, minutes=minutes)
 
     def script(self, wait: int, sessions: Sequence[str], minutes: int | None, checks: int) -> None:
-        """What a swap is made of: time has passed, some sessions stand still, and the timer fires."""
+        """The steps that lead to a swap: time passes, some sessions are blocked, and the timer fires."""
         self.step("later", minutes=wait)
         for session in sessions:
             self.step("hit", session=session, minutes=minutes)
@@ -89,14 +90,14 @@ class FaultLab(RuleBasedStateMachine):
             self.step("soon")
             self.step("check")
 
-    # The laws are broken around swaps, if at all: three ways to one, so that most sequences have some.
+    # Laws break around swaps, if at all. Three rules lead to swaps, so that most sequences have some.
 
     @rule(wait=WAITS, minutes=MINUTES, checks=st.integers(0, 2))
-    def pool_stands_still(self, wait: int, minutes: int | None, checks: int) -> None:
+    def pool_is_blocked(self, wait: int, minutes: int | None, checks: int) -> None:
         self.script(wait, WATCHED[:3], minutes, checks)
 
     @rule(wait=WAITS, minutes=MINUTES, checks=st.integers(0, 2))
-    def dedicated_stands_still(self, wait: int, minutes: int | None, checks: int) -> None:
+    def dedicated_is_blocked(self, wait: int, minutes: int | None, checks: int) -> None:
         self.script(wait, WATCHED[-1:], minutes, checks)
 
     @rule(wait=WAITS, checks=st.integers(1, 2))
@@ -162,7 +163,7 @@ class FaultLab(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             if self.world is not None and not Tally.violation:
-                self.step("check")  # whatever was broken: in the end nothing is owed
+                self.step("check")  # whatever happened, no swap may be unfinished at the end
         finally:
             if self.world is not None:
                 Tally.outcomes += self.world.outcomes
@@ -170,13 +171,13 @@ class FaultLab(RuleBasedStateMachine):
 
 
 def main() -> int:
-    """Run it, and say what was done and found; 1 when a law was broken."""
+    """Run the lab and print what it did and found; exit code 1 if a law was broken."""
     parser = argparse.ArgumentParser(
-        prog="python -m verification.faults", description="random faults against the real program"
+        prog="python -m verification.faults", description="Run random faults against the real program."
     )
-    parser.add_argument("--steps", type=int, default=400, help=f"at least so many (in worlds of about {LENGTH})")
+    parser.add_argument("--steps", type=int, default=400, help=f"minimum number of steps (about {LENGTH} per world)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--minutes", type=float, default=30, help="stop after so long, whatever was done")
+    parser.add_argument("--minutes", type=float, default=30, help="time limit (default: 30)")
     options = parser.parse_args()
     begun = time.monotonic()
     Tally.until = begun + options.minutes * 60
@@ -193,11 +194,11 @@ def main() -> int:
                     stateful_step_count=LENGTH,
                     deadline=None,
                     database=None,
-                    phases=[Phase.generate],  # a violation is not made smaller: each try takes a minute
+                    phases=[Phase.generate],  # no shrinking: each try takes a minute
                     suppress_health_check=list(HealthCheck),
                 ),
             )
-        except Exception:  # after a violation the steps that are left do nothing, which hypothesis takes for flakiness
+        except Exception:  # after a violation the steps do nothing, which hypothesis takes for flakiness
             if not Tally.violation:
                 raise
         number += 1

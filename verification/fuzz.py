@@ -1,9 +1,9 @@
-"""Random input to everything that reads: config, state, panes, records, credentials, environments, the command line.
+"""The fuzzer: random input for everything that reads config, state, panes, records, credentials or command lines.
 
     python -m verification.fuzz [--minutes N] [--seed S] [TARGET …]
 
-Each target takes what is near the real thing (the example, the recorded panes, a real state) and damages it, or takes
-anything at all. What may come out is named in the target; all else is a violation, printed with its input. Exit 1 then.
+Each target damages real input (the example, the recorded panes, a real state) or makes up its own. The docstring of a
+target says what may come out. Anything else is a violation: it is printed with its input, and the exit code is 1.
 """
 
 import argparse
@@ -47,8 +47,8 @@ from tests.support.paths import ROOT
 
 NOW = datetime(2026, 11, 24, 10, 0, 0, tzinfo=UTC)
 VALUE = "FAKE-9f8e7d6c5b4a39281706"
-SLOW = 5.0  # seconds: what takes so long on any input could be made to take longer
-EXAMPLES = 300  # inputs before the next target has its turn
+SLOW = 5.0  # seconds; an input that takes longer could be made to take any time
+EXAMPLES = 300  # inputs of one target in a row
 
 PANES = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests/panes").glob("*/*.txt"))]
 EXAMPLE = (ROOT / "etc/failover.yaml").read_text(encoding="utf-8")
@@ -65,7 +65,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @st.composite
 def damaged_text(draw: st.DrawFn, texts: list[str]) -> str:
-    """One of the texts with some pieces taken out, doubled, replaced or moved."""
+    """One of the texts with some pieces removed, doubled or replaced."""
     text = draw(st.sampled_from(texts))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(text)))
@@ -77,7 +77,7 @@ def damaged_text(draw: st.DrawFn, texts: list[str]) -> str:
 
 @st.composite
 def damaged_value(draw: st.DrawFn, whole: Any) -> Any:
-    """A copy of nested dicts and lists in which some values are others, gone, or under another key."""
+    """A copy of nested dicts and lists in which some values are replaced, removed or under another key."""
     value = json.loads(json.dumps(whole))
     for _ in range(draw(st.integers(1, 3))):
         place = value
@@ -98,7 +98,7 @@ def damaged_value(draw: st.DrawFn, whole: Any) -> Any:
 
 
 def dumped(value: Any) -> bytes:
-    """JSON, also of what JSON can not hold."""
+    """The value as JSON bytes, even if it has strings that are not valid Unicode."""
     return json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
 
 
@@ -110,13 +110,13 @@ STATE: dict[str, Any] = json.loads(msgspec.json.encode(FULL))
 
 
 class Places:
-    """The throwaway folder in which the targets run."""
+    """The throwaway folder of this run."""
 
     folder = Path()
 
 
 def scratch(name: str, content: bytes) -> Path:
-    """A private file with that content."""
+    """The path of a new private file (mode 0600) with that content."""
     path = Places.folder / name
     path.write_bytes(content)
     path.chmod(0o600)
@@ -133,13 +133,13 @@ CONFIGS = (
 
 @given(CONFIGS)
 def fuzz_config(content: bytes) -> None:
-    """A Config, or problems of one line each that name the file and hold no value of `env`."""
+    """A Config, or one-line problems that name the file and contain no value of `env`."""
     path = scratch("failover.yaml", content)
     problems: tuple[str, ...] = ("",)
     try:
         loader.load(path, {"HOME": "/home/x"})
     except ConfigError as error:
-        problems = error.problems or ("nothing was said",)
+        problems = error.problems or ("no problem was reported",)
     for problem in filter(None, problems):
         assert problem.startswith(str(path)), problem
         assert "\n" not in problem, problem
@@ -148,7 +148,7 @@ def fuzz_config(content: bytes) -> None:
 
 @given(st.binary(max_size=200) | damaged_value(STATE).map(dumped) | VALUES.map(dumped))
 def fuzz_state(content: bytes) -> None:
-    """A dry run on it reports, or says in one sentence why it can not; the file stays as it is."""
+    """A report of a dry run, or an error that refuses the file; the file does not change."""
     shutil.rmtree(Places.folder / "state", ignore_errors=True)
     (Places.folder / "state").mkdir(mode=0o700)
     path = scratch("state/state.json", content)
@@ -173,7 +173,7 @@ def fuzz_state(content: bytes) -> None:
 
 @given(damaged_text(PANES) | st.text(), st.text(max_size=20), st.lists(JUNK.filter(str.strip), max_size=2))
 def fuzz_pane(text: str, title: str, extra: list[str]) -> None:
-    """A reading with a snippet of one line; its reset, when it has one, is an instant or nothing."""
+    """A reading with a one-line snippet; its reset text, if any, resolves to an instant or to None."""
     reading = classify(text, title, Quota(extra_patterns=tuple(p for p in extra if not p.startswith("/"))))
     assert isinstance(reading, Reading)
     assert len(reading.snippet or "") <= 130
@@ -186,7 +186,7 @@ def fuzz_pane(text: str, title: str, extra: list[str]) -> None:
     st.text(max_size=80) | damaged_text(["resets 8pm (Europe/Paris)", "try again in 3 hours", "resets Nov 25, 9:30am"])
 )
 def fuzz_reset(text: str) -> None:
-    """An instant with a zone, or nothing."""
+    """An instant with a time zone, or None."""
     for part in resets.extract_all(text):
         found = resets.resolve(part, NOW, "UTC")
         assert found is None or found.at.tzinfo is not None
@@ -201,7 +201,7 @@ RECORD = {
 
 @given(st.lists(st.binary(max_size=60) | damaged_value(RECORD).map(dumped) | VALUES.map(dumped), max_size=5))
 def fuzz_record(lines: list[bytes]) -> None:
-    """A reading, or nothing."""
+    """A reading, or None."""
     found = transcript._newest(b"\n".join(lines))
     assert found is None or isinstance(found, Reading)
 
@@ -210,16 +210,16 @@ def fuzz_record(lines: list[bytes]) -> None:
     st.binary(max_size=100) | damaged_value({**sandbox.credentials("main"), "mcpOAuth": {}}).map(dumped),
     VALUES.map(dumped),
 )
-def fuzz_credentials(login: bytes, who: bytes) -> None:
-    """A store that is usable, or a problem without a secret; the same of the live files."""
+def fuzz_credentials(kept: bytes, who: bytes) -> None:
+    """A usable store, or a problem without a secret; the live files are read without an error."""
     folder = Places.folder / "main"
     folder.mkdir(exist_ok=True, mode=0o700)
-    scratch("main/.credentials.json", login)
+    scratch("main/.credentials.json", kept)
     scratch("main/oauthAccount.json", who if len(who) % 2 else dumped(sandbox.identity("main")))
     problem = read_store(Account(name="main", store=str(folder))).problem
     assert sandbox.MARK not in (problem or "")
     (Places.folder / ".claude").mkdir(exist_ok=True)
-    scratch(".claude/.credentials.json", login)
+    scratch(".claude/.credentials.json", kept)
     scratch(".claude.json", who)
     swap = model.Swap(claude_dir=str(Places.folder / ".claude"), claude_json=str(Places.folder / ".claude.json"))
     whole = Config(accounts=(Account(name="main", store=str(folder)),), swap=swap)
@@ -228,7 +228,7 @@ def fuzz_credentials(login: bytes, who: bytes) -> None:
 
 @given(st.text(max_size=60) | damaged_text(['export A=\'x y\'\nB="a\\"b" # c\n# d\nC=plain\n']))
 def fuzz_env_file(text: str) -> None:
-    """Variables, or one sentence."""
+    """Variables, or a one-line error."""
     said = ""
     try:
         env.parse(text)
@@ -276,12 +276,12 @@ TARGETS: dict[str, Callable[[], None]] = {
 
 
 def main() -> int:
-    """Give each target its turns until the time is over; 1 when one of them did what it must not."""
+    """Run the targets in turns until the time is over; exit code 1 if there was a violation."""
     parser = argparse.ArgumentParser(
-        prog="python -m verification.fuzz", description="random input to everything that reads"
+        prog="python -m verification.fuzz", description="Feed random input to every parser."
     )
     parser.add_argument("targets", nargs="*", choices=[*TARGETS, []], metavar="TARGET", help=", ".join(TARGETS))
-    parser.add_argument("--minutes", type=float, default=1)
+    parser.add_argument("--minutes", type=float, default=1, help="time limit (default: 1)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     options = parser.parse_args()
     end = time.monotonic() + options.minutes * 60
@@ -314,7 +314,7 @@ def main() -> int:
 
 
 def attempt(target: Callable[[], None], number: int) -> str | None:
-    """Run one target with one seed; what it broke on, with the input, or None."""
+    """Run one target with one seed; the violation with its input, or None."""
     try:
         seed(number)(target)()
     except Exception as error:

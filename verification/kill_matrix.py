@@ -1,9 +1,9 @@
-"""The kill matrix: a real check killed at each call that changes the world, then ordinary checks, then a look around.
+"""The kill matrix: kill a real check at each call that changes the world, recover with ordinary checks, verify.
 
     python -m verification.kill_matrix [--twice] [--error ENOSPC [--once]] [--stride N] [SCENARIO …]
 
-tries every point of every scenario and prints how many there were; the tests try a part of them. A scenario is a method
-and a restart mode, or `resumed` and a mode: there the account that was waited for is the active one itself.
+It tries every point of every scenario and prints a row for each; the test suite tries a part of them. A scenario is a
+method and a restart mode, or `resumed` and a mode. In `resumed` the check waits for the active account itself.
 """
 
 import argparse
@@ -41,19 +41,19 @@ poll = partial(wait, seconds=60)
 
 
 class Trial:
-    """One installation, blocked, whose sessions note each start of theirs."""
+    """An installation whose pool is blocked, and whose sessions log each of their starts."""
 
     def __init__(self, sandbox: Sandbox, scenario: str) -> None:
         self.sandbox = sandbox
         self.method, self.mode = scenario.split("-")
-        self.nudged = self.mode == "nudge" and self.method != "env"  # there only a restart changes the account
+        self.nudged = self.mode == "nudge" and self.method != "env"  # with `env` only a restart changes the account
         folder = sandbox.home.parent
         self.starts, self.switches, self.agent = folder / "starts", folder / "switches", folder / "agent"
         self.starts.mkdir()
         self.agent.mkdir()
         sandbox.config["swap"]["method"] = "claude" if self.method == "resumed" else self.method
         sandbox.config["pool"]["autonomous"]["after_swap"] = self.mode
-        self.client = sandbox.claude  # where the stand-in reads its login
+        self.client = sandbox.claude  # where the fake agent reads its credentials
         getattr(self, f"_{self.method}")()
         sandbox.save_config()
         self.bystander = sandbox.claude / "settings.json"
@@ -73,7 +73,7 @@ class Trial:
                 sandbox.server.start(name, f"echo ${{FAKE_ACCOUNT:-x}} >> {log}; {screen}")
         for name in (*POOL, *NEIGHBOURS):
             sandbox.server.wait_for(name, "limit")
-        if self.nudged and self.method == "resumed":  # else the account is another one when it is told to go on
+        if self.nudged and self.method == "resumed":  # else the nudge comes after the account has changed
             sandbox.agents.exhaust()
         self.pids = self.sandbox.server.pids()
         self.before = self.tree()
@@ -85,10 +85,10 @@ class Trial:
     # -- the methods ---------------------------------------------------------------------------------------------------
 
     def _claude(self) -> None:
-        """As every sandbox is."""
+        """The configuration of the sandbox is for this method already."""
 
     def _resumed(self) -> None:
-        """Both were exhausted; the active one frees first, and has just done so."""
+        """Both accounts were exhausted, and the active one is free again."""
         past, late = (f"{datetime.now(UTC) + timedelta(minutes=m):%Y-%m-%dT%H:%M:%SZ}" for m in (-4, 3000))
         self.sandbox.set_state(
             active_account="main",
@@ -117,11 +117,11 @@ class Trial:
         self.client = self.agent
         live, saved = self.agent / ".credentials.json", self.sandbox.home / "saved"
         self.sandbox.write(live, credentials("main", 2))
-        script = self.switches.with_name("switch")  # what a careful operator would write: safe to repeat
+        script = self.switches.with_name("switch")  # as a careful operator writes it: safe to repeat
         script.write_text(
             f"#!/bin/sh -e\numask 077\ntrap 'rm -f {saved}.new {live}.new' EXIT\n"
             f'echo "$1 $2" >> {self.switches}\n'
-            f"grep -q '[f]ake-'$2- {live} && exit 0\n"  # the brackets: it is no secret itself
+            f"grep -q '[f]ake-'$2- {live} && exit 0\n"  # the brackets keep the fake secret's mark out of this script
             f'cp {live} {saved}.new; mv {saved}.new {self.sandbox.stored("main").parent}/"$1"/.credentials.json\n'
             f'cp {self.sandbox.stored("main").parent}/"$2"/.credentials.json {live}.new; mv {live}.new {live}\n'
         )
@@ -130,39 +130,39 @@ class Trial:
         self.sandbox.set_state(active_account="main")
 
     def _agent(self, name: str) -> FakeAgents:
-        """The agent of that session: it reads the login that this method swaps, and keeps a log of its own."""
+        """The fake agent of that session: it reads the credentials that this method swaps, and has its own log."""
         return structs.replace(self.sandbox.agents, claude_dir=self.client, log=self.starts / name)
 
     # -- one check, disturbed ------------------------------------------------------------------------------------------
 
     def checked(self, point: int | str, points: str = os.devnull, under: Sequence[str] = ()) -> Run:
-        """A check by `killpoint.py`, told what to disturb; `under` a program such as strace."""
+        """A check disturbed by `killpoint.py`; `under` is a program to run it in, such as strace."""
         argv = [*under, *killpoint.argv(point, points, self.sandbox.flags("--json"))]
         return self.sandbox.execute(argv, PYTHONDONTWRITEBYTECODE="1")
 
     def killed(self, point: int, points: str = os.devnull) -> bool:
-        """Whether the check was killed at that point; else it came to its end before."""
+        """Run a check that is killed at that point; False if it ended before."""
         done = self.checked(point, points)
         assert done.returncode in {0, KILLED}, done.stderr
         return done.returncode == KILLED
 
     def fail(self, point: int, error: str) -> None:
-        """A check whose disk fails at that point."""
+        """Run a check whose disk fails at that point, and judge its end."""
         self.judge(self.checked(f"{point}:{error}"))
 
     def judge(self, done: Run) -> None:
-        """A check that could not write: one of the promised exit codes, no traceback, no secret, nothing half done."""
+        """Assert what is promised of a check that could not write: exit code, no traceback, no secret, no half swap."""
         assert done.returncode in {0, 1, 74}, (done.returncode, done.stderr)
         assert "Traceback" not in done.stderr
         assert MARK not in done.stdout + done.stderr
         state = self.sandbox.state() if self.sandbox.state_file.exists() else {}
-        if state.get("last_failure"):  # given up: the next attempt comes after the cooldown
-            assert self._live(self.tree()) == self._live(self.before), "everything is as it was"
+        if state.get("last_failure"):  # the swap failed: the next attempt comes after the cooldown
+            assert self._live(self.tree()) == self._live(self.before), "the swap was not rolled back"
             assert self.sandbox.server.pids() == self.pids
             self.sandbox.set_state(last_failure=None, history=[])
 
     def recover(self) -> None:
-        """Ordinary checks until nothing is owed: at most two, whatever happened."""
+        """Run two ordinary checks; after them no swap may be unfinished."""
         outcomes = []
         for _ in range(2):
             done = self.sandbox.run("--json")
@@ -173,10 +173,10 @@ class Trial:
         else:
             assert outcomes in (["swapped", "cooldown"], ["cooldown", "cooldown"]), outcomes
 
-    # -- what must be so afterwards ------------------------------------------------------------------------------------
+    # -- what must hold afterwards -------------------------------------------------------------------------------------
 
     def tree(self) -> Tree:
-        """Every file of the home and of the agent to the byte, without the stand-in's records and our temporaries."""
+        """Mode and bytes of every file of the home and the agent, without the agent's records and our temporaries."""
         found = {}
         for root in (self.sandbox.home, self.agent):
             for path in sorted(root.rglob("*")):
@@ -191,17 +191,17 @@ class Trial:
         return {name: content for name, content in tree.items() if ".claude-accounts" not in name}
 
     def verify(self, expected: Tree | None = None) -> None:
-        """Everything that docs/kill-matrix.md asks; `expected` is what an undisturbed check leaves, to the byte."""
+        """Assert what docs/kill-matrix.md lists; `expected` are the files that an undisturbed check leaves."""
         sandbox, state = self.sandbox, self.sandbox.state()
         assert state["swap_in_progress"] is None
         assert state["active_account"] == ("main" if self.method == "resumed" else "backup")
         outcome = "resumed" if self.method == "resumed" else "swapped"
-        told = [e["outcome"] for e in state["history"] if e["outcome"] != "waiting"]
-        assert told == [outcome], "exactly one swap"
-        assert state["counters"][outcome] == 1, "and it is counted once"
+        outcomes = [e["outcome"] for e in state["history"] if e["outcome"] != "waiting"]
+        assert outcomes == [outcome], "not exactly one swap"
+        assert state["counters"][outcome] == 1, "the swap is not counted once"
         for name in POOL:
             hit = state["sessions"][name]["hit"]
-            assert hit is None or hit["acted_on"], "a nudged session has moved on"
+            assert hit is None or hit["acted_on"], f"the hit of {name} is not handled"
         getattr(self, f"_verify_{self.method}")()
         if expected is not None:
             tree = self.tree()
@@ -210,8 +210,8 @@ class Trial:
         self._verify_sessions()
         assert self.inode() == self.untouched
         locks = [p for p in sandbox.home.rglob("*.lock") if p.is_dir()]
-        assert locks == [], "the client's locks are released"
-        assert not (sandbox.state_file.parent / "unclaimed").exists(), "no login was taken for a stranger's"
+        assert locks == [], "Claude Code's locks are not released"
+        assert not (sandbox.state_file.parent / "unclaimed").exists(), "credentials were taken for unclaimed"
         for path in sandbox.home.parent.rglob("*"):
             secret = path.is_file() and not path.is_symlink() and MARK.encode() in path.read_bytes()
             if secret:
@@ -224,14 +224,14 @@ class Trial:
             json.loads((folder / ".credentials.json").read_bytes())
             for folder in (sandbox.claude, sandbox.stored("main"), sandbox.stored("backup"))
         )
-        assert kept == credentials("main", 2), "the newest login of the account left behind"
+        assert kept == credentials("main", 2), "the newest credentials of main are not in its store"
         assert stored == credentials("backup", 1)
         assert live == {**stored, **MACHINE}
         settings = json.loads((sandbox.home / ".claude.json").read_bytes())
         assert settings == {"numStartups": 7, "oauthAccount": identity("backup"), "projects": {}}
 
     def _verify_resumed(self) -> None:
-        assert self.tree() == self.before, "no file was touched"
+        assert self.tree() == self.before, "a file was changed"
 
     def _verify_files(self) -> None:
         for folder, account, generation in (
@@ -246,8 +246,8 @@ class Trial:
     def _verify_env(self) -> None:
         for name in POOL:
             ran_on = (self.starts / name).read_text().split()[-1]
-            told = self.sandbox.state()["sessions"][name]["account"]
-            assert (ran_on, told) == (("backup", "backup") if self.mode in {"recreate", "respawn"} else ("x", "main"))
+            noted = self.sandbox.state()["sessions"][name]["account"]
+            assert (ran_on, noted) == (("backup", "backup") if self.mode in {"recreate", "respawn"} else ("x", "main"))
 
     def _verify_command(self) -> None:
         assert set(self.switches.read_text().splitlines()) == {"main backup"}
@@ -267,12 +267,12 @@ class Trial:
             assert (now[name] != self.pids[name]) is restarted
             if self.nudged:
                 sent = poll(partial(self._sent, name, 2))
-                assert [entry["prompt"] for entry in sent] == ["do the work", "continue"], f"{name} nudged once"
+                assert [entry["prompt"] for entry in sent] == ["do the work", "continue"], f"{name} was not nudged once"
                 assert sent[-1]["result"] == "reply"
                 assert sent[-1]["account"] == ("main" if self.method == "resumed" else "backup")
             else:
                 starts = poll(partial(self._starts, name, 2 if restarted else 1))
-                assert len(starts) == (2 if restarted else 1), f"{name} restarted once"
+                assert len(starts) == (2 if restarted else 1), f"{name} was not restarted once"
 
     def _sent(self, name: str, least: int) -> list[dict[str, Any]]:
         found = self._agent(name).messages()
@@ -285,13 +285,14 @@ class Trial:
 
 @contextmanager
 def trial(scenario: str) -> Iterator[Trial]:
+    """A new trial of that scenario on a private tmux server; both are removed afterwards."""
     with private_server() as server, tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         yield Trial(Sandbox(server, Path(folder)), scenario)
 
 
 @cache
 def undisturbed(scenario: str) -> tuple[list[str], Tree]:
-    """The points of one undisturbed check, which is verified as well, and the files that it leaves."""
+    """The points of one undisturbed check, by name, and the files that it leaves; the result is verified too."""
     with trial(scenario) as one, tempfile.NamedTemporaryFile() as file:
         assert not one.killed(0, file.name)
         one.recover()
@@ -305,7 +306,7 @@ def points_of(scenario: str) -> list[str]:
 
 
 def try_point(scenario: str, *points: int) -> None:
-    """Kill at that point, kill the run that follows at the next one given, recover, verify."""
+    """Kill a check at the first point, the next check at the second one if given; then recover and verify."""
     _, expected = undisturbed(scenario)
     with trial(scenario) as one:
         for point in points:
@@ -315,7 +316,7 @@ def try_point(scenario: str, *points: int) -> None:
 
 
 def try_error(scenario: str, point: int, error: str) -> None:
-    """Let the disk fail at that point (`ENOSPC`: from there on, `ENOSPC:once`), then mend it, recover, verify."""
+    """Let the disk fail from that point on (with `ENOSPC:once` only there), then repair it, recover, verify."""
     _, expected = undisturbed(scenario)
     with trial(scenario) as one:
         one.fail(point, error)
@@ -324,12 +325,12 @@ def try_error(scenario: str, point: int, error: str) -> None:
 
 
 def second(point: int) -> int:
-    """Where the run after one that was killed at that point is killed: spread over a whole run."""
+    """The point at which to kill the next check after one that was killed at `point`; spread over a whole check."""
     return 1 + point * 53 % 149
 
 
 def attempt(options: argparse.Namespace, scenario: str, point: int) -> str | None:
-    """Try one point as the command line says; what was wrong, None when nothing was."""
+    """Try one point as the options say; a description of the failure, or None."""
     try:
         if options.error:
             try_error(scenario, point, options.error + (":once" if options.once else ""))
@@ -342,13 +343,13 @@ def attempt(options: argparse.Namespace, scenario: str, point: int) -> str | Non
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {' '.join(SCENARIOS)}")
-    parser.add_argument("--stride", type=int, default=1, help="try each N-th point only")
-    parser.add_argument("--first", type=int, default=1, help="begin at this point")
-    parser.add_argument("--twice", action="store_true", help="kill the run that follows too, at another point")
-    parser.add_argument("--error", choices=ERRORS, help="no kill: the disk fails from that point on")
-    parser.add_argument("--once", action="store_true", help="with --error: at that point only")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="so many at a time")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"default: all of {' '.join(SCENARIOS)}")
+    parser.add_argument("--stride", type=int, default=1, help="try only every N-th point")
+    parser.add_argument("--first", type=int, default=1, help="start at this point")
+    parser.add_argument("--twice", action="store_true", help="also kill the next check, at another point")
+    parser.add_argument("--error", choices=ERRORS, help="let the disk fail from each point on; kill nothing")
+    parser.add_argument("--once", action="store_true", help="with --error: fail at that point only")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trials at a time (default: one per core)")
     options = parser.parse_args()
     total = tried = bad = 0
     print("| scenario | points | tried | failed |\n| --- | --- | --- | --- |", flush=True)

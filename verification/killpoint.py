@@ -1,12 +1,12 @@
-"""Runs `failover-check` and kills it, with SIGKILL, at the n-th call that changes the world, or lets the disk fail.
+"""Run `failover-check` and kill it with SIGKILL before the n-th call that changes the world, or let the disk fail.
 
     python killpoint.py N[:ERROR[:once]] POINTS-FILE [failover-check's arguments]
 
-The calls are counted in front of the real ones, so each point is "everything before has happened, this has not". A
-program that the check runs (tmux, a `swap.command`) has several: before it is started, while it runs, when it has been
-told everything and not yet answered, when it has answered. With ERROR, such as ENOSPC, nothing is killed: from that
-point on, or `once`, each call that needs the disk fails with it. With N = 0 the check survives, and POINTS-FILE gets a
-line for each point. That no system call is missing among them is what `test_kill_matrix.py` compares with strace.
+A point is just before a call: all earlier calls have happened, this one has not. A program that the check runs (tmux, a
+`swap.command`) has several points: before it starts, after it has started, after it has received all of its input, and
+after it has ended. With ERROR, such as ENOSPC, the check is not killed: each call that needs the disk fails with that
+error, from that point on or, with `once`, at that point only. With N = 0 the check survives, and POINTS-FILE gets a
+line for each point. `test_kill_matrix.py` compares the points with strace, so that no system call is missing.
 """
 
 import errno
@@ -22,12 +22,12 @@ CHANGES = (
     *("write", "fsync", "replace", "rename", "link", "unlink", "remove", "mkdir", "rmdir", "utime", "chmod", "fchmod"),
     *("symlink", "truncate", "ftruncate", "chown", "fchown"),
 )
-NEEDS_DISK = ("open", "write", "fsync", "replace", "rename", "link", "mkdir")  # what is freed never fails
+NEEDS_DISK = ("open", "write", "fsync", "replace", "rename", "link", "mkdir")  # calls that free space never fail
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
 class Counter:
-    """Counts the points and does at the fatal one what it is told to."""
+    """Counts the points; kills the process or raises the error at the fatal one."""
 
     def __init__(self, fatal: int, error: str, *, once: bool) -> None:
         self.fatal = fatal
@@ -38,7 +38,7 @@ class Counter:
 
     def point(self, name: str) -> None:
         if threading.current_thread() is not threading.main_thread():
-            return  # the heartbeat of the locks comes at its own times
+            return  # the locks' heartbeat thread runs at random moments
         self.points.append(name)
         if not self.fatal:
             return
@@ -50,7 +50,7 @@ class Counter:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def on_disk(self, name: str) -> bool:
-        """A write to a program's input needs no disk."""
+        """Whether that call needs the disk; writing to a program's stdin does not."""
         return not self.telling and name.split(maxsplit=1)[0] in NEEDS_DISK
 
     def watch(self, name: str) -> None:
@@ -73,7 +73,7 @@ class Counter:
         os.open = call
 
     def watch_programs(self) -> None:
-        """Puts a subclass in the place of Popen."""
+        """Replace `subprocess.Popen` by a subclass that counts its points."""
         counter = self
 
         class Popen(subprocess.Popen[Any]):
@@ -101,7 +101,7 @@ class Counter:
 
 
 def argv(point: int | str, points: str, flags: Sequence[str]) -> list[str]:
-    """The command line of this program."""
+    """The command that runs this program: `point` is N or `N:ERROR`, `points` the POINTS-FILE."""
     return [sys.executable, __file__, str(point), points, *flags]
 
 

@@ -1,10 +1,10 @@
-"""The real client over a swap: two fake accounts, a stand-in for its API on loopback, a blocked pool, one check.
+"""Try a swap with the real Claude Code: two fake accounts, a fake API on loopback, a blocked pool, one check.
 
     npm install --prefix DIR @anthropic-ai/claude-code
     unshare --net .venv/bin/python verification/real_client.py DIR/node_modules/.bin/claude [recreate | respawn | nudge]
 
-All of it lives in a throwaway home, in a network namespace that has nothing but loopback. Not a test: it needs a
-program that is no dependency of ours. What it printed last is in docs/kill-matrix.md.
+It uses a throwaway home, in a network namespace that has only loopback. Not a test, because it needs a program that is
+not a dependency. docs/kill-matrix.md has the last results.
 """
 
 import json
@@ -29,7 +29,7 @@ RESET = int(time.time()) + 2 * 3600
 
 
 class Api(BaseHTTPRequestHandler):
-    """Answers for the account backup, and says that the limit is reached for main. Notes each message that arrives."""
+    """A fake API that answers the account backup, returns a limit for all others, and keeps each request in `seen`."""
 
     seen: ClassVar[list[dict[str, Any]]] = []
     protocol_version = "HTTP/1.1"
@@ -59,7 +59,7 @@ class Api(BaseHTTPRequestHandler):
         self._send(404, {"type": "error", "error": {"type": "not_found_error", "message": "none"}})
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Log no requests."""
 
     def _send(self, code: int, value: Any, headers: dict[str, str] | None = None) -> None:
         data = json.dumps(value).encode()
@@ -91,13 +91,13 @@ class Api(BaseHTTPRequestHandler):
 
 
 def texts(content: Any) -> list[str]:
-    """What a message of the user says, without the client's own reminders."""
+    """The texts of a user's message, without the reminders that Claude Code adds."""
     parts = [content] if isinstance(content, str) else [p.get("text", "") for p in content]
     return [part.strip() for part in parts if part and not part.startswith("<")]
 
 
 def prepare(sandbox: Sandbox, folders: list[Path]) -> None:
-    """A home in which the client has nothing to ask."""
+    """Make a home in which Claude Code starts without a dialog."""
     sandbox.log_in("main", generation=2)
     settings = {
         "hasCompletedOnboarding": True,
@@ -114,7 +114,7 @@ def main(program: str, mode: str) -> None:
     api = ThreadingHTTPServer(("127.0.0.1", 0), Api)
     threading.Thread(target=api.serve_forever, daemon=True).start()
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    print(f"client {version}, after_swap {mode}")
+    print(f"{version}, after_swap {mode}")
     with private_server() as server, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         sandbox = Sandbox(server, Path(folder))
         folders = [Path(folder) / name for name in (*POOL, NEIGHBOUR)]
@@ -157,13 +157,13 @@ def main(program: str, mode: str) -> None:
         later = [r for r in Api.seen[asked:] if "go on" in r["user"]]
         assert {r["account"] for r in later} == {"backup"}
         for name in POOL:
-            assert any(f"the task of {name}" in r["user"] for r in later), "its own conversation went on"
+            assert any(f"the task of {name}" in r["user"] for r in later), f"{name} lost its conversation"
         after = sandbox.server.pids()
         assert after[NEIGHBOUR] == before[NEIGHBOUR]
         assert sandbox.live()[1] == "backup@example.invalid"
         kept = json.loads((sandbox.stored("main") / ".credentials.json").read_bytes())
         assert kept["claudeAiOauth"] == credentials("main", 2)["claudeAiOauth"]
-        print(f"{mode}: each session of the pool went on with its own conversation on the other account")
+        print(f"{mode}: each pool session continued its own conversation on the other account")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""A real check on a disk that is really full, or really read-only, in a mount namespace of its own; then it is mended.
+"""Run a real check on a full or read-only disk, in a separate mount namespace; then repair the disk and recover.
 
     unshare --mount python -m verification.small_disk [SCENARIO PLACE full:PAGES | read-only]
 
-tries all of `PLACES`, or one. PLACE is `state`, `claude`, `agent`, `main` or `backup`: the folder that gets a small
-disk of its own, of which `full` leaves so many pages (4 KiB each) free, so that another write is the one that fails.
+It tries all of `PLACES`, or one. PLACE is the folder on which a small disk is mounted: `state`, `claude`, `agent`,
+`main` or `backup`. `full` leaves PAGES pages of 4 KiB free, so that each time a different write fails.
 """
 
 import os
@@ -32,7 +32,7 @@ def mount(*words: str) -> None:
 
 @contextmanager
 def small_disk(folder: Path, disk: Path) -> Iterator[None]:
-    """The folder keeps its name and content, and has 64 pages; `disk` is where they are mounted too."""
+    """Move the folder's content to a disk of 64 pages, mounted at the folder itself and at `disk`."""
     folder.mkdir(mode=0o700, exist_ok=True)
     disk.mkdir()
     mount("-t", "tmpfs", "-o", f"size={64 * PAGE},mode=0700", "none", str(disk))
@@ -46,7 +46,7 @@ def small_disk(folder: Path, disk: Path) -> Iterator[None]:
 
 
 def fill(folder: Path, free: int) -> Path:
-    """Fill the disk up to so many free pages; the file that does it."""
+    """Fill the disk until `free` pages are left; the path of the file that fills it."""
     filler = folder / "filler"
     fd = os.open(filler, os.O_WRONLY | os.O_CREAT, 0o600)
     with suppress(OSError):
@@ -64,7 +64,7 @@ def place_of(one: Trial, name: str) -> Path:
 
 
 def attempt(scenario: str, place: str, how: str) -> None:
-    """One check on a spoilt disk, and what the next ones make of it."""
+    """Run one check on the full or read-only disk, recover on the repaired one, verify."""
     _, expected = undisturbed(scenario)
     with trial(scenario) as one:
         folder, outside = place_of(one, place), one.sandbox.home.parent
@@ -89,11 +89,11 @@ def main(argv: Sequence[str]) -> int:
     for scenario, place, how in chosen:
         try:
             attempt(scenario, place, how)
-            told = "nothing lost"
+            result = "nothing lost"
         except AssertionError as error:
             bad += 1
-            told = f"WRONG: {str(error)[:600]}"
-        print(f"{scenario:18} {place:7} {how:10} {told}", flush=True)
+            result = f"FAILED: {str(error)[:600]}"
+        print(f"{scenario:18} {place:7} {how:10} {result}", flush=True)
     print(f"{len(chosen)} tried, {bad} failed")
     return bool(bad)
 

@@ -1,8 +1,8 @@
-"""The soak of lifecycle and dispatch: `python -m verification.soak [--seed N]` (or `make soak`).
+"""The soak test of lifecycle and dispatch: `python -m verification.soak [--seed N]` (or `make soak`).
 
-A real tmux server with stand-in agents and real checks one after the other. Sessions are killed at random, checks are
-killed at random, accounts run out in between. In the end every task has been done exactly once, by the records of the
-agents themselves, and the pool has its size.
+Real checks run one after the other on a real tmux server with fake agents. Sessions and checks are killed at random,
+and accounts become exhausted in between. In the end the agents' own records must show that every task was done exactly
+once, and the pool must have its size.
 """
 
 import argparse
@@ -23,13 +23,15 @@ from failover_oneshot.tasks.task import retried
 from tests.support.agent_pool import ACCOUNTS, GO_ON, AgentPool
 from tests.support.tmux_server import Server, private_server
 
-CHECK_EVERY = 0.2  # seconds between the starts of two checks, as far as they are that quick
-# Seconds, and so many checks: one that no check has seen alive for a while has died "at its start" when it is killed,
-# and after three of these the pool leaves it alone.
+CHECK_EVERY = 0.2  # minimum seconds between the starts of two checks
+# A session is killed only at this age: seconds, plus this many times the longest check. A younger one counts as dead at
+# its start, and after three such deaths the pool stops starting it.
 LIVES_FOR, CHECKS = 6.0, 2.5
 
 
 class Soak:
+    """One soak test: an installation, its tasks, and what was done to both."""
+
     def __init__(
         self, server: Server, folder: Path, *, seed: int, size: int, count: int, swaps: int, resume: bool
     ) -> None:
@@ -40,7 +42,7 @@ class Soak:
             go_on = f"{self.pool.command} --resume {{session_id}} {GO_ON}"
             self.pool.config["pool"]["autonomous"]["resume_command"] = go_on
         self.pool.config["swap"]["max_per_hour"] = 100
-        self.pool.config["dispatch"]["attempts"] = 50  # here sessions die all the time
+        self.pool.config["dispatch"]["attempts"] = 50  # sessions die all the time in this test
         self.pool.config["state"] = {"history": 200}
         self.pool.save_config()
         self.texts = {f"task-{number:04}": self._text(number) for number in range(count)}
@@ -48,7 +50,7 @@ class Soak:
         self.swaps, self.swapped = swaps, 0
         self.born: dict[int, float] = {}
         self.next_kill = 0.0
-        self.counts = {"checks": 0, "checks killed": 0, "sessions killed": 0, "cancelled and retried": 0}
+        self.counts = {"checks": 0, "checks killed": 0, "sessions killed": 0, "canceled and retried": 0}
         self.spool = Spool(self.pool.spool)
         self.durations: list[float] = []
 
@@ -60,7 +62,7 @@ class Soak:
         return f"task {number}: " + " ".join(words) + self.random.choice(["", "\nmore" * 12, " long" * 300])
 
     def run(self, seconds: float) -> None:
-        """Until no task is left, and the pool has its size again."""
+        """Run checks until no task is left and the pool has its size again; AssertionError after that many seconds."""
         self.pool.up()
         deadline = time.monotonic() + seconds
         self.next_kill = time.monotonic() + 2.0
@@ -78,13 +80,13 @@ class Soak:
         return {"not dropped": len(self.left)} | {state: len(self.pool.tasks(state)) for state in states}
 
     def open_tasks(self) -> str:
-        """The records of what is not done, and what their sessions show."""
+        """The records of the tasks that are not done, and the screens of all sessions."""
         shown = [path.name + " " + path.read_text() for path in self.pool.spool.glob("[!d]*/*.task.json")]
         screens = [self.pool.server.screen(name) for name in sorted(self.pool.server.names())]
         return "\n".join([*shown, *screens])
 
     def _drop(self) -> None:
-        """A few more tasks than there are sessions are always waiting."""
+        """Keep a few more tasks queued than there are sessions."""
         while self.left and len(self.pool.tasks("queue")) < len(self.pool.names) + 5:
             name = self.left.pop(0)
             self.pool.drop(name, self.texts[name])
@@ -128,16 +130,16 @@ class Soak:
                 subprocess.run(["cat"], stdin=subprocess.PIPE, timeout=0.02, check=False)
 
     def _interfere(self) -> None:
-        """An operator takes a waiting task back while the check runs, and thinks better of it."""
+        """Cancel a queued task while the check runs, and retry it, as an operator may."""
         if self.random.random() > 0.02:
             return
         waiting = self.spool.names(QUEUE)
         if waiting:
             name, now = self.random.choice(waiting), datetime.now(UTC)
             with suppress(TaskGoneError):
-                cancelled = self.spool.move(name, QUEUE, FAILED, self.spool.record(QUEUE, name))
-                self.spool.move(cancelled, FAILED, QUEUE, retried(self.spool.record(FAILED, cancelled), now))
-                self.counts["cancelled and retried"] += 1
+                canceled = self.spool.move(name, QUEUE, FAILED, self.spool.record(QUEUE, name))
+                self.spool.move(canceled, FAILED, QUEUE, retried(self.spool.record(FAILED, canceled), now))
+                self.counts["canceled and retried"] += 1
 
     def _kill_a_session(self) -> None:
         now = time.monotonic()
@@ -158,23 +160,23 @@ class Soak:
         return [row.pane.pid for row in rows if row.session_name in self.pool.names and not row.pane.dead]
 
     def verify(self) -> dict[str, float]:
-        """The numbers; AssertionError with the tasks that were lost or done twice."""
-        told = self.pool.conversations()
-        wrong = {name: told.done[text] for name, text in self.texts.items() if told.done[text] != 1}
-        assert not wrong, f"done so often: {wrong}"
+        """The counts of this soak; AssertionError with the tasks that were not done exactly once."""
+        found = self.pool.conversations()
+        wrong = {name: found.done[text] for name, text in self.texts.items() if found.done[text] != 1}
+        assert not wrong, f"times done: {wrong}"
         kept = [(self.pool.spool / "done" / name).read_text() for name in self.pool.tasks("done")]
         assert sorted(kept) == sorted(self.texts.values()), self.progress()
         assert not self.pool.tasks("failed")
         assert self.pool.server.names() == set(self.pool.names), self.pool.run().stdout
         history = [entry for entry in self.pool.state()["history"] if entry["outcome"] == "swapped"]
         assert len(history) == self.swaps, [entry["reason"] for entry in history]
-        again = sum(told.taken[text] - 1 for text in self.texts.values())
-        numbers = {"tasks": len(self.texts), "swaps": len(history), "handed out again": again, **self.counts}
+        again = sum(found.taken[text] - 1 for text in self.texts.values())
+        numbers = {"tasks": len(self.texts), "swaps": len(history), "dispatched again": again, **self.counts}
         return numbers | {"median check, s": round(statistics.median(self.durations), 2)}
 
 
 def soak(seed: int, size: int, count: int, swaps: int, seconds: float, *, resume: bool = False) -> dict[str, float]:
-    """One soak; its numbers."""
+    """Run one soak test; its counts by name."""
     with private_server() as server, tempfile.TemporaryDirectory() as folder:
         one = Soak(server, Path(folder), seed=seed, size=size, count=count, swaps=swaps, resume=resume)
         begun = time.monotonic()

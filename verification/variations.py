@@ -1,4 +1,4 @@
-"""The same recordings as other people would see them: other widths, other surroundings; and bait in every disguise.
+"""Variations of the recordings: other widths, other surroundings, and quoted messages (bait) that are not hits.
 
 A variation is a label, a pane's text, its title, and the kind that it must be read as.
 """
@@ -32,7 +32,7 @@ _RULE = re.compile(r"[╭╰]?[─▔]{6,}[╮╯]?")
 
 
 class Variation(Struct, frozen=True):
-    """A pane that nobody recorded, and what it must be read as."""
+    """A pane that was not recorded, and the kind that it must be read as."""
 
     label: str
     text: str
@@ -41,7 +41,7 @@ class Variation(Struct, frozen=True):
 
 
 def rewrap(text: str, old: int, new: int) -> str:
-    """The pane as a client would lay it out at another width: paragraphs rejoined and wrapped, rules redrawn."""
+    """The pane as the agent would lay it out at another width: paragraphs rejoined and wrapped, rules redrawn."""
     paragraphs: list[tuple[str, str]] = []  # prefix, words
     previous = ""
     for line in text.split("\n"):
@@ -81,7 +81,7 @@ def box(draft: str = "", width: int = 80, status: str = "  ⏵⏵ auto mode on (
 
 
 def legacy_box(draft: str = "", width: int = 80) -> str:
-    """The box of older clients."""
+    """The input box of older versions of Claude Code."""
     inner = width - 4
     return "\n".join(
         [f"╭{'─' * (width - 2)}╮", f"│ > {draft:<{inner - 2}} │", f"╰{'─' * (width - 2)}╯", "  ? for shortcuts"]
@@ -89,7 +89,7 @@ def legacy_box(draft: str = "", width: int = 80) -> str:
 
 
 def of_pane(recording: Recording) -> Iterator[Variation]:
-    """Every variation of a whole recorded pane that leaves its kind as it is, and those that end it."""
+    """The variations of a whole recorded pane: most keep its kind, some end its hit."""
     same = recording.truth, recording.title
     for width in WIDTHS:
         yield Variation(f"at {width} columns", rewrap(recording.text, recording.cols, width), *same)
@@ -104,7 +104,7 @@ def of_pane(recording: Recording) -> Iterator[Variation]:
     head = _conversation(recording.text)
     if recording.truth == "quota":
         yield Variation("then a healthy turn", f"{head}\n\n{HEALTHY_TURN}\n{box()}", "ok", recording.title)
-        yield Variation("with the client at work again", recording.text, "ok", "◐ Claude Code")
+        yield Variation("with the agent at work again", recording.text, "ok", "◐ Claude Code")
         menu = (
             "▔" * recording.cols
             + "\n   What do you want to do?\n\n   ❯ 1. Stop and wait for limit to reset\n     2. Upgrade"
@@ -116,7 +116,7 @@ def of_pane(recording: Recording) -> Iterator[Variation]:
 
 
 def _conversation(text: str) -> str:
-    """What stands above the box."""
+    """The part of the pane above the input box."""
     lines = text.rstrip().split("\n")
     rules = [n for n, line in enumerate(lines) if _RULE.fullmatch(line.strip())]
     end = rules[-2] if len(rules) >= 2 else rules[-1] if rules else len(lines)
@@ -125,7 +125,7 @@ def _conversation(text: str) -> str:
 
 
 def of_hit(message: Recording) -> Iterator[Variation]:
-    """A message of the client, where the client puts it: its kind stays."""
+    """The variations of a message in the places where the agent shows it: its kind stays."""
     text = message.text
     under = text.replace("\n", "\n     ")
     inside = text.replace("\n", "\n  ")
@@ -133,9 +133,9 @@ def of_hit(message: Recording) -> Iterator[Variation]:
         framed = f"❯ go on\n  ⎿  {under}\n\n{box(width=width)}"
         yield Variation(f"under the prompt at {width}", rewrap(framed, 1000, width), message.truth)
         framed = f"❯ go on\n\n● {inside}\n\n{box(width=width)}"
-        yield Variation(f"in a block of its own at {width}", rewrap(framed, 1000, width), message.truth)
+        yield Variation(f"in a separate block at {width}", rewrap(framed, 1000, width), message.truth)
     yield Variation("after a tool call", f"❯ go on\n\n● Bash(make)\n  ⎿  done\n  ⎿  {under}\n\n{box()}", message.truth)
-    yield Variation("in an older client", f"> go on\n  ⎿  {under}\n\n{legacy_box()}", message.truth)
+    yield Variation("in an older version", f"> go on\n  ⎿  {under}\n\n{legacy_box()}", message.truth)
     yield Variation("with a draft", f"❯ go on\n  ⎿  {under}\n\n{box('and when does it reset?')}", message.truth)
     todo = "  3 tasks (1 done, 1 in progress, 1 open)\n  ◼ read\n  □ write\n  ✓ look"
     yield Variation("with a to-do list below", f"❯ go on\n  ⎿  {under}\n\n{todo}\n\n{box()}", message.truth)
@@ -146,7 +146,7 @@ def of_hit(message: Recording) -> Iterator[Variation]:
 
 
 CLOSED = "✻ Baked for 3s · done 10:32 AM"
-# Where somebody merely quotes a client's message: @ stands for it, the box follows.
+# Screens on which somebody only quotes a message: @ is its place, the input box follows.
 BAIT = {
     "a tool's result": f"""❯ look\n
 ● Bash(tail log)
@@ -207,12 +207,12 @@ BAIT = {
   ▎ @\n
   and no more.\n
 {CLOSED}""",
-    "a quotation of the client's screen": """❯ which?\n
+    "a quotation of the agent's screen": """❯ which?\n
 ● It shows:\n
   ❯ go on
     ⎿  @\n
   and then waits.""",
-    "a quotation of the client's screen, set off": """❯ which?\n
+    "a quotation of the agent's screen, set off": """❯ which?\n
 ● It prints this:\n
   ⎿  @
      /upgrade to increase your usage limit.\n
@@ -221,7 +221,7 @@ BAIT = {
 ● Seen so far:\n
   │ pool-3 │ @ │ done │\n
 {CLOSED}""",
-    "a paragraph of its own": f"""❯ look at the log\n
+    "a separate paragraph": f"""❯ look at the log\n
 ● I read it.\n
   @\n
   That line comes from the other machine.\n
@@ -246,11 +246,11 @@ BAIT = {
 
 
 def as_bait(needle: str) -> Iterator[Variation]:
-    """A client's message that somebody merely quotes: never more than `ok`."""
+    """The variations in which somebody only quotes a message: always `ok`."""
     line = " ".join(needle.split())
     for label, template in BAIT.items():
         yield Variation(label, f"{ANSWERED}{template.replace('@', line)}\n\n{box()}", "ok")
     yield Variation("a draft", f"{ANSWERED}{box(line)}", "ok")
-    yield Variation("a draft in an older client", f"> hello\n\n⏺ Hello.\n\n{legacy_box(line[:70])}", "ok")
+    yield Variation("a draft in an older version", f"> hello\n\n⏺ Hello.\n\n{legacy_box(line[:70])}", "ok")
     editor = f"def test():\n    text = (\n        '{line}'\n    )\n    assert classify(text)\n\n    return text\n~\n~"
     yield Variation("an editor in a plain pane", f"{editor}\n-- INSERT --", "ok")

@@ -1,13 +1,13 @@
 """The fault lab's world: a real tmux server, real files, the real program, and a small model of the laws.
 
-Each public method of `World` is one step: it does something to the world, and `World.step` then checks the laws. The
-model is weaker than the program on purpose: it does not predict a decision, it knows what no decision may do.
+Each public method of `World` is one step. It changes the world or runs the program; `World.step` then checks the laws.
+The model is weaker than the program on purpose: it does not predict a decision, it knows what no decision may do.
 
     L1  no session outside the range and the dedicated ones is touched
-    L2  each account's newest login exists on disk, and is the live one or in its store
-    L3  no swap on hits that were answered, within a cooldown, or onto an account known to be exhausted
-    L4  no secret in what is printed or in the state
-    L5  a check that says that it could not do its work has changed nothing
+    L2  each account's newest credentials exist on disk, as the live credentials or in its store
+    L3  no swap on handled hits, within a cooldown, or to an account known to be exhausted
+    L4  no secret in the output or in the state
+    L5  a check that reports that it could not do its work has changed nothing
 """
 
 import json
@@ -44,13 +44,13 @@ class ViolationError(AssertionError):
 
 
 def law(name: str, held: object, what: str) -> None:
-    """Raise ViolationError unless it held."""
+    """Raise ViolationError unless `held` is true."""
     if not held:
         raise ViolationError(f"{name}: {what}")
 
 
 class World:
-    """One installation and its model."""
+    """An installation, and the model of what may happen to it."""
 
     def __init__(self, server: Server, folder: Path) -> None:
         self.server = server
@@ -63,10 +63,10 @@ class World:
         self.sandbox.save_config()
         self.screens = folder / "screens"
         self.screens.mkdir()
-        self.hits: dict[str, int] = {}  # session to the number of the hit that it shows
-        self.answered: set[int] = set()  # hits that a swap has answered
-        self.pending: set[int] = set()  # those that the swap answers which is owed
-        self.newest: dict[str, int] = {"main": 2, "backup": 1, "third": 1}  # generation of each login that must exist
+        self.hits: dict[str, int] = {}  # session -> number of the hit that it shows
+        self.answered: set[int] = set()  # numbers of the handled hits
+        self.pending: set[int] = set()  # numbers of the hits that the unfinished swap handles
+        self.newest: dict[str, int] = {"main": 2, "backup": 1, "third": 1}  # generations that must exist
         self.generation = 2
         self.count = 0
         self.outcomes: Counter[str] = Counter()
@@ -79,21 +79,21 @@ class World:
     # -- steps: the world ----------------------------------------------------------------------------------------------
 
     def step(self, name: str, **arguments: Any) -> None:
-        """Do one step by its name, note it, and check what must hold at every instant."""
+        """Run one step by its name, add it to `trail`, and check the laws that must hold at every instant."""
         self.trail.append((name, arguments))
         method: Callable[..., None] = getattr(self, name)
         method(**arguments)
         self._everywhere()
 
     def hit(self, session: str, minutes: int | None) -> None:
-        """A new hit in a session; without `minutes` it names no reset."""
+        """Show a new hit in a session; its reset is in that many minutes, None: it gives no reset."""
         self.count += 1
         self.hits[session] = self.count
         self._draw(session, minutes)
         self._show(session)
 
     def heal(self, session: str) -> None:
-        """The session goes on."""
+        """The session works again."""
         self.hits.pop(session, None)
         self._draw(session, None)
         self._show(session)
@@ -104,7 +104,7 @@ class World:
             self.server.tmux("kill-session", "-t", f"={session}")
 
     def refresh(self) -> None:
-        """The client refreshes the live login: its old refresh token is void from now on."""
+        """The agent refreshes the live credentials; the old refresh token no longer works."""
         account = self._live()
         self.generation += 1
         self.newest[account] = self.generation
@@ -112,7 +112,7 @@ class World:
         self.sandbox.write(self.sandbox.live_credentials, {**live, **credentials(account, self.newest[account])})
 
     def log_in(self, account: str) -> None:
-        """The operator logs in by hand: what was live is gone, and only the store's is left of it."""
+        """The operator logs in by hand: the live credentials are lost, and only those in the store remain."""
         if self.state().get("swap_in_progress"):
             return
         before = self._live()
@@ -123,20 +123,20 @@ class World:
         self.sandbox.log_in(account, self.newest[account])
 
     def mode(self, after_swap: str) -> None:
-        """How the sessions of the pool are restarted from now on."""
+        """Change the mode in which pool sessions are restarted."""
         self.sandbox.config["pool"]["autonomous"]["after_swap"] = after_swap
         self.sandbox.save_config()
 
     def soon(self) -> None:
-        """Half a minute passes."""
+        """Let half a minute pass."""
         self._pass(timedelta(seconds=30))
 
     def later(self, minutes: int) -> None:
-        """Time passes, or with a negative number the clock is put back."""
+        """Let time pass; a negative number sets the clock back."""
         self._pass(timedelta(minutes=minutes))
 
     def _pass(self, time: timedelta) -> None:
-        """What is remembered moves: the program has only the machine's clock, which is not ours to set."""
+        """Move all times in the state, because the machine's clock cannot be set."""
         for path in self.sandbox.state_file.parent.glob("state.json*"):
             if path.suffix != ".lock" and path.is_file():
                 text = path.read_bytes().decode(errors="surrogateescape")
@@ -156,27 +156,27 @@ class World:
     # -- steps: the program --------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """An undisturbed check: whatever happened before, it comes to an end, and nothing stays owed."""
+        """Run an undisturbed check: whatever happened before, it ends, and no swap stays unfinished."""
         done = self._judged(self._run)
         law("end", done.returncode in {0, 65}, f"exit {done.returncode}: {done.stderr}")
-        law("end", not self.state().get("swap_in_progress"), "a swap is still owed after an undisturbed check")
+        law("end", not self.state().get("swap_in_progress"), "a swap is unfinished after an undisturbed check")
 
     def dry_run(self) -> None:
-        """It says what it would do and changes no byte."""
+        """Run a dry run: it reports what it would do, and changes no byte."""
         before = self.sandbox.fingerprint()
         self._judged(lambda: self._run("--dry-run"))
         law("dry", before == self.sandbox.fingerprint(), "a dry run changed something")
 
     def killed(self, point: int) -> None:
-        """Killed before its n-th call that changes the world."""
+        """Run a check that is killed before its n-th call that changes the world."""
         self._judged(lambda: self._at_point(str(point)))
 
     def disk(self, point: int, error: str) -> None:
-        """From its n-th call on, every one that needs the disk fails."""
+        """Run a check in which each call that needs the disk fails, from the n-th call on."""
         self._judged(lambda: self._at_point(f"{point}:{error}"))
 
     def hung(self) -> None:
-        """The tmux server stands still, and then goes on."""
+        """Run a check while the tmux server is stopped."""
         config = self.sandbox.config["tmux"]
         pid = self.server.server_pid()
 
@@ -196,7 +196,7 @@ class World:
             self.sandbox.save_config()
 
     def crowd(self, size: int) -> None:
-        """Several at once."""
+        """Run that many checks at once."""
 
         def run() -> Run:
             argv, environ = self.sandbox.argv("--json"), self.sandbox.environ()
@@ -206,13 +206,13 @@ class World:
             ]
             ended = [(process, *process.communicate(timeout=300)) for process in started]
             worst = max(process.returncode for process, _, _ in ended)
-            said = "".join(out for _, out, _ in ended), "".join(err for _, _, err in ended)
-            return subprocess.CompletedProcess(argv, worst, *said)
+            output = "".join(out for _, out, _ in ended), "".join(err for _, _, err in ended)
+            return subprocess.CompletedProcess(argv, worst, *output)
 
         self._judged(run)
 
     def client_lock(self) -> None:
-        """The client holds its own lock, a fresh one: a swap has to wait, and then to let be."""
+        """Run a check while the agent holds its own lock: a swap has to wait, and then to give up."""
         lock = self.sandbox.claude / ".oauth_refresh.lock"
 
         def run() -> Run:
@@ -228,7 +228,7 @@ class World:
     # -- the laws ------------------------------------------------------------------------------------------------------
 
     def _judged(self, run: Callable[[], Run]) -> Run:
-        """Run the program in one way or another, and hold what it did against the laws."""
+        """Run the program with `run`, and check what it did against the laws."""
         state, pids, live = self.state(), self.sandbox.server.pids(), self.sandbox.live_credentials.read_bytes()
         done = run()
         after = self.state()
@@ -236,7 +236,7 @@ class World:
         law("exit", done.returncode in CODES | {KILLED}, f"exit {done.returncode}: {done.stderr}")
         law("L4", MARK not in done.stdout + done.stderr, "a secret was printed")
         law("line", "Traceback" not in done.stderr, done.stderr)
-        if done.returncode == 65:  # the memory is lost, and the operator told: what was answered is not known any more
+        if done.returncode == 65:  # the state is lost and reported, so handled hits are unknown
             self.answered.clear()
         owed, owes = state.get("swap_in_progress"), after.get("swap_in_progress")
         swaps, failures, resumes = (
@@ -244,7 +244,7 @@ class World:
         )
         if done.returncode in {65, 69, 74, 75} and not (owed or owes or swaps > 0 or resumes > 0):
             same = (pids, live) == (self.sandbox.server.pids(), self.sandbox.live_credentials.read_bytes())
-            law("L5", same, f"something was changed, although the exit is {done.returncode}")
+            law("L5", same, f"something was changed, but the exit code is {done.returncode}")
         law("L3", swaps <= 1, f"{swaps} swaps in one run")
         if not owed and (swaps > 0 or owes):
             self._justified(state, after, pids)
@@ -256,14 +256,14 @@ class World:
         return done
 
     def _justified(self, state: dict[str, Any], after: dict[str, Any], pids: Container[str]) -> None:
-        """Law L3: whether a swap, or a restart on the account that is free again, may begin from `state`."""
+        """Check law L3: a swap, or a restart on an account that is free again, may begin from `state`."""
         journal = after.get("swap_in_progress") or {"kind": "swap", "to": after["last_swap"]["to"]}
         fresh = {name for name, hit in self.hits.items() if hit not in self.answered and name in pids}
         if journal["kind"] == "resume":
-            law("L3", fresh, "a restart of sessions whose hits are all answered")
+            law("L3", fresh, "a restart of sessions whose hits are all handled")
             return
         enough = DEDICATED in fresh or len(fresh & set(POOL)) >= 2
-        law("L3", enough, f"a swap on nothing but {sorted(fresh)}")
+        law("L3", enough, f"a swap on too few hits: {sorted(fresh)}")
         now = datetime.now(UTC)
         if last := state.get("last_swap"):
             age = now - datetime.fromisoformat(last["at"])
@@ -272,21 +272,21 @@ class World:
         law(
             "L3",
             not until or datetime.fromisoformat(until) <= now,
-            f"a swap onto {journal['to']}, exhausted to {until}",
+            f"a swap to {journal['to']}, exhausted until {until}",
         )
 
     def _everywhere(self) -> None:
-        """What must hold at every instant."""
+        """Check the laws that must hold at every instant."""
         pids = self.sandbox.server.pids()
-        law("L1", set(pids) <= {*WATCHED, *NEIGHBOURS}, f"sessions that nobody asked for: {set(pids)}")
-        law("L1", {n: pids.get(n) for n in NEIGHBOURS} == self.untouched, "a neighbour was touched")
+        law("L1", set(pids) <= {*WATCHED, *NEIGHBOURS}, f"unexpected sessions: {set(pids)}")
+        law("L1", {n: pids.get(n) for n in NEIGHBOURS} == self.untouched, "a neighbor was touched")
         texts = {path: path.read_bytes() for path in self.sandbox.home.parent.rglob("*") if path.is_file()}
         for account, generation in self.newest.items():
             token = f'"{refresh_token(account, generation)}"'.encode()
             places = [path for path, text in texts.items() if token in text]
-            law("L2", places, f"the newest login of {account} ({generation}) is nowhere")
+            law("L2", places, f"the newest credentials of {account} ({generation}) are lost")
             right = {self.sandbox.live_credentials, self.sandbox.stored(account) / ".credentials.json"}
-            law("L2", right & set(places), f"the newest login of {account} is only in {places}")
+            law("L2", right & set(places), f"the newest credentials of {account} are only in {places}")
         for path, text in texts.items():
             if path.name.startswith("state.json"):
                 law("L4", MARK.encode() not in text, f"a secret is in {path.name}")
@@ -296,7 +296,7 @@ class World:
     # -- how it is done ------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """The state file as it is, or its backup, or nothing."""
+        """The content of the state file, or of its backup, or {}."""
         for path in (self.sandbox.state_file, self.sandbox.state_file.with_name("state.json.bak")):
             try:
                 found = json.loads(path.read_bytes())
@@ -317,7 +317,7 @@ class World:
         return str(token.split("-")[1])
 
     def _draw(self, session: str, minutes: int | None) -> None:
-        """What the session shows from its next start on."""
+        """Write the screen that the session shows from its next start on."""
         number = self.hits.get(session)
         if number is None:
             text = HEALTHY.format(answer=FINE)
@@ -333,7 +333,7 @@ class World:
         self.server.start(session, f"cat '{self.screens / session}'; exec sleep 600")
 
     def _show(self, session: str) -> None:
-        """Bring the screen up to what is drawn, in a new process of the pane; the session too if it is gone."""
+        """Restart the pane so that it shows its new screen; start the session if it is gone."""
         if session in self.sandbox.server.pids():
             self.server.tmux("respawn-pane", "-k", "-t", f"={session}:")
         else:

@@ -42,5 +42,5 @@ def test_the_imports_are_summed_by_package() -> None:
 def test_the_page_has_a_place_for_the_figures() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert "new figures" in between(page, "measured", "new figures")
-    with pytest.raises(ValueError, match="no place for other"):
+    with pytest.raises(ValueError, match="no marks for 'other'"):
         between(page, "other", "")
