@@ -2,9 +2,9 @@
 
     python -m verification.faults [--steps N] [--seed S] [--minutes M]
 
-The steps are the methods of `verification.world.World`: hits, resets, clock jumps, kills, full disks, a hung tmux server, corrupt
-files, several checks at once. The lab prints its seeds. For a violation it prints the steps, which go into
-tests/system/test_fault_lab.py, and exits 1.
+The steps are the methods of `verification.world.World`: hits, resets, clock jumps, kills, full disks, a hung tmux
+server, corrupt files, several checks at once. The lab prints its seeds. For a violation it prints the steps, which go
+into tests/system/test_fault_lab.py, and exits 1.
 """
 
 import argparse
