@@ -1,5 +1,4 @@
-"""Two accounts of each swap method in a folder of the test's own, a swap as its caller does it, and a process that dies
-or fails at the n-th change that it makes to the file system."""
+"""Sandboxes with two accounts for each swap method, and processes that die or fail at their n-th change on disk."""
 
 import errno
 import json
@@ -46,7 +45,7 @@ def load(path: Path) -> Any:
 
 
 def instead(path: Path, make: Callable[[Path], object]) -> None:
-    """Something else in the place of a file or folder."""
+    """Replace a file or folder by what `make` creates."""
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     make(path)
 
@@ -78,17 +77,17 @@ class MethodSandbox:
         return registry.method(self.config, self.unclaimed, lineage)
 
     def live(self) -> dict[str, bytes]:
-        """The live files, to be compared."""
+        """The content of the live files by name, for comparisons."""
         return {}
 
     def refresh(self) -> None:
-        """What a running client does: the live account's token is replaced by its next one."""
+        """Refresh the token of the live account, as a running agent does."""
 
     def assert_live(self, name: str) -> None:
-        """The account is live, and the newest login of each account is where it belongs."""
+        """Assert that the account is live and that each account's newest credentials are in their place."""
 
     def assert_tidy(self) -> None:
-        """Nothing is left that should not be, and what is private is private."""
+        """Assert that no lock folder is left and that all files are private."""
         for path in self.home.rglob("*"):
             assert not path.name.endswith(".lock") or path.is_file(), path
             if path.is_file() and not path.is_symlink():
@@ -99,7 +98,7 @@ class MethodSandbox:
         return load(path) if path.exists() else {"step": "save_back", "note": {}}
 
     def run(self, outgoing: Account, incoming: Account) -> None:
-        """One check's part of the swap: goes on where the journal says, as `swap/runner.py` does."""
+        """Run the swap from the step in the journal on, as `swap/runner.py` does."""
         method = self.method()
         step = self.journal()["step"]
         with method.exclusive(self.config.swap.timeout):
@@ -143,7 +142,7 @@ class ClaudeSandbox(MethodSandbox):
         write(self.stored(name) / "oauthAccount.json", identity(name))
 
     def log_in(self, name: str, generation: int = 1, **extra: Any) -> None:
-        """What `/login` does by hand."""
+        """Log in as the operator does with `/login`."""
         write(self.folder / ".credentials.json", {"mcpOAuth": {"x": 1.50}, **login(name, generation, **extra)})
         write(self.settings, {"numStartups": 7, "oauthAccount": identity(name), "projects": {"/ä": []}}, indent=2)
 
@@ -157,7 +156,7 @@ class ClaudeSandbox(MethodSandbox):
         atomicfile.write_atomic(path, json.dumps({**document, **login(name, generation + 1)}).encode())
 
     def generation(self, path: Path) -> tuple[str, int]:
-        """Whose login a file holds, and its how many-th."""
+        """The account of the credentials in a file, and their generation."""
         return whose(load(path)["claudeAiOauth"]["refreshToken"])
 
     def assert_live(self, name: str) -> None:
@@ -175,7 +174,7 @@ class ClaudeSandbox(MethodSandbox):
 
 
 class FilesSandbox(MethodSandbox):
-    """Two files: one whose login says nothing of its owner, one without any login."""
+    """Two files: one with credentials that do not name their account, one without credentials."""
 
     name = Method.FILES
 
@@ -223,7 +222,7 @@ class EnvSandbox(MethodSandbox):
 
 
 class CommandSandbox(MethodSandbox):
-    """A program that does what a careful operator's would: copy aside, then rename."""
+    """A program as a careful operator writes it: it copies to a new file, then renames it."""
 
     name = Method.COMMAND
 
@@ -252,8 +251,10 @@ SANDBOXES = {sandbox.name: sandbox for sandbox in (ClaudeSandbox, FilesSandbox, 
 
 
 def forked(work: Callable[[], None], prepare: Callable[[], None] = lambda: None) -> int:
-    """Runs the work in a process of its own: 0 when it ended, 1 for MethodError, 2 for any other, 3 for one that
-    tells a secret, -9 when killed."""
+    """Run `work` in a forked process; its exit code: 0 done, 1 MethodError, 2 another error, 3 an error with a secret.
+
+    A killed process gives -9.
+    """
     pid = os.fork()
     if pid == 0:
         status = 2
@@ -269,12 +270,12 @@ def forked(work: Callable[[], None], prepare: Callable[[], None] = lambda: None)
 
 
 def dying_at(number: int) -> Callable[[], None]:
-    """Prepares a process to be killed just before the n-th change that it makes to the file system."""
+    """A function that prepares a process to be killed just before its n-th change to the file system."""
     return lambda: _count(number, lambda: os.kill(os.getpid(), signal.SIGKILL), once=True)
 
 
 def failing_at(number: int, error: int = errno.ENOSPC, *, once: bool) -> Callable[[], None]:
-    """Prepares a process whose n-th change to the file system fails, or all from the n-th on."""
+    """A function that prepares a process so that its n-th change to the file system fails, or all from then on."""
 
     def fail() -> None:
         raise OSError(error, os.strerror(error))
@@ -300,7 +301,7 @@ def _count(number: int, then: Callable[[], None], *, once: bool, seen: dict[str,
 
 
 def count_changes(work: Callable[[], None]) -> int:
-    """How many changes to the file system the work makes, found out in a process of its own."""
+    """How many changes to the file system `work` makes, counted in a forked process."""
     read, write = os.pipe()
 
     seen = {"n": 0}

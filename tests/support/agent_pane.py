@@ -1,4 +1,4 @@
-"""One fake agent in a real pane, logged in as main: what the tests of the agent itself and of typing to it share."""
+"""A fake agent in a real pane, logged in as main, for the tests of the fake agent and of typing to it."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from tests.support.tmux_server import Server
 
 
 class AgentPane(Sandbox):
-    """The session ccl-auto-1, once it is started."""
+    """A sandbox with one session, ccl-auto-1; `start` starts its agent."""
 
     name = "ccl-auto-1"
 
@@ -23,7 +23,7 @@ class AgentPane(Sandbox):
         self.shows("❯")
 
     def exhaust(self, until: datetime | str | None) -> None:
-        """The account is used up until then; None: no more."""
+        """Make the account exhausted until then; None makes it usable again."""
         self.agents.exhaust(**({"main": until} if until else {}))
 
     def screen(self) -> str:

@@ -1,4 +1,4 @@
-"""A sandbox whose pool is made of stand-in agents, with a spool: for lifecycle, dispatch and the soak."""
+"""A sandbox with a pool of fake agents and a task queue, for the tests of lifecycle and dispatch and for the soak."""
 
 import json
 from collections import Counter
@@ -10,12 +10,12 @@ from tests.support.polling import poll
 from tests.support.sandbox import Sandbox
 from tests.support.tmux_server import Server
 
-GO_ON = "continue"  # what a resumed session is told: no task
+GO_ON = "continue"  # the prompt of a resumed session, which is not a task
 ACCOUNTS = ("main", "backup", "third")
 
 
 class AgentPool(Sandbox):
-    """`size` sessions from ccl-auto-11 on, made by the first check."""
+    """A pool of `size` sessions from ccl-auto-11 on, which the first check starts."""
 
     def __init__(self, server: Server, folder: Path, *, size: int = 2, work: float = 0.0, records: bool = True) -> None:
         super().__init__(server, folder, ACCOUNTS)
@@ -26,7 +26,7 @@ class AgentPool(Sandbox):
         self.config["dispatch"] = {"spool": str(self.spool)}
 
     def up(self) -> dict[str, Any]:
-        """The first check, and the sessions that it makes at their prompts; its report."""
+        """Run the first check and wait for the prompts of the sessions that it starts; its report."""
         report = self.check()
         self.ready(*self.names)
         return report
@@ -35,14 +35,14 @@ class AgentPool(Sandbox):
         poll(lambda: all("auto mode" in self.server.screen(name) for name in names), seconds=60)
 
     def drop(self, name: str, text: str | bytes) -> Path:
-        """A task, dropped into the queue by hand."""
+        """Put a task into the queue by hand; its path."""
         queue = self.spool / "queue"
         queue.mkdir(parents=True, exist_ok=True)
         (queue / name).write_bytes(text if isinstance(text, bytes) else text.encode())
         return queue / name
 
     def where(self, name: str) -> list[str]:
-        """The folders that hold this task."""
+        """The names of the folders that contain this task."""
         return [path.parent.name for path in self.spool.glob(f"*/{name}")]
 
     def tasks(self, state: str) -> list[str]:
@@ -54,7 +54,7 @@ class AgentPool(Sandbox):
         return value
 
     def until_done(self, *names: str) -> None:
-        """Checks until these tasks are done."""
+        """Run checks until these tasks are done."""
         poll(lambda: self.check() and set(names) <= set(self.tasks("done")), seconds=60)
 
     def conversations(self) -> "Conversations":
@@ -62,7 +62,7 @@ class AgentPool(Sandbox):
 
 
 class Conversations:
-    """What the agents themselves recorded: each prompt that was taken, and whether its turn came to its end."""
+    """Counts from the agents' own records: how often each prompt was taken, and how often its turn was completed."""
 
     def __init__(self, claude: Path) -> None:
         self.taken: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Short ways to the values that the tests of the pure modules speak."""
+"""Builders of the values that the tests of the pure modules use."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 24, 10, 0, 0, tzinfo=UTC)
 
 
 def at(**delta: float) -> datetime:
-    """NOW and a timedelta: at(minutes=-5)."""
+    """NOW plus a timedelta, such as at(minutes=-5)."""
     return NOW + timedelta(**delta)
 
 
@@ -33,7 +33,7 @@ def make_config(
     dedicated: tuple[str, ...] = ("ops",),
     disabled: tuple[str, ...] = (),
 ) -> Config:
-    """Two accounts, a pool ccl-auto-11 … ccl-auto-20 and one dedicated session."""
+    """A configuration of two accounts, a pool ccl-auto-11 … ccl-auto-20 and one dedicated session."""
     return Config(
         accounts=tuple(Account(name=n, store=f"/nowhere/{n}", enabled=n not in disabled) for n in accounts),
         swap=Swap(**{"strategy": Strategy.ORDERED, **(swap or {})}),
@@ -49,7 +49,7 @@ def role_of(name: str) -> Role:
 
 
 def finding(name: str = "ccl-auto-11", **changes: Any) -> Finding:
-    """A session that shows a hit with a reset in two hours and counts."""
+    """The finding of a session that shows a counted hit with a reset in two hours."""
     fields: dict[str, Any] = {
         "name": name,
         "role": role_of(name),
@@ -68,19 +68,19 @@ def finding(name: str = "ccl-auto-11", **changes: Any) -> Finding:
 
 
 def healthy(name: str = "ccl-auto-11") -> Finding:
-    """A session that works."""
+    """The finding of a session that works."""
     return finding(
         name, kind=Kind.OK, blocked=False, counted=False, resets_at=None, snippet=None, identity="", moved_on=True
     )
 
 
 def unreadable(name: str = "ccl-auto-11") -> Finding:
-    """A session whose pane could not be captured."""
+    """The finding of a session whose pane could not be captured."""
     return Finding(name=name, role=role_of(name), kind=Kind.UNREADABLE, error="not captured")
 
 
 def hits(*numbers: int, **changes: Any) -> tuple[Finding, ...]:
-    """Pool sessions that show a hit."""
+    """The findings of pool sessions that show a hit; `numbers` are those in their names."""
     return tuple(finding(f"ccl-auto-{number}", **changes) for number in numbers)
 
 

@@ -1,4 +1,4 @@
-"""What a text gets as a configuration."""
+"""The problems that the loader reports for a configuration text."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from failover_oneshot.config.loader import ConfigError, load
 
 
 def problems(folder: Path, text: str) -> list[str]:
-    """The lines, from the file's name on; an empty list when the text is accepted."""
+    """The lines of the error, each from the file's name on; empty if the text is accepted."""
     file = folder / "f.yaml"
     file.write_text(text, encoding="utf-8", newline="")
     try:

@@ -1,5 +1,6 @@
-"""What the golden files are recorded in: an installation of throwaway files, a private tmux server, and the two
-programs as subprocesses. It imports nothing of the program, so that no move of a module reaches it.
+"""The installation in which the golden files are recorded: throwaway files, a private tmux server, both programs.
+
+The programs run as subprocesses. Nothing of the package is imported here, so that moving a module has no effect.
 """
 
 import fcntl
@@ -24,12 +25,12 @@ from tests.support.polling import poll
 TMUX = os.environ.get("FAILOVER_TEST_TMUX", "tmux")
 HIT = (ROOT / "tests/panes/quota/hit-5h-2h-80x24.txt").read_text(encoding="utf-8")
 OK = (ROOT / "tests/panes/ok/ok-80x24.txt").read_text(encoding="utf-8")
-VAGUE = "error: usage limit reached"  # a hit that does not tell its reset
+VAGUE = "error: usage limit reached"  # a hit without a reset
 POOL = ("ccl-auto-11", "ccl-auto-12", "ccl-auto-13")
 MODULES = {"failover-check": "failover_oneshot", "failoverctl": "failover_oneshot.ctl"}
-FAR = 4_000_000_000_000  # milliseconds: a token that does not expire in our time
+FAR = 4_000_000_000_000  # milliseconds since 1970: a token that does not expire
 
-# What differs from run to run and from machine to machine; the first that fits a place takes it.
+# What differs between runs or machines; the first pattern that matches wins.
 VARYING = [
     (r"(?<=hit your 5-hour)[^\n…]*…$", "…"),
     (r"\b\d{8}T\d{6}-[0-9a-f]{8}\b", "<task>"),
@@ -46,12 +47,12 @@ VARYING = [
     (r"\btmux (next-)?\d+\.\d+\w*", "tmux <version>"),
     (r"^(failover-check|failoverctl) \d[\w.]*$", r"\1 <version>"),
 ]
-LAID_OUT = {"--help", "init"}  # what is written for 80 columns, and holds nothing that varies
-FLOWING = {"history", "replay"}  # where a value that varies moves every line break after it
+LAID_OUT = {"--help", "init"}  # laid out for 80 columns, without a varying value
+FLOWING = {"history", "replay"}  # wrapped text, in which a varying value moves all later line breaks
 
 
 def stamp(**delta: float) -> str:
-    """The instant at that distance from now, as the state writes it."""
+    """The instant at that distance from now, in the state's format."""
     return f"{datetime.now(UTC) + timedelta(**delta):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -62,7 +63,7 @@ def hit(**delta: float) -> str:
 
 
 def pretty(text: str, otherwise: Callable[[str], str]) -> str:
-    """A JSON object a key to a line, in the order of the program."""
+    """A JSON object with one key on each line, in the program's order; `otherwise(text)` for any other text."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -71,24 +72,24 @@ def pretty(text: str, otherwise: Callable[[str], str]) -> str:
 
 
 def unwrapped(text: str) -> str:
-    """Without the line breaks and the padding that follow from the width of a value that varies."""
+    """The text without the line breaks and the padding that depend on the width of a varying value."""
     return re.sub(r"(?<=\S) {2,}(?=\S)", "  ", re.sub(r"\n {9,}(?=\S)", " ", text))
 
 
 def flowing(text: str) -> str:
-    """The words alone, in lines of our own."""
+    """The text without what varies, wrapped again at 100 columns."""
     return textwrap.fill(plain(" ".join(text.split())), 100, break_long_words=False, break_on_hyphens=False) + "\n"
 
 
 def plain(text: str) -> str:
-    """Without what varies, apart from places."""
+    """The text without what varies, except for paths."""
     for pattern, name in VARYING:
         text = re.sub(pattern, name, text, flags=re.MULTILINE)
     return text
 
 
 class RecordedSandbox:
-    """One installation, and the record of what was run in it."""
+    """An installation, and the record of the commands that ran in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.home, self.socket = folder, folder / "home", folder / "s"
@@ -105,7 +106,7 @@ class RecordedSandbox:
         self.config = self._config()
 
     def _programs(self) -> None:
-        """Only these programs exist: no systemctl, whose answer would be that of the machine."""
+        """Make a PATH with only these programs: systemctl is missing, because its answer depends on the machine."""
         (self.folder / "bin").mkdir()
         for name, program in (("tmux", TMUX), *((name, name) for name in ("cat", "rmdir", "sh", "sleep"))):
             (self.folder / "bin" / name).symlink_to(shutil.which(program) or f"/bin/{name}")
@@ -132,12 +133,12 @@ class RecordedSandbox:
         self.write(self.stored(account) / "oauthAccount.json", identity(account))
 
     def log_in(self, account: str, generation: int = 1) -> None:
-        """Make that account the live one, as the client would."""
+        """Make that account the live one, as Claude Code does."""
         self.write(self.claude / ".credentials.json", login(account, generation))
         self.write(self.home / ".claude.json", {"numStartups": 7, "oauthAccount": identity(account)})
 
     def write(self, path: Path, value: Any) -> None:
-        """A private file: a text as it is, anything else as JSON."""
+        """Write a private file: a text as it is, anything else as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.write_text(value if isinstance(value, str) else json.dumps(value, indent=2), encoding="utf-8")
         path.chmod(0o600)
@@ -146,13 +147,13 @@ class RecordedSandbox:
         return json.loads(self.state_file.read_bytes())
 
     def set_state(self, **changes: Any) -> None:
-        """Change keys of the state file, as a case that travels in time has to."""
+        """Change keys of the state file, for cases that need another time or history."""
         self.write(self.state_file, {**(self.state() if self.state_file.exists() else {"version": 1}), **changes})
 
     # --- sessions ------------------------------------------------------------------------------------------------
 
     def environ(self, **changes: str) -> dict[str, str]:
-        """The whole environment of the programs and of the server: nothing of the caller's."""
+        """All environment variables of the programs and the server; none come from the caller."""
         return {
             "PATH": str(self.folder / "bin"), "HOME": str(self.home), "SHELL": "/bin/sh", "TERM": "xterm", "TZ": "UTC",
             "LANG": "C.UTF-8", "NO_COLOR": "1", "COLUMNS": "80", "PYTHONPATH": str(ROOT),
@@ -165,7 +166,7 @@ class RecordedSandbox:
         return subprocess.run(command, env=env, cwd=self.home, capture_output=True, text=True, check=True).stdout
 
     def show(self, text: str, *names: str) -> None:
-        """Sessions that show a screen and stay; back when it stands there."""
+        """Start sessions that show a screen; return when all of them show it."""
         for name in names:
             screen = self.folder / f"{name}.screen"
             screen.write_text(text.removesuffix("\n"), encoding="utf-8")
@@ -174,7 +175,7 @@ class RecordedSandbox:
         self.settled()
 
     def settled(self) -> None:
-        """Wait until each session has printed its screen: nothing else comes."""
+        """Wait until each session has printed its whole screen."""
         poll(lambda: set(self.tmux("list-panes", "-a", "-F", "#{pane_current_command}").split()) <= {"sleep"})
 
     # --- the record ----------------------------------------------------------------------------------------------
@@ -186,14 +187,14 @@ class RecordedSandbox:
         self.run("failoverctl", *arguments, **changes)
 
     def run(self, program: str, *arguments: str, stdin: str = "") -> str:
-        """Run it, and record all that it says."""
+        """Run a program, and record all of its output."""
         if not self.config_file.exists():
             self.write(self.config_file, self.config)
         command = [sys.executable, "-m", MODULES[program], *arguments]
         return self.execute(command, " ".join([program, *arguments]), stdin)
 
     def shell(self, script: str, said: str) -> str:
-        """The same for what only a shell can do."""
+        """Run a shell command, and record all of its output."""
         return self.execute(["/bin/sh", "-c", script], said, "")
 
     def execute(self, command: list[str], said: str, stdin: str) -> str:
@@ -209,21 +210,21 @@ class RecordedSandbox:
         return done.stdout
 
     def quietly(self, program: str, *arguments: str) -> str:
-        """Run it as a step on the way, which another case records."""
+        """Run a program without recording it, because another case does."""
         kept = len(self.record)
         out = self.run(program, *arguments)
         del self.record[kept:]
         return out
 
     def show_state(self) -> None:
-        """Record the state file as it stands."""
+        """Record the content of the state file."""
         self.note("--- the state file", plain(pretty(self.state_file.read_text(encoding="utf-8"), unwrapped)))
 
     def note(self, head: str, text: str) -> None:
         self.record.append(f"{head}\n{text}" if not text or text.endswith("\n") else f"{head}\n{text}\n")
 
     def recorded(self) -> str:
-        """The record, with names in the place of this machine's places."""
+        """The record, with names instead of this machine's paths."""
         text = "".join(self.record)
         places = {str(self.folder): "<lab>", str(Path(sys.executable).parent): "<bin>", str(ROOT): "<project>"}
         for place, name in places.items():
@@ -232,14 +233,14 @@ class RecordedSandbox:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Another check holds the lock."""
+        """Hold the lock, as another check does."""
         with Path(f"{self.state_file}.lock").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
 
 def login(account: str, generation: int) -> dict[str, Any]:
-    """The shape of the client's .credentials.json; obviously fake."""
+    """Fake credentials in the format of Claude Code's .credentials.json."""
     return {
         "claudeAiOauth": {
             "accessToken": f"FAKE-access-{account}-{generation}",
@@ -257,7 +258,7 @@ def identity(account: str) -> dict[str, Any]:
 
 
 def new_folder() -> Path:
-    """A folder whose path is as long as that of any other: it decides where lines break."""
+    """A folder whose path always has the same length, because the length decides where lines break."""
     root = tempfile.gettempdir()
     root = root if len(root) <= len("/dev/shm") else "/tmp"
     while True:
@@ -269,7 +270,7 @@ def new_folder() -> Path:
 
 @contextmanager
 def throwaway_sandbox() -> Iterator[RecordedSandbox]:
-    """One sandbox, taken away afterwards with its server. Not in tmp_path: a socket's path has at most 107 bytes."""
+    """A sandbox that is removed afterwards with its server; not in tmp_path: a socket's path has at most 107 bytes."""
     folder = new_folder()
     sandbox = RecordedSandbox(folder)
     try:

@@ -1,4 +1,4 @@
-"""Entries of the state's history as a test writes them, and the timeline that they make."""
+"""Builders of entries of the state's history, and of the timeline that they make."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ ACCOUNTS = ("main", "backup")
 
 
 def swapped(minutes: float, from_: str = "main", to: str = "backup", **more: Any) -> dict[str, Any]:
-    """An entry of history, so many minutes after NOW."""
+    """The history entry of a swap, `minutes` after NOW."""
     return {"at": stamp(at(minutes=minutes)), "outcome": "swapped", "from": from_, "to": to, "reason": "r", **more}
 
 
 def hits(**sessions: float) -> dict[str, str]:
-    """What an entry says of its hits: each session, and so many minutes after NOW."""
+    """The hits of an entry: the instant for each session, given in minutes after NOW."""
     return {session: stamp(at(minutes=minutes)) for session, minutes in sessions.items()}
 
 

@@ -1,4 +1,4 @@
-"""`failoverctl` as an operator runs it: in a throwaway installation, and in a real terminal (a tmux pane)."""
+"""Run `failoverctl` as an operator does: in a throwaway installation, also in a real terminal (a tmux pane)."""
 
 import json
 import shlex
@@ -14,26 +14,26 @@ from tests.support.sandbox import Sandbox
 
 
 def stamp(**delta: float) -> str:
-    """The instant at that distance from now, as the state writes it."""
+    """The instant at that distance from now, in the state's format."""
     return f"{datetime.now(UTC) + timedelta(**delta):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def environ(sandbox: Sandbox, **changes: str) -> dict[str, str]:
-    """What finds this installation without any option, and no systemd user manager."""
+    """Environment variables with which programs find this installation without options, and no systemd user manager."""
     sandbox.config.setdefault("state", {"path": str(sandbox.state_file)})
     sandbox.save_config()
     return sandbox.environ(**{"FAILOVER_CONFIG": str(sandbox.config_file), **changes})
 
 
 def ctl(sandbox: Sandbox, *arguments: str, stdin: str = "", **changes: str) -> Run:
-    """One command, its output captured; it never ends with a traceback."""
+    """Run one command and capture its output; a traceback fails the test."""
     done = sandbox.execute([*CTL, *arguments], stdin, **environ(sandbox, **changes))
     assert "Traceback" not in done.stderr
     return done
 
 
 def facts(sandbox: Sandbox, *arguments: str, code: int = 0) -> Any:
-    """The one object that a command prints with --json."""
+    """The object that a command prints with --json."""
     done = ctl(sandbox, *arguments, "--json")
     assert done.returncode == code, done.stderr + done.stdout
     value = json.loads(done.stdout)
@@ -42,7 +42,7 @@ def facts(sandbox: Sandbox, *arguments: str, code: int = 0) -> Any:
 
 
 def in_pane(sandbox: Sandbox, *arguments: str, width: int, height: int = 40, **changes: str) -> str:
-    """The name of a session, outside the range, in which the command runs."""
+    """Run a command in a new session outside the range; the session's name."""
     exports = [f"{name}={value}" for name, value in environ(sandbox, TERM="screen-256color", **changes).items()]
     command = shlex.join(["env", "-i", *exports, *CTL, *arguments])
     sandbox.server.start("eyes", f"trap : INT; {command}; exec sleep 600", width=width, height=height)
@@ -50,7 +50,7 @@ def in_pane(sandbox: Sandbox, *arguments: str, width: int, height: int = 40, **c
 
 
 def screen(sandbox: Sandbox, name: str, until: str, *flags: str) -> list[str]:
-    """The lines of that pane, once they hold `until`."""
+    """The lines of that session's screen, as soon as they contain `until`."""
 
     def shown() -> list[str]:
         text = sandbox.server.screen(name, *flags)
@@ -60,7 +60,7 @@ def screen(sandbox: Sandbox, name: str, until: str, *flags: str) -> list[str]:
 
 
 STATES: dict[str, tuple[str | None, int, int]] = {
-    # what stands in the state file, the exit code of a command that reads it, of one that changes it
+    # content of the state file, exit code of a command that reads it, exit code of one that changes it
     "none": (None, 0, 0),
     "empty": ("", 65, 65),
     "cut off": ('{"version": 1, "accounts": {"main"', 65, 65),
@@ -76,7 +76,7 @@ def put_state(sandbox: Sandbox, text: str | None) -> None:
 
 
 def huge() -> dict[str, Any]:
-    """10,000 events of history and 500 sessions."""
+    """A state with 10,000 events of history and 500 sessions."""
     entry = {
         "outcome": "swapped",
         "from": "main",

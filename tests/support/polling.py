@@ -1,4 +1,4 @@
-"""Waiting without sleeping for a guess: the one loop that all tests share."""
+"""The polling loop that all tests use instead of fixed sleeps."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def poll(what: Callable[[], T], seconds: float = 60.0) -> T:
-    """Return its first true value; fail with the last one when the deadline has passed."""
+    """The first true value of `what()`; AssertionError with the last one after that many seconds."""
     deadline = time.monotonic() + seconds
     while not (value := what()):
         assert time.monotonic() < deadline, f"still {value!r} after {seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""What `failover-check --record` keeps of a check, as a test writes it: pool sessions that show these texts."""
+"""Builder of recorded checks (`failover-check --record`) whose pool sessions show given texts."""
 
 from typing import Any
 

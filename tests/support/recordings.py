@@ -1,4 +1,4 @@
-"""The recorded panes and wordings that detection is judged by, each with its truth."""
+"""The recorded panes and wordings for the tests of detection, each with its true kind."""
 
 import json
 from datetime import datetime
@@ -11,7 +11,7 @@ from tests.support.paths import DATA, PANES
 
 
 class Recording(Struct, frozen=True, kw_only=True):
-    """One text, what it is, and what it says about the reset."""
+    """A text, its true kind, and what is known of its reset."""
 
     name: str
     text: str
@@ -20,14 +20,15 @@ class Recording(Struct, frozen=True, kw_only=True):
     limit: str | None = None
     reset_text: str | None = None
     seen_at: datetime | None = None
-    resets_at: datetime | None = None  # what the stand-in API told the client, to the minute
+    resets_at: datetime | None = None  # what the fake API sent, to the minute
     cols: int = 80
 
 
 def panes() -> list[Recording]:
-    """Every file below `panes/<truth>/`; the indexes add what is known of it, a new file needs no entry.
+    """The recordings in `panes/<truth>/`; the indexes add what is known of a file, but a new file needs no entry.
 
-    `index.json` is of client 2.1.330; `versions.json` of fourteen others, recorded against a stand-in API on loopback.
+    `index.json` is about Claude Code 2.1.330, `versions.json` about fourteen other versions. These were recorded with a
+    fake API on loopback.
     """
     rows = [row for name in ("index.json", "versions.json") for row in json.loads((PANES / name).read_text())]
     index = {row["file"]: row for row in rows}
@@ -50,7 +51,7 @@ def _pane(path: Path, row: dict[str, Any]) -> Recording:
 
 
 def messages() -> list[Recording]:
-    """The wordings of public reports (`panes/messages.json`), bait included."""
+    """The messages from public reports (`panes/messages.json`), with bait among them."""
     rows = json.loads((PANES / "messages.json").read_text())
     return [
         Recording(
@@ -64,7 +65,7 @@ def messages() -> list[Recording]:
 
 
 def wordings() -> list[Recording]:
-    """Wordings read from the program texts of seven client versions, and prose that begins like them."""
+    """The wordings in the program texts of seven versions of Claude Code, and prose that begins like them."""
     rows = json.loads((DATA / "wordings.json").read_text())
     return [
         Recording(

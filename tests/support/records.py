@@ -1,4 +1,4 @@
-"""The client's records as a test writes them: a conversation's lines and a running client's file."""
+"""Builders of Claude Code's records: the lines of a conversation, and the file of a running agent."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def failure(second: int, text: str, error: str, status: int, **fields: object) -
 
 
 def hit(second: int, name: str = "five_hour", words: str = "5-hour limit", **fields: object) -> dict[str, Any]:
-    """As 2.1.330 writes it."""
+    """The record of a hit, as Claude Code 2.1.330 writes it."""
     return failure(
         second,
         f"You've hit your {words} · resets 6:30am (UTC)",
@@ -49,7 +49,7 @@ def started(pid: int) -> str:
 
 
 def announce(claude_dir: Path, pid: int, **fields: object) -> Path:
-    """The file of a running client, as 2.1.330 writes it."""
+    """Write the file of a running agent, as Claude Code 2.1.330 does; its path."""
     path = claude_dir / "sessions" / f"{pid}.json"
     path.parent.mkdir(exist_ok=True)
     facts = {"pid": pid, "sessionId": SESSION, "cwd": CWD, "procStart": started(pid), "status": "idle"}

@@ -1,4 +1,4 @@
-"""The sandbox as the tests use it: a pool of ten, one dedicated session, recorded screens, reports instead of text."""
+"""The sandbox of the tests: a pool of ten, a dedicated session, recorded screens, checks that return their report."""
 
 import json
 from collections.abc import Sequence
@@ -16,18 +16,18 @@ NEIGHBOURS = ("ccl-0", "ccl-auto-1", "ccl-auto-110")
 
 
 def clock(**delta: float) -> str:
-    """The client's wording of a reset at that distance from now: 12:20pm (UTC)."""
+    """A reset at that distance from now in Claude Code's wording, such as 12:20pm (UTC)."""
     return f"{datetime.now(UTC) + timedelta(**delta):%-I:%M%p} (UTC)".lower().replace("(utc)", "(UTC)")
 
 
 def hit_screen(**delta: float) -> str:
-    """The recorded screen of a 5-hour hit, with its reset moved to that distance from now."""
+    """The recorded screen of a 5-hour hit, its reset moved to that distance from now (default: two hours)."""
     then = clock(**(delta or {"hours": 2}))
     return HIT.replace("12:20pm (UTC)", then).replace("12:20pm", then.removesuffix(" (UTC)"))
 
 
 class Sandbox(sandbox.Sandbox):
-    """A sandbox in a folder of the test's own; `check` runs the real program in it."""
+    """A sandbox in a folder of the test; `check` runs the real program in it."""
 
     server: Server
 
@@ -37,17 +37,17 @@ class Sandbox(sandbox.Sandbox):
         self.config["pool"]["dedicated"] = [{"name": "ops"}]
 
     def live(self) -> tuple[str, str]:
-        """The live access token and the live identity."""
+        """The access token and the email address in the live files."""
         token = json.loads(self.live_credentials.read_bytes())["claudeAiOauth"]["accessToken"]
         email = json.loads(self.settings.read_bytes())["oauthAccount"]["emailAddress"]
         return token, email
 
     def set_state(self, **changes: Any) -> None:
-        """Change keys of the state file, as a test that travels in time has to."""
+        """Change keys of the state file, for tests that need another time or history."""
         self.write(self.state_file, {**(self.state() or {"version": 1}), **changes})
 
     def check(self, *flags: str, code: int = 0) -> dict[str, Any]:
-        """Run one check with --json; its report."""
+        """Run one check with --json and expect that exit code; its report."""
         done = self.run("--json", *flags)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr

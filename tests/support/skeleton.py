@@ -1,10 +1,10 @@
-"""An HTML page, parsed: its elements apart from its text."""
+"""A parser of HTML pages that separates the elements from the text."""
 
 from html.parser import HTMLParser
 
 
 class Skeleton(HTMLParser):
-    """The elements with the names of their attributes, and apart from them the text."""
+    """A page's elements with the names of their attributes, and its text."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__()

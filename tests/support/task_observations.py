@@ -1,4 +1,4 @@
-"""Any observation of a dispatched task, for property tests."""
+"""A hypothesis strategy for observations of a dispatched task, for the tests of laws."""
 
 from hypothesis import strategies as st
 

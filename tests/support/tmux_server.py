@@ -1,6 +1,6 @@
-"""A private tmux server for a test: sessions that show a given screen, and what the program sees of them.
+"""A private tmux server for tests: sessions that show a given screen, and what the program reads of them.
 
-`FAILOVER_TEST_TMUX` names another tmux binary, to run the tests with another version.
+Set `FAILOVER_TEST_TMUX` to another tmux binary to run the tests with another version.
 """
 
 import os
@@ -20,7 +20,7 @@ BINARY = os.environ.get("FAILOVER_TEST_TMUX", "tmux")
 
 
 class Server(server.Server):
-    """The sandbox's server, in a locale that knows only ASCII: what a timer without a locale runs in."""
+    """The sandbox's server in the locale C, which knows only ASCII, as under a timer without a locale."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, binary=BINARY, patience=120)
@@ -34,28 +34,28 @@ class Server(server.Server):
         return TmuxControl(self.config(binary=binary, timeout=timeout), self.environ)
 
     def messages(self) -> str:
-        """tmux's own log, with every command that it ran; only an attached client can ask for it."""
+        """tmux's message log, with every command that it ran; only an attached tmux client can read it."""
 
-        def shown() -> str:  # the end of its input makes the client leave, at times before the answer
+        def shown() -> str:  # the end of its input detaches the tmux client, sometimes before the answer
             log = self.run("-C", "attach-session", stdin="show-messages\n").stdout
             return log if "command: show-messages" in log else ""
 
         return poll(shown)
 
     def screen_command(self, text: str) -> str:
-        """A shell command that shows `text`, a line to each row, and stays."""
+        """A shell command that prints `text`, one line for each row, and keeps running."""
         self._screens += 1
         file = self.folder / f"screen-{self._screens}"
         file.write_text(text.removesuffix("\n"), encoding="utf-8")
         return f"cat {shlex.quote(str(file))}; exec sleep 600"
 
     def show(self, name: str, text: str, *, width: int = 80, height: int = 24) -> None:
-        """A session that shows `text`; back when the last line of it is on the screen."""
+        """Start a session that shows `text`; return when its last word is on the screen."""
         self.start(name, self.screen_command(text), width=width, height=height)
         self.wait_for(name, text.rsplit(maxsplit=1)[-1])
 
     def wait_for(self, name: str, text: str) -> None:
-        """Until the session shows that text; lines that were wrapped count as one."""
+        """Wait until the session shows that text; wrapped lines count as one."""
         poll(lambda: text in self.screen(name, "-J"), seconds=60)
 
     def names(self) -> set[str]:
@@ -69,7 +69,7 @@ class Server(server.Server):
         return self.control().observe(pool, capture=False).sessions
 
     def write_wrapper(self, body: str) -> str:
-        """A program for `tmux.binary`, written in sh; "$@" are tmux's arguments and $tmux the real one."""
+        """The path of a sh script for `tmux.binary`; "$@" are tmux's arguments, $tmux is the real program."""
         wrapper = self.folder / "wrapper"
         wrapper.write_text(f"#!/bin/sh\ntmux={shlex.quote(BINARY)}\n{body}\n")
         wrapper.chmod(0o755)
@@ -79,14 +79,14 @@ class Server(server.Server):
         return int(self.tmux("display-message", "-p", "#{pid}"))
 
 
-# A disk in memory, for tests with thousands of fsyncs: a SIGKILL loses nothing there that it would not lose elsewhere.
+# A disk in memory, for tests with thousands of fsyncs; SIGKILL loses no more there than on a real disk.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 @contextmanager
 def private_server() -> Iterator[Server]:
-    """A private tmux server, killed afterwards with all that it started."""
-    private = Server(server.new_folder("ft-"))  # not tmp_path: a socket's path has at most 107 bytes
+    """A private tmux server; it is killed afterwards with everything that it started."""
+    private = Server(server.new_folder("ft-"))  # not tmp_path: the path of a socket has at most 107 bytes
     try:
         yield private
     finally:

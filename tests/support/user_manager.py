@@ -1,7 +1,7 @@
-"""A real `systemd --user` for tests, also where PID 1 is not systemd: in a private mount namespace, for root only.
+"""A real `systemd --user` for tests, in a private mount namespace; it needs root, but not systemd as PID 1.
 
-Nothing of it is left behind: own home, own runtime folder, own cgroup, own unit path (the machine's user units are not
-started), and at the end every process in its namespace is ended.
+It leaves nothing behind. Home, runtime folder, cgroup and unit path are its own, so the machine's user units are not
+started. At the end every process in its namespace is killed.
 """
 
 import os
@@ -18,8 +18,8 @@ from tests.support.polling import poll
 
 SYSTEMD = next((p for p in ("/usr/lib/systemd/systemd", "/lib/systemd/systemd") if Path(p).exists()), "")
 TARGETS = ("basic.target", "timers.target", "sockets.target", "paths.target", "shutdown.target", "exit.target")
-# `/run` is hidden rather than written to: `/run/systemd/system` is how systemctl knows that systemd runs. The manager
-# gets a cgroup of its own in each hierarchy that systemd may use, so that two of them never share a unit's cgroup.
+# A tmpfs hides the real `/run`, because systemctl takes `/run/systemd/system` as proof that systemd runs. The manager
+# has its own cgroup in each hierarchy that systemd may use, so that two managers never share a unit's cgroup.
 HIERARCHIES = ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 BEGIN = f"""
 for root in {" ".join(HIERARCHIES)}; do
@@ -28,19 +28,19 @@ done
 mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && exec "$SYSTEMD" --user --unit=basic.target
 """
 QUICK = "[Timer]\nOnActiveSec=\nOnActiveSec=100ms\nOnUnitInactiveSec=500ms\nAccuracySec=20ms\n"
-# The manager's own limit, five starts in ten seconds, is far from what 30 seconds do.
+# The manager's start limit, five starts in ten seconds, does not matter at the real interval of 30 seconds.
 UNLIMITED = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nStandardOutput=append:{0}\nStandardError=append:{0}\n"
 
 
 class UnavailableError(Exception):
-    """It can not run here; the text says why."""
+    """The user manager cannot run here; the text says why."""
 
 
 class UserManager:
-    """`with UserManager() as manager`: one user manager; raise UnavailableError where it can not run."""
+    """A context manager that starts one user manager; UnavailableError if it cannot run here."""
 
     def __init__(self) -> None:
-        # A short path: a socket's is 107 bytes at most.
+        # A short path, because the path of a socket has at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="fo-"))
         self.home, self.runtime = self.folder / "home", self.folder / "run"
         self.units = self.home / ".config/systemd/user"
@@ -66,11 +66,11 @@ class UserManager:
         self._stop()
 
     def systemctl(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """`systemctl --user` in the manager's namespace."""
+        """Run `systemctl --user` in the manager's namespace."""
         return self.run("systemctl", "--user", "--no-pager", *argv, check=check)
 
     def run(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Any program in the manager's namespace, with its home."""
+        """Run a program in the manager's namespace, with its home."""
         assert self.process
         command = ["nsenter", f"--mount=/proc/{self.process.pid}/ns/mnt", *argv]
         done = subprocess.run(command, check=False, capture_output=True, text=True, env=self.env, timeout=60)
@@ -84,7 +84,7 @@ class UserManager:
         self.systemctl("daemon-reload")
 
     def drop_in(self, unit: str, text: str) -> None:
-        """Write the unit's drop-in, over the one before."""
+        """Write the unit's drop-in; it replaces the earlier one."""
         path = self.units / f"{unit}.d" / "test.conf"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
@@ -116,22 +116,22 @@ class UserManager:
     def _ready(self) -> bool:
         assert self.process
         if self.process.poll() is not None:
-            said = " ".join(self.log.read_text(errors="replace").split()) or "it said nothing"
-            raise UnavailableError(f"systemd --user does not start here: {said}")
+            output = " ".join(self.log.read_text(errors="replace").split()) or "no output"
+            raise UnavailableError(f"systemd --user does not start here: {output}")
         return (self.runtime / "systemd/private").exists() and (
             self.systemctl("is-active", "basic.target", check=False).returncode == 0
         )
 
     def _stop(self) -> None:
         if self.process:
-            # Held open: the kernel gives the number of a namespace that is gone to the next one that is made.
+            # Keep it open, because the kernel gives the number of a removed namespace to the next new one.
             with suppress(OSError), Path(f"/proc/{self.process.pid}/ns/mnt").open("rb"):
                 self._end_all(self.process, self._namespace(self.process.pid))
         poll(self._removed)
         shutil.rmtree(self.folder)
 
     def _end_all(self, process: subprocess.Popen[bytes], namespace: str) -> None:
-        """End the manager, and whoever is in its namespace: units, and what they left running."""
+        """End the manager and all processes in its namespace: units and their leftovers."""
         process.terminate()
         try:
             process.wait(10)
@@ -152,7 +152,7 @@ class UserManager:
             return ""
 
     def _removed(self) -> bool:
-        """Remove our cgroups; they are busy until the last process in them is gone."""
+        """Remove our cgroups; False while processes are left in them."""
         assert re.fullmatch(r"fo-\w+", self.cgroup)
         for root in HIERARCHIES:
             for folder, _, _ in os.walk(f"{root}/{self.cgroup}", topdown=False):
@@ -164,7 +164,7 @@ class UserManager:
 
 
 def program(manager: UserManager, text: str) -> None:
-    """What the shipped ExecStart= runs."""
+    """Write the script that the shipped ExecStart= runs."""
     path = manager.home / ".local/bin/failover-check"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{text}\n")

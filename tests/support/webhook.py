@@ -1,4 +1,4 @@
-"""A loopback HTTP server for a test: it keeps what it is sent, and answers, hangs or fails as the test wants."""
+"""A loopback HTTP server for tests: it keeps the requests, and answers, hangs or fails as the test says."""
 
 import json
 import threading
@@ -9,12 +9,12 @@ from typing import Any
 
 
 class Webhook:
-    """``got``: path and body of each request, in their order."""
+    """The server; `got` has the path and body of each request, in order."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str]] = []
         self.status = 200
-        self.go_on = threading.Event()  # cleared: no answer is given until it is set
+        self.go_on = threading.Event()  # while it is cleared, no request is answered
         self.go_on.set()
         hook = self
 
@@ -27,17 +27,17 @@ class Webhook:
                     self.send_response(hook.status)
                     self.send_header("Content-Length", "0")
                     self.end_headers()
-                except OSError:  # the caller did not wait for it
+                except OSError:  # the caller did not wait for the answer
                     return
 
             def log_message(self, *args: Any) -> None:
-                """Say nothing."""
+                """Log no requests."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self.server.server_port}"
 
     def messages(self) -> list[dict[str, Any]]:
-        """What apprise's json:// sent."""
+        """The messages that apprise sent to a json:// address."""
         return [json.loads(body) for _, body in self.got]
 
     def paths(self) -> list[str]:
@@ -46,7 +46,7 @@ class Webhook:
 
 @contextmanager
 def webhook() -> Iterator[Webhook]:
-    """A server that listens while the test runs."""
+    """A server that listens until the end of the test."""
     hook = Webhook()
     thread = threading.Thread(target=hook.server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
