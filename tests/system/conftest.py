@@ -18,7 +18,7 @@ def sandbox(server: Server, tmp_path: Path) -> Sandbox:
 
 @pytest.fixture
 def blocked(sandbox: Sandbox) -> Sandbox:
-    """Three blocked sessions of the pool, beside three that show the same and are none of ours."""
+    """A sandbox with three blocked pool sessions, and three neighbors outside the range that show the same screen."""
     for name in (*POOL, *NEIGHBOURS):
         sandbox.server.show(name, hit_screen())
     return sandbox
@@ -26,7 +26,7 @@ def blocked(sandbox: Sandbox) -> Sandbox:
 
 @pytest.fixture
 def manager(user_manager: UserManager) -> Iterator[UserManager]:
-    """The shipped units, with an interval of half a second; `out` in its folder takes what the service prints."""
+    """A user manager with the shipped units, run every half second; the service prints to `out` in its folder."""
     user_manager.install(DEPLOY / "failover.service", DEPLOY / "failover.timer")
     user_manager.drop_in("failover.timer", QUICK)
     user_manager.drop_in("failover.service", UNLIMITED.format(user_manager.folder / "out"))

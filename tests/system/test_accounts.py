@@ -1,4 +1,4 @@
-"""`failoverctl accounts`, as an operator runs it."""
+"""`failoverctl accounts` as an operator runs it."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def test_accounts_are_listed_and_checked(sandbox: Sandbox) -> None:
 
 
 def test_what_is_in_a_store(sandbox: Sandbox) -> None:
-    """Present, parses, mode, identity, expiry; and never a token."""
+    """Presence, syntax, mode, identity and expiry are shown, and no token."""
     soon = credentials("main")
     soon["claudeAiOauth"]["expiresAt"] = (datetime.now(UTC) + timedelta(hours=2)).timestamp() * 1000
     sandbox.write(sandbox.stored("main") / ".credentials.json", soon)
@@ -47,7 +47,7 @@ def test_what_is_in_a_store(sandbox: Sandbox) -> None:
     assert ctl(sandbox, "accounts", "check", "main").returncode == 0
 
 
-def test_the_live_login_is_captured_for_the_account_that_it_is(sandbox: Sandbox) -> None:
+def test_the_live_credentials_are_captured_for_their_account(sandbox: Sandbox) -> None:
     shutil.rmtree(sandbox.stored("backup"))
     sandbox.log_in("backup", generation=3)
     done = ctl(sandbox, "accounts", "add", "backup")
@@ -70,7 +70,7 @@ def test_an_account_that_the_config_does_not_name_is_explained(sandbox: Sandbox)
     assert ctl(sandbox, "accounts", "check", "third").returncode == 2
 
 
-def test_nothing_is_captured_from_a_blank_login(sandbox: Sandbox) -> None:
+def test_blank_credentials_are_not_captured(sandbox: Sandbox) -> None:
     blank = credentials("main")
     blank["claudeAiOauth"].update(accessToken="", refreshToken="")
     sandbox.write(sandbox.claude / ".credentials.json", blank)
@@ -80,7 +80,7 @@ def test_nothing_is_captured_from_a_blank_login(sandbox: Sandbox) -> None:
     assert (sandbox.stored("main") / ".credentials.json").read_bytes() == before
 
 
-def test_methods_without_anything_to_capture_say_so(sandbox: Sandbox) -> None:
+def test_capture_is_refused_for_methods_without_live_credentials(sandbox: Sandbox) -> None:
     sandbox.config["swap"] = {"method": "env"}
     sandbox.config["accounts"] = [{"name": "main", "env": {"A": "FAKE-secret"}}]
     done = ctl(sandbox, "accounts", "add", "main")
@@ -96,7 +96,7 @@ def test_no_accounts_at_all(sandbox: Sandbox) -> None:
 
 @every_state
 @pytest.mark.parametrize("command", ["history", "accounts"])
-def test_states_that_are_none(sandbox: Sandbox, kind: str, command: str) -> None:
+def test_missing_broken_and_newer_states(sandbox: Sandbox, kind: str, command: str) -> None:
     text, code, _ = STATES[kind]
     put_state(sandbox, text)
     done = ctl(sandbox, command)

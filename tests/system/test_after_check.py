@@ -1,4 +1,4 @@
-"""Metrics, notices and pings of the real program: real tmux, real files, apprise's own json:// to a real server."""
+"""Metrics, notices and pings of the real program: real tmux, real files, notices through apprise to a real server."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def second() -> Iterator[Webhook]:
 
 
 def notify(sandbox: Sandbox, *hooks: Webhook, **settings: Any) -> None:
-    """Told through apprise; each URL holds a secret."""
+    """The apprise URLs of these webhooks; each contains a secret."""
     sandbox.config["notify"] = {
         "urls": [f"json://user:{SECRET}@{hook.address}/{SECRET}" for hook in hooks],
         "timeout": "1m",
@@ -57,13 +57,13 @@ def ahead(**delta: float) -> str:
 
 
 def make_due(sandbox: Sandbox) -> None:
-    """As if the pause before the next attempt were over."""
+    """Change the state as if the pause before the next attempt were over."""
     sandbox.set_state(outbox=[{**notice, "next_at": ago(seconds=1)} for notice in sandbox.state()["outbox"]])
 
 
 @pytest.fixture
 def refused() -> Iterator[str]:
-    """A loopback address at which nobody listens, nor anybody else begins to."""
+    """A loopback address that refuses connections and cannot be taken by another program."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{taken.getsockname()[1]}"
@@ -77,7 +77,7 @@ def has_no_secret(sandbox: Sandbox, *outputs: str) -> bool:
 # -- notices -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_swap_is_told_to_everybody_once(blocked: Sandbox, hook: Webhook, second: Webhook) -> None:
+def test_a_swap_is_one_notice_to_each_url(blocked: Sandbox, hook: Webhook, second: Webhook) -> None:
     file = blocked.home / "urls"
     file.write_text(f"# the second\n\njson://{second.address}/{SECRET}\n")
     file.chmod(0o600)
@@ -95,14 +95,14 @@ def test_a_swap_is_told_to_everybody_once(blocked: Sandbox, hook: Webhook, secon
     assert has_no_secret(blocked, done.stdout, done.stderr)
 
 
-def test_waiting_is_told_once(blocked: Sandbox, hook: Webhook) -> None:
+def test_waiting_is_one_notice(blocked: Sandbox, hook: Webhook) -> None:
     notify(blocked, hook)
     blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": ahead(days=2)}})
     assert [blocked.check()["outcome"] for _ in range(3)] == ["waiting"] * 3
     assert [message["type"] for message in hook.messages()] == ["warning"]
 
 
-def test_auth_trouble_is_told_once(sandbox: Sandbox, hook: Webhook) -> None:
+def test_an_auth_problem_is_one_notice(sandbox: Sandbox, hook: Webhook) -> None:
     notify(sandbox, hook)
     for name in POOL[:2]:
         sandbox.server.show(name, EXPIRED)
@@ -113,8 +113,8 @@ def test_auth_trouble_is_told_once(sandbox: Sandbox, hook: Webhook) -> None:
     assert "” in ccl-auto-11, ccl-auto-12 (" in message["message"]
 
 
-def test_a_failing_swap_is_told_once_however_often_it_is_tried(blocked: Sandbox, hook: Webhook) -> None:
-    """The breaker refuses, and so does each check after it."""
+def test_a_failing_swap_is_one_notice_for_all_attempts(blocked: Sandbox, hook: Webhook) -> None:
+    """The limit of swaps in one hour refuses the swap, in this check and in all later ones."""
     notify(blocked, hook)
     blocked.config["swap"]["max_per_hour"] = 1
     blocked.set_state(active_account="main", last_swap={"at": ago(minutes=20), "from": "backup", "to": "main"})
@@ -123,7 +123,7 @@ def test_a_failing_swap_is_told_once_however_often_it_is_tried(blocked: Sandbox,
     assert (message["type"], "max_per_hour" in message["message"]) == ("failure", True)
 
 
-def test_a_state_that_was_reset_is_told(blocked: Sandbox, hook: Webhook) -> None:
+def test_a_state_reset_is_a_notice(blocked: Sandbox, hook: Webhook) -> None:
     notify(blocked, hook)
     blocked.state_file.parent.mkdir()
     blocked.state_file.write_text("{")
@@ -131,7 +131,7 @@ def test_a_state_that_was_reset_is_told(blocked: Sandbox, hook: Webhook) -> None
     assert [message["type"] for message in hook.messages()] == ["failure"]
 
 
-def test_only_the_wanted_events_are_told(blocked: Sandbox, hook: Webhook) -> None:
+def test_only_the_configured_events_are_notices(blocked: Sandbox, hook: Webhook) -> None:
     notify(blocked, hook, events=["waiting"])
     assert blocked.check()["outcome"] == "swapped"
     assert hook.got == []
@@ -163,7 +163,7 @@ def test_a_server_that_answers_with_an_error(blocked: Sandbox, hook: Webhook) ->
     assert "swapped notice not delivered to notify.urls[0]: the server answered 503" in blocked.run().stderr
 
 
-def test_a_server_that_hangs_costs_the_timeout_and_nobody_else_the_notice(
+def test_a_hanging_server_costs_the_timeout_and_no_other_notice(
     blocked: Sandbox, hook: Webhook, second: Webhook
 ) -> None:
     notify(blocked, hook, second, timeout="15s")
@@ -175,9 +175,7 @@ def test_a_server_that_hangs_costs_the_timeout_and_nobody_else_the_notice(
     assert [notice["left"] for notice in blocked.state()["outbox"]] == [[0]]
 
 
-def test_while_it_is_sent_no_command_line_holds_a_secret_and_no_other_run_sends_it(
-    blocked: Sandbox, hook: Webhook
-) -> None:
+def test_a_notice_is_sent_by_one_check_without_secrets_in_arguments(blocked: Sandbox, hook: Webhook) -> None:
     notify(blocked, hook)
     hook.go_on.clear()
     blocked.save_config()
@@ -197,7 +195,7 @@ def test_while_it_is_sent_no_command_line_holds_a_secret_and_no_other_run_sends_
     assert len(hook.got) == 1
 
 
-def test_a_run_that_is_killed_while_it_tells_is_made_good(blocked: Sandbox, hook: Webhook) -> None:
+def test_a_notice_of_a_check_killed_while_sending_is_sent_later(blocked: Sandbox, hook: Webhook) -> None:
     notify(blocked, hook)
     hook.go_on.clear()
     blocked.save_config()
@@ -213,7 +211,7 @@ def test_a_run_that_is_killed_while_it_tells_is_made_good(blocked: Sandbox, hook
     assert blocked.state()["outbox"] == []
 
 
-def test_without_apprise_one_line_says_how_to_install_it(blocked: Sandbox, hook: Webhook, tmp_path: Path) -> None:
+def test_without_apprise_one_line_tells_how_to_install_it(blocked: Sandbox, hook: Webhook, tmp_path: Path) -> None:
     notify(blocked, hook)
     without = tmp_path / "without"
     without.mkdir()
@@ -233,7 +231,7 @@ def test_without_apprise_one_line_says_how_to_install_it(blocked: Sandbox, hook:
         (f"nonsense://{SECRET}\n", 0o600, "line 1 of notify.urls_file: apprise does not recognize this URL"),
     ],
 )
-def test_a_urls_file_of_no_use_is_one_warning(
+def test_a_useless_urls_file_is_one_warning(
     blocked: Sandbox, content: str | bytes | None, mode: int, said: str
 ) -> None:
     file = blocked.home / "urls"
@@ -252,7 +250,7 @@ def ctl(sandbox: Sandbox, *flags: str) -> Run:
     return sandbox.execute([*CTL, "notify", "--config", str(sandbox.config_file), *flags])
 
 
-def test_a_test_message_says_who_got_it(sandbox: Sandbox, hook: Webhook, refused: str) -> None:
+def test_a_test_message_lists_its_recipients(sandbox: Sandbox, hook: Webhook, refused: str) -> None:
     notify(sandbox, hook)
     sandbox.config["notify"]["urls"].append(f"json://{refused}/{SECRET}")
     done = ctl(sandbox)
@@ -269,7 +267,7 @@ def test_a_test_message_says_who_got_it(sandbox: Sandbox, hook: Webhook, refused
 @pytest.mark.parametrize(
     ("settings", "said"), [({}, "there is nobody to tell"), ({"urls_file": "/nonexistent/urls"}, "No such file")]
 )
-def test_nobody_to_tell_is_said(sandbox: Sandbox, settings: dict[str, Any], said: str) -> None:
+def test_a_test_message_without_urls_is_an_error(sandbox: Sandbox, settings: dict[str, Any], said: str) -> None:
     sandbox.config["notify"] = settings
     done = ctl(sandbox)
     assert (done.returncode, said in done.stdout, done.stderr) == (1, True, "")
@@ -282,7 +280,7 @@ def pinged(sandbox: Sandbox, hook: Webhook, **settings: Any) -> None:
     sandbox.config["ping"] = {"url": f"http://{hook.address}/{SECRET}?create=1", **settings}
 
 
-def test_a_run_that_went_well_is_pinged(blocked: Sandbox, hook: Webhook) -> None:
+def test_a_successful_check_is_pinged(blocked: Sandbox, hook: Webhook) -> None:
     pinged(blocked, hook, start=True)
     done = blocked.run("-v")
     (start, nothing), (success, said) = hook.got
@@ -291,7 +289,7 @@ def test_a_run_that_went_well_is_pinged(blocked: Sandbox, hook: Webhook) -> None
     assert has_no_secret(blocked, done.stdout, done.stderr)
 
 
-def test_a_run_that_failed_is_pinged_as_such(blocked: Sandbox, hook: Webhook) -> None:
+def test_a_failed_check_is_pinged_as_failed(blocked: Sandbox, hook: Webhook) -> None:
     pinged(blocked, hook)
     blocked.config["tmux"]["binary"] = "/nonexistent/tmux"
     assert blocked.run().returncode == 69
@@ -299,7 +297,7 @@ def test_a_run_that_failed_is_pinged_as_such(blocked: Sandbox, hook: Webhook) ->
     assert (path, "tmux" in said) == (f"/{SECRET}/fail?create=1", True)
 
 
-def test_a_run_that_is_to_be_tried_again_is_neither(blocked: Sandbox, hook: Webhook) -> None:
+def test_a_check_that_will_be_tried_again_is_not_pinged(blocked: Sandbox, hook: Webhook) -> None:
     pinged(blocked, hook)
     blocked.config["tmux"].update(binary=blocked.server.write_wrapper("exec sleep 600"), timeout="200ms")
     assert blocked.run().returncode == 75
@@ -334,7 +332,7 @@ def test_a_ping_that_fails_is_a_warning(sandbox: Sandbox, hook: Webhook, how: st
 
 
 def measured(sandbox: Sandbox) -> Path:
-    """The metrics file, in a folder of its own."""
+    """The metrics file, in a separate folder."""
     path = sandbox.home / "collector" / "failover.prom"
     path.parent.mkdir()
     sandbox.config["metrics"] = {"textfile": str(path), "labels": {"fleet": "test"}}
@@ -342,7 +340,7 @@ def measured(sandbox: Sandbox) -> Path:
 
 
 def samples(path: Path) -> dict[str, float]:
-    """Name and labels (without `fleet`) to value."""
+    """The metrics by name and labels, without the label `fleet`."""
     found = {}
     for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
         for sample in family.samples:
@@ -373,7 +371,7 @@ def test_the_metrics_of_a_swap(blocked: Sandbox) -> None:
     assert "failover_sessions quota pool" not in samples(path), "nothing was looked at"
 
 
-def test_a_run_that_can_not_check_is_seen(blocked: Sandbox) -> None:
+def test_a_check_that_fails_is_in_the_metrics(blocked: Sandbox) -> None:
     path = measured(blocked)
     blocked.config["pool"]["autonomous"]["max"] = 1
     blocked.check()
@@ -391,7 +389,7 @@ def test_a_run_that_can_not_check_is_seen(blocked: Sandbox) -> None:
     assert samples(path).keys() == {"failover_last_run_exit_code", "failover_last_run_timestamp_seconds"}
 
 
-def test_metrics_that_can_not_be_written_stop_nothing(blocked: Sandbox) -> None:
+def test_metrics_that_cannot_be_written_do_not_stop_the_check(blocked: Sandbox) -> None:
     path = measured(blocked)
     path.mkdir()
     done = blocked.run()
@@ -401,7 +399,7 @@ def test_metrics_that_can_not_be_written_stop_nothing(blocked: Sandbox) -> None:
     assert list(path.parent.iterdir()) == [path], "no temporary file is left"
 
 
-# -- neither here nor there --------------------------------------------------------------------------------------------
+# -- dry runs and imports ----------------------------------------------------------------------------------------------
 
 
 def test_a_dry_run_sends_writes_and_pings_nothing(blocked: Sandbox, hook: Webhook) -> None:

@@ -11,7 +11,7 @@ from failover_oneshot.ctl.demo.sandbox import MACHINE, MARK, credentials, identi
 from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, hit_screen
 
 
-def test_exactly_the_pool_is_put_on_the_backup_account(blocked: Sandbox) -> None:
+def test_exactly_the_pool_moves_to_the_backup_account(blocked: Sandbox) -> None:
     before = blocked.server.pids()
     report = blocked.check()
     after = blocked.server.pids()
@@ -46,7 +46,7 @@ def test_exactly_the_pool_is_put_on_the_backup_account(blocked: Sandbox) -> None
     assert "until 20" in blocked.run().stdout
 
 
-def test_a_dry_run_says_the_same_and_changes_no_byte(blocked: Sandbox) -> None:
+def test_a_dry_run_reports_the_same_and_changes_no_byte(blocked: Sandbox) -> None:
     blocked.save_config()
     before = blocked.fingerprint()
     dry = blocked.check("--dry-run")
@@ -62,8 +62,8 @@ def test_a_dry_run_says_the_same_and_changes_no_byte(blocked: Sandbox) -> None:
     ]
 
 
-def test_the_redrawn_old_hit_is_not_acted_on_again(blocked: Sandbox) -> None:
-    """After `recreate` the same screen stands there again; past the cooldown it must still not swap."""
+def test_a_redrawn_old_hit_stays_handled(blocked: Sandbox) -> None:
+    """After `recreate` the session shows the same screen; no check may swap for it, even after the cooldown."""
     blocked.check()
     past = f"{datetime.now(UTC) - timedelta(minutes=11):%Y-%m-%dT%H:%M:%SZ}"
     blocked.set_state(last_swap={**blocked.state()["last_swap"], "at": past})
@@ -91,7 +91,7 @@ def test_two_plain_hits_without_a_reset_need_two_checks_in_a_row(sandbox: Sandbo
     assert sandbox.state()["suspected_hit_at"] is None
 
 
-def test_one_blocked_session_of_the_pool_is_too_few_and_one_dedicated_is_enough(sandbox: Sandbox) -> None:
+def test_one_blocked_pool_session_is_too_few_and_one_dedicated_enough(sandbox: Sandbox) -> None:
     sandbox.server.show("ccl-auto-11", hit_screen())
     assert sandbox.check()["outcome"] == "ok"
     sandbox.server.show("ops", hit_screen())
@@ -101,7 +101,7 @@ def test_one_blocked_session_of_the_pool_is_too_few_and_one_dedicated_is_enough(
     assert sandbox.server.pids()["ops"] == before, "dedicated sessions are left alone unless after_swap says otherwise"
 
 
-def test_all_accounts_exhausted_is_waiting_and_the_first_that_frees_is_used(blocked: Sandbox) -> None:
+def test_when_all_accounts_are_exhausted_the_first_free_one_is_used(blocked: Sandbox) -> None:
     soon = f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
     blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": soon}})
     before = blocked.server.pids()
@@ -115,7 +115,7 @@ def test_all_accounts_exhausted_is_waiting_and_the_first_that_frees_is_used(bloc
     assert blocked.check()["outcome"] == "swapped"
 
 
-def test_the_active_account_that_frees_first_gets_its_sessions_restarted(blocked: Sandbox) -> None:
+def test_if_the_active_account_is_free_first_its_sessions_restart(blocked: Sandbox) -> None:
     late = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
     blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": late}})
     assert blocked.check()["outcome"] == "waiting"
@@ -163,7 +163,7 @@ def breakage(sandbox: Sandbox, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "not JSON", "blank tokens", "another's identity"])
-def test_a_broken_store_is_named_and_nothing_is_touched(blocked: Sandbox, what: str) -> None:
+def test_a_broken_store_is_reported_and_nothing_is_changed(blocked: Sandbox, what: str) -> None:
     breakage(blocked, what)
     before = blocked.server.pids(), blocked.live()
     report = blocked.check()
@@ -243,7 +243,7 @@ def test_hanging_absent_and_failing_tmux(blocked: Sandbox) -> None:
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_lifecycle_makes_the_pool_up_to_min_from_nothing(sandbox: Sandbox) -> None:
+def test_lifecycle_starts_the_pool_up_to_min_from_nothing(sandbox: Sandbox) -> None:
     sandbox.config["pool"]["autonomous"].update(min=3, command="exec sleep 600")
     report = sandbox.check()
     assert report["outcome"] == "no_sessions"

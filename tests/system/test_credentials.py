@@ -1,4 +1,4 @@
-"""Whose credentials are live: failback, logins made by hand, sessions with their own, and the env method's secrets."""
+"""The owner of the live credentials: failback, a login by hand, sessions with their own, secrets of the env method."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -12,11 +12,11 @@ from tests.support.sandbox import POOL, Sandbox, hit_screen
 from tests.support.tmux_server import Server
 
 IDLE = (PANES / "ok" / "ok-80x24.txt").read_text(encoding="utf-8")
-LAST = hit_screen().rsplit(maxsplit=1)[-1]  # once it is shown, all is
+LAST = hit_screen().rsplit(maxsplit=1)[-1]  # on the screen only when all of it is
 
 
 @pytest.mark.parametrize("failback", [True, False])
-def test_failback_when_the_preferred_account_is_free_and_nobody_works(sandbox: Sandbox, failback: bool) -> None:
+def test_failback_when_the_preferred_account_is_free_and_none_works(sandbox: Sandbox, failback: bool) -> None:
     sandbox.log_in("backup")
     sandbox.config["quota"] = {"failback": failback}
     sandbox.set_state(active_account="backup")
@@ -30,8 +30,8 @@ def test_failback_when_the_preferred_account_is_free_and_nobody_works(sandbox: S
     assert sandbox.state()["accounts"].get("backup", {}).get("exhausted_until") is None
 
 
-def test_a_login_made_by_hand_is_adopted(blocked: Sandbox) -> None:
-    """The state says main, the operator has logged in as backup: what is blocked is backup, and main is next."""
+def test_the_account_that_the_operator_logged_in_to_is_adopted(blocked: Sandbox) -> None:
+    """The state names main, but the operator has logged in to backup: backup is blocked, and main is the candidate."""
     blocked.set_state(active_account="main")
     blocked.log_in("backup", generation=5)
     report = blocked.check()
@@ -40,7 +40,7 @@ def test_a_login_made_by_hand_is_adopted(blocked: Sandbox) -> None:
     assert kept["claudeAiOauth"]["refreshToken"] == "fake-backup-refresh-5"
 
 
-def test_a_login_of_nobody_is_set_aside_not_overwritten(blocked: Sandbox) -> None:
+def test_unclaimed_credentials_are_kept(blocked: Sandbox) -> None:
     blocked.set_state(active_account="main")
     blocked.log_in("stranger")
     before = {p: p.read_bytes() for p in blocked.stored("main").iterdir()}
@@ -50,7 +50,7 @@ def test_a_login_of_nobody_is_set_aside_not_overwritten(blocked: Sandbox) -> Non
     assert ["fake-stranger-refresh-1" in path.read_text() for path in aside] == [True]
 
 
-def test_a_session_with_a_login_of_its_own_is_warned_of_once(sandbox: Sandbox) -> None:
+def test_a_session_with_its_own_login_is_one_warning(sandbox: Sandbox) -> None:
     for name in POOL[:2]:
         sandbox.server.start(
             name, f"export ANTHROPIC_API_KEY=FAKE-key; exec sh -c '{sandbox.server.screen_command(hit_screen())}'"

@@ -1,4 +1,4 @@
-"""`failoverctl demo` shows what it promises."""
+"""`failoverctl demo` as an operator runs it."""
 
 from tests.support.operator import ctl
 from tests.support.sandbox import Sandbox

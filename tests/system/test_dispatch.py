@@ -1,4 +1,4 @@
-"""Tasks handed to free sessions, for real: stand-in agents on a private tmux server, the real program."""
+"""Dispatch of tasks to idle sessions: the real program with fake agents on a private tmux server."""
 
 import json
 import os
@@ -16,7 +16,7 @@ def pool(server: Server, tmp_path: Path) -> AgentPool:
     return AgentPool(server, tmp_path)
 
 
-def test_a_task_goes_to_a_free_session_and_is_done(pool: AgentPool) -> None:
+def test_a_task_goes_to_an_idle_session_and_is_done(pool: AgentPool) -> None:
     pool.up()
     pool.drop("fix", "please fix the parser")
     report = pool.check()
@@ -60,8 +60,8 @@ def test_hostile_texts_arrive_byte_for_byte(server: Server, tmp_path: Path) -> N
     assert not (pool.spool / ".paste").exists()
 
 
-def test_control_characters_are_taken_out(pool: AgentPool) -> None:
-    """So nobody can end the bracketed paste, press a key, or drive the terminal."""
+def test_control_characters_are_removed(pool: AgentPool) -> None:
+    """So a task cannot end the bracketed paste, press a key or control the terminal."""
     pool.up()
     pool.drop("bad", "one\x1b[201~\x03two\r\nthree\rfour\x7f\x9b31m\tfive\x00".replace("\x00", ""))
     pool.until_done("bad")
@@ -81,7 +81,7 @@ def test_control_characters_are_taken_out(pool: AgentPool) -> None:
         ("stranger", "belongs to another user"),
     ],
 )
-def test_what_is_no_task_goes_to_failed_as_it_is(pool: AgentPool, kind: str, why: str) -> None:
+def test_an_invalid_task_goes_to_failed_unchanged(pool: AgentPool, kind: str, why: str) -> None:
     pool.up()
     content = {"binary": b"a\0b", "latin": b"a\xff", "blank": b" \n", "huge": b"x" * (1 << 20) + b"y"}.get(kind, b"do")
     elsewhere = pool.drop(kind, content)
@@ -110,7 +110,7 @@ def test_what_is_no_task_goes_to_failed_as_it_is(pool: AgentPool, kind: str, why
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "open"])
-def test_a_spool_that_can_not_be_trusted_hands_nothing_out(pool: AgentPool, kind: str) -> None:
+def test_an_untrusted_queue_dispatches_nothing(pool: AgentPool, kind: str) -> None:
     pool.up()
     pool.drop("fix", "fix it")
     real = pool.spool.with_name("real")
@@ -129,7 +129,7 @@ def test_a_spool_that_can_not_be_trusted_hands_nothing_out(pool: AgentPool, kind
     assert (real if kind != "open" else pool.spool).joinpath("queue", "fix").read_text() == "fix it"
 
 
-def test_names_that_are_no_tasks_and_names_that_are_odd(pool: AgentPool) -> None:
+def test_names_of_other_files_and_unusual_names_of_tasks(pool: AgentPool) -> None:
     pool.up()
     odd = "-rf 'x' ü\n\x1b[31m" + "n" * 180
     for name in (".hidden", "draft~", "half.part", "half.tmp", odd):
@@ -153,7 +153,7 @@ def test_the_oldest_first_and_one_for_each_session(pool: AgentPool) -> None:
     assert pool.tasks("queue") == ["middle", "young"]
 
 
-def test_a_dry_run_says_the_same_and_changes_nothing(pool: AgentPool) -> None:
+def test_a_dry_run_reports_the_same_and_changes_nothing(pool: AgentPool) -> None:
     pool.up()
     pool.drop("one", "one")
     pool.check()
@@ -172,7 +172,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(pool: AgentPool) -> None:
 
 
 def test_only_the_range_gets_tasks(pool: AgentPool) -> None:
-    """Neighbours and dedicated sessions stand at the same empty prompt."""
+    """Neighbors and dedicated sessions show the same empty prompt."""
     others = ("ccl-0", "ccl-auto-1", "ccl-auto-10", "ccl-auto-13", "ccl-auto-110", "ops")
     pool.config["pool"]["autonomous"]["min"] = 0
     pool.config["pool"]["dedicated"] = [{"name": "ops"}]
@@ -186,7 +186,7 @@ def test_only_the_range_gets_tasks(pool: AgentPool) -> None:
 
 
 @pytest.mark.parametrize("why", ["paused", "suspected"])
-def test_nothing_is_handed_out_while_the_check_keeps_still(pool: AgentPool, why: str) -> None:
+def test_nothing_is_dispatched_while_paused_or_suspected(pool: AgentPool, why: str) -> None:
     pool.config["pool"]["dedicated"] = [{"name": "ops"}]
     pool.up()
     pool.drop("fix", "fix it")

@@ -1,4 +1,4 @@
-"""Some points of the dispatch matrix, over the whole check. `verification/dispatch_matrix.py` tries them all."""
+"""A part of the dispatch matrix, spread over the whole check; `verification/dispatch_matrix.py` tries all points."""
 
 import pytest
 

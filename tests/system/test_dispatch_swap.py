@@ -1,4 +1,4 @@
-"""What becomes of tasks when their sessions are restarted by a swap, or die, with and without the client's records."""
+"""Tasks whose sessions a swap restarts, or whose agents die, with and without the agents' records."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.support.tmux_server import Server
 def started(
     server: Server, folder: Path, *, records: bool = True, work: float = 0.0, **autonomous: object
 ) -> AgentPool:
-    """Two sessions, whose account is used up, at work on one task each."""
+    """Two sessions on an exhausted account, each at work on one task."""
     pool = AgentPool(server, folder, records=records, work=work)
     pool.config["pool"]["autonomous"].update(autonomous)
     pool.config["quota"] = {"reactivate_cooldown": "0s"}
@@ -25,7 +25,7 @@ def started(
 
 
 def exhausted(pool: AgentPool) -> None:
-    """Both tasks are taken, and run into the limit."""
+    """Dispatch both tasks, and wait until both hit the limit."""
     pool.agents.exhaust(main=datetime.now(UTC) + timedelta(hours=2))
     for name in ("one", "two"):
         pool.drop(name, f"text of {name}")
@@ -39,7 +39,7 @@ def replies(pool: AgentPool) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("records", [True, False])
 @pytest.mark.parametrize("mode", ["recreate", "respawn"])
-def test_a_swap_puts_the_tasks_of_restarted_sessions_back(
+def test_a_swap_requeues_the_tasks_of_restarted_sessions(
     server: Server, tmp_path: Path, mode: str, records: bool
 ) -> None:
     pool = started(server, tmp_path, records=records, after_swap=mode)
@@ -51,7 +51,7 @@ def test_a_swap_puts_the_tasks_of_restarted_sessions_back(
     assert [(a["action"], a["session"]) for a in dry["actions"]] == [
         (a["action"], a["session"]) for a in report["actions"]
     ]
-    # with records it is worth waiting for what the new agents say
+    # with records, the check waits for what the new agents record
     assert (pool.tasks("running"), pool.tasks("queue")) == (
         (["one", "two"], ["later"]) if records else ([], ["later", "one", "two"])
     )
@@ -91,7 +91,7 @@ def kill_agent(pool: AgentPool, name: str) -> None:
     poll(lambda: name not in pool.server.names())
 
 
-def test_a_task_whose_agent_died_at_work_is_handed_out_again(server: Server, tmp_path: Path) -> None:
+def test_a_task_whose_agent_died_at_work_is_dispatched_again(server: Server, tmp_path: Path) -> None:
     pool = started(server, tmp_path, work=600.0)
     pool.drop("one", "text")
     pool.check()
@@ -120,7 +120,7 @@ def test_a_task_that_was_done_before_its_agent_died_is_done(server: Server, tmp_
     assert pool.tasks("done") == ["one"]
 
 
-def test_without_records_nobody_knows_and_it_is_not_done_twice(server: Server, tmp_path: Path) -> None:
+def test_without_records_an_unfinished_task_is_not_done_twice(server: Server, tmp_path: Path) -> None:
     pool = started(server, tmp_path, records=False, work=600.0)
     pool.drop("one", "text")
     pool.check()
@@ -130,7 +130,7 @@ def test_without_records_nobody_knows_and_it_is_not_done_twice(server: Server, t
     assert "unknown whether the task was done" in pool.record("failed", "one")["why"]
 
 
-def test_a_task_that_takes_too_long_has_failed_and_its_session_goes_on(server: Server, tmp_path: Path) -> None:
+def test_a_task_that_takes_too_long_fails_and_its_session_goes_on(server: Server, tmp_path: Path) -> None:
     pool = started(server, tmp_path, work=600.0)
     pool.drop("one", "text")
     pool.check()
@@ -147,7 +147,7 @@ def test_a_task_that_takes_too_long_has_failed_and_its_session_goes_on(server: S
 
 
 @pytest.mark.parametrize("why", ["draft", "shell", "copy-mode"])
-def test_a_session_that_is_not_free_gets_nothing(server: Server, tmp_path: Path, why: str) -> None:
+def test_a_session_that_is_not_idle_gets_no_task(server: Server, tmp_path: Path, why: str) -> None:
     pool = AgentPool(server, tmp_path, size=1)
     pool.up()
     if why == "draft":
@@ -167,8 +167,8 @@ def test_a_session_that_is_not_free_gets_nothing(server: Server, tmp_path: Path,
     assert pool.agents.prompts() == []
 
 
-def test_a_text_that_does_not_arrive_stays_queued_and_the_session_is_marked(server: Server, tmp_path: Path) -> None:
-    """A program that shows an empty prompt and takes nothing: Enter is never pressed."""
+def test_a_task_that_does_not_arrive_stays_queued_and_is_reported(server: Server, tmp_path: Path) -> None:
+    """The program shows an empty prompt and reads no input; Enter is never pressed."""
     pool = AgentPool(server, tmp_path, size=1)
     got, shown = tmp_path / "got", tmp_path / "shown"
     rule = "─" * 80
@@ -184,8 +184,8 @@ def test_a_text_that_does_not_arrive_stays_queued_and_the_session_is_marked(serv
     assert pool.check()["actions"] == [], "not again at once"
 
 
-def test_an_agent_that_is_a_script_of_a_shell_is_no_shell(server: Server, tmp_path: Path) -> None:
-    """And a client that keeps no records, draws no box and knows no bracketed paste gets a task of one line."""
+def test_an_agent_that_is_a_shell_script_is_not_a_shell(server: Server, tmp_path: Path) -> None:
+    """An agent without records, without a box and without bracketed paste gets a task of one line."""
     pool = AgentPool(server, tmp_path, size=1)
     agent, got = tmp_path / "agent.sh", tmp_path / "got"
     agent.write_text(f"""printf '● Hello.\\n\\n❯ '

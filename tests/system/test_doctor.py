@@ -1,4 +1,4 @@
-"""`failoverctl doctor`: each thing that can be amiss is found, and mended by what it says."""
+"""`failoverctl doctor`: it finds each problem, and the fix that it prints works."""
 
 import fcntl
 import json
@@ -17,7 +17,7 @@ from tests.support.sandbox import Sandbox
 
 
 def doctor(sandbox: Sandbox, *argv: str, code: int | None = None, **environ: str) -> list[dict[str, str]]:
-    """Its lines, without those about the machine's own clock and user manager."""
+    """The findings of the doctor, without those on the machine's clock and user manager."""
     if not sandbox.config_file.exists():
         sandbox.save_config()
     done = sandbox.execute([*CTL, "doctor", *sandbox.flags("--json", *argv)], **environ)
@@ -43,14 +43,14 @@ def healthy(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-def test_a_healthy_installation_has_nothing_to_mend(healthy: Sandbox) -> None:
+def test_a_healthy_installation_needs_no_fix(healthy: Sandbox) -> None:
     before = healthy.fingerprint()
     assert bad(doctor(healthy)) == []
     assert healthy.fingerprint() == before
 
 
-def test_each_file_that_others_may_read_is_mended_by_its_command(healthy: Sandbox) -> None:
-    """The commands are run as they are printed, and then all is well."""
+def test_each_file_that_others_may_read_is_fixed_by_its_command(healthy: Sandbox) -> None:
+    """The commands are run as they are printed; then the doctor finds no problem."""
     store = healthy.stored("backup")
     for path, mode in ((store, 0o755), (store / ".credentials.json", 0o644), (healthy.state_file, 0o640),
                        (healthy.claude / ".credentials.json", 0o604)):  # fmt: skip
@@ -62,22 +62,22 @@ def test_each_file_that_others_may_read_is_mended_by_its_command(healthy: Sandbo
     assert bad(doctor(healthy)) == []
 
 
-def test_an_account_that_can_not_be_swapped_to_is_an_error(healthy: Sandbox) -> None:
+def test_an_unusable_account_is_an_error(healthy: Sandbox) -> None:
     shutil.rmtree(healthy.stored("backup"))
     [line] = [line for line in doctor(healthy, code=2) if line["level"] == "error"]
     assert "does not exist" in line["text"]
     assert line["fix"].endswith("failoverctl accounts add backup")
 
 
-def test_a_login_of_nobody_and_a_login_in_the_environment(healthy: Sandbox) -> None:
+def test_unclaimed_credentials_and_credentials_in_the_environment(healthy: Sandbox) -> None:
     healthy.log_in("stranger")
     healthy.server.start("ccl-auto-13", "exec env ANTHROPIC_API_KEY=FAKE-key sleep 600")
     poll(lambda: healthy.server.row("ccl-auto-13").pane.command == "sleep")
     assert sorted(bad(doctor(healthy))) == [("accounts", "warning"), ("agent", "warning")]
 
 
-def test_those_who_can_not_be_told(healthy: Sandbox, tmp_path: Path) -> None:
-    """Messages, metrics and tasks that would fail at three in the morning."""
+def test_notices_metrics_and_tasks_that_would_fail(healthy: Sandbox, tmp_path: Path) -> None:
+    """The doctor finds in advance what would fail at the next incident."""
     secret = tmp_path / "urls"
     secret.write_text("json://FAKE-token@127.0.0.1\n")
     secret.chmod(0o644)
@@ -91,7 +91,7 @@ def test_those_who_can_not_be_told(healthy: Sandbox, tmp_path: Path) -> None:
     assert bad(doctor(healthy)) == []
 
 
-def test_a_corrupt_state_is_said_and_left(healthy: Sandbox) -> None:
+def test_a_corrupt_state_is_reported_and_kept(healthy: Sandbox) -> None:
     healthy.check()  # the second one leaves a backup
     healthy.state_file.write_text("{")
     before = healthy.fingerprint()
@@ -103,7 +103,7 @@ def test_a_corrupt_state_is_said_and_left(healthy: Sandbox) -> None:
     assert before.keys() == healthy.fingerprint().keys()
 
 
-def test_a_lock_that_is_held_is_seen_and_not_taken(healthy: Sandbox) -> None:
+def test_a_held_lock_is_reported_and_not_taken(healthy: Sandbox) -> None:
     with Path(f"{healthy.state_file}.lock").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert bad(doctor(healthy)) == [("lock", "warning")]
@@ -126,7 +126,7 @@ def test_without_tmux_or_without_a_server(healthy: Sandbox, tmp_path: Path) -> N
 
 
 def test_a_wrong_or_missing_configuration(sandbox: Sandbox, tmp_path: Path) -> None:
-    """The machine is examined all the same."""
+    """The machine is examined without a configuration, too."""
     sandbox.config_file.write_text("pools: {}\nquota: {tail_lines: 0}\n")
     lines = doctor(sandbox, code=2)
     assert [line["level"] for line in lines if line["topic"] == "config"] == ["error", "error"]
@@ -141,8 +141,8 @@ def test_a_wrong_or_missing_configuration(sandbox: Sandbox, tmp_path: Path) -> N
 CLIENT = PANES
 
 
-def test_screens_of_the_client_are_understood(healthy: Sandbox, tmp_path: Path) -> None:
-    """A recorded screen is; a screen without its structure is named."""
+def test_screens_of_the_agent_are_understood(healthy: Sandbox, tmp_path: Path) -> None:
+    """A recorded screen is understood; a screen without the agent's structure is reported."""
     screen = next(path for path in sorted(CLIENT.rglob("ok*/*.txt")) if "❯" in path.read_text())
     client = tmp_path / "claude"
     client.symlink_to(shutil.which("tail") or "/usr/bin/tail")
@@ -158,7 +158,7 @@ def test_screens_of_the_client_are_understood(healthy: Sandbox, tmp_path: Path) 
     assert line["fix"] == "failoverctl explain ccl-auto-15"
 
 
-def test_the_version_is_that_of_the_installation_when_no_screen_says_it(healthy: Sandbox, tmp_path: Path) -> None:
+def test_the_installed_version_is_used_when_no_screen_shows_one(healthy: Sandbox, tmp_path: Path) -> None:
     folder = tmp_path / "share/claude/versions"
     folder.mkdir(parents=True)
     (folder / "3.0.7").touch(mode=0o755)

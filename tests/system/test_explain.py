@@ -1,4 +1,4 @@
-"""`failoverctl explain`: a file, stdin and a session, explained by the real program."""
+"""`failoverctl explain` for a file, stdin and a session."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.support.records import CWD, SESSION, announce, answer, hit, prompt, w
 from tests.support.sandbox import HIT, Sandbox, hit_screen
 
 
-def test_a_file_stdin_and_a_session_say_the_same(blocked: Sandbox, tmp_path: Path) -> None:
+def test_a_file_stdin_and_a_session_give_the_same(blocked: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "screen.txt"
     file.write_text(hit_screen())
     by_file = facts(blocked, "explain", str(file))
@@ -32,7 +32,7 @@ def test_a_file_stdin_and_a_session_say_the_same(blocked: Sandbox, tmp_path: Pat
     assert "cooldown for another" in text
 
 
-def test_it_changes_nothing_and_looks_at_nobody_else(blocked: Sandbox) -> None:
+def test_it_changes_nothing_and_reads_no_other_session(blocked: Sandbox) -> None:
     facts(blocked, "status")
     before = blocked.fingerprint()
     assert ctl(blocked, "explain", "ccl-auto-11").returncode == 0
@@ -88,8 +88,8 @@ def test_a_session_is_kept_as_a_recording(blocked: Sandbox, tmp_path: Path) -> N
     assert (done.returncode, "cannot write" in done.stderr) == (1, True)
 
 
-def test_what_the_clients_own_record_says_goes_before_the_screen(blocked: Sandbox) -> None:
-    """The screen still shows the hit, the conversation went on: told apart, and the record decides."""
+def test_the_agents_own_record_counts_more_than_the_screen(blocked: Sandbox) -> None:
+    """The screen still shows the hit, but the conversation went on; both are shown, and the record decides."""
     announce(blocked.claude, blocked.server.row("ccl-auto-11").pane.pid)
     conversation = blocked.claude / "projects" / project_folder(CWD) / f"{SESSION}.jsonl"
     conversation.parent.mkdir(parents=True)
@@ -103,8 +103,8 @@ def test_what_the_clients_own_record_says_goes_before_the_screen(blocked: Sandbo
 
 
 @every_state
-def test_states_that_are_none(blocked: Sandbox, kind: str) -> None:
-    """The screen is explained whatever the state is; only a foreign one keeps it from being judged."""
+def test_missing_broken_and_newer_states(blocked: Sandbox, kind: str) -> None:
+    """The screen is explained with any state but one of a newer version."""
     text, code, _ = STATES[kind]
     put_state(blocked, text)
     done = ctl(blocked, "explain", "ccl-auto-11")
