@@ -1,4 +1,4 @@
-"""The stand-in agent in a real pane: what the demo and the end-to-end tests rest on."""
+"""The fake agent in a real pane; the demo and the end-to-end tests rely on it."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ def pane(server: Server) -> AgentPane:
 
 
 def test_a_typed_message_is_answered(pane: AgentPane) -> None:
-    """It draws the client's screen: the turn, its closing line, box and status, and the idle title."""
+    """It draws Claude Code's screen: the turn, its closing line, box and status, and the idle title."""
     pane.start()
     pane.server.tmux("send-keys", "-t", "=ccl-auto-1:", "-l", "please refactor the parser")
     pane.shows("❯ please refactor the parser")
@@ -44,7 +44,7 @@ def test_a_typed_message_is_answered(pane: AgentPane) -> None:
 
 
 def test_an_exhausted_account_shows_the_limit_as_recorded(pane: AgentPane) -> None:
-    """Line for line the recorded hit-5h-2h-80x24, and the client's transcript record beside it."""
+    """The screen is the recorded hit-5h-2h-80x24, line by line, with Claude Code's record of the hit."""
     until = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(hours=2)
     pane.exhaust(until)
     pane.start("--transcript", "please refactor the parser module")
@@ -74,7 +74,7 @@ def test_an_exhausted_account_shows_the_limit_as_recorded(pane: AgentPane) -> No
 
 
 def test_the_next_message_goes_out_on_the_credentials_of_that_moment(pane: AgentPane) -> None:
-    """As the real client: a swap of the files reaches a running, blocked session at its next message."""
+    """As with Claude Code, swapped files reach a running, blocked session at its next message."""
     pane.exhaust(datetime.now(UTC) + timedelta(hours=2))
     pane.start("one")
     pane.shows("You've hit your 5-hour limit")
@@ -86,8 +86,8 @@ def test_the_next_message_goes_out_on_the_credentials_of_that_moment(pane: Agent
     assert [(m["account"], m["result"]) for m in pane.agents.messages()] == [("main", "hit"), ("backup", "reply")]
 
 
-def test_it_goes_on_by_itself_when_the_limit_resets(pane: AgentPane) -> None:
-    """A waiting client sends the same message again at the reset."""
+def test_it_continues_without_input_when_the_limit_resets(pane: AgentPane) -> None:
+    """A waiting agent sends the same message again at the reset."""
     pane.start()
     pane.exhaust(datetime.now(UTC) + timedelta(seconds=4))
     pane.server.type(pane.name, "one")
@@ -96,8 +96,8 @@ def test_it_goes_on_by_itself_when_the_limit_resets(pane: AgentPane) -> None:
     assert [(m["prompt"], m["source"]) for m in pane.agents.messages()] == [("one", "typed"), ("one", "automatic")]
 
 
-def test_a_reset_may_be_unknown_and_a_login_may_be_gone(pane: AgentPane) -> None:
-    """Both are shown in the client's words, and neither waits."""
+def test_unknown_resets_and_missing_credentials(pane: AgentPane) -> None:
+    """Both are shown in Claude Code's words, and the agent does not wait."""
     pane.exhaust("unknown")
     pane.start("one")
     pane.shows("You've hit your 5-hour limit")
@@ -109,7 +109,7 @@ def test_a_reset_may_be_unknown_and_a_login_may_be_gone(pane: AgentPane) -> None
 
 
 def test_a_paste_arrives_byte_for_byte_and_once(pane: AgentPane) -> None:
-    """Bracketed paste keeps line breaks and odd characters; the box shows a long one as the real client does."""
+    """Bracketed paste keeps line breaks and unusual characters; the box shows a long paste as Claude Code does."""
     pane.start()
     text = "first  line\n  ü “quoted” $(id) `x` \\ ;\n世界" + " long" * 900
     pane.server.run("load-buffer", "-b", "t", "-", stdin=text)
@@ -121,8 +121,8 @@ def test_a_paste_arrives_byte_for_byte_and_once(pane: AgentPane) -> None:
     assert [m["prompt"] for m in pane.agents.messages()] == [text]
 
 
-def test_a_working_client_is_busy(pane: AgentPane) -> None:
-    """The title's glyph and the status line say so; Escape interrupts."""
+def test_a_working_agent_is_busy(pane: AgentPane) -> None:
+    """The title's glyph and the status line show it; Escape interrupts."""
     pane.start("--work", "600", "long task")
     pane.shows("esc to interrupt")
     poll(lambda: pane.server.tmux("display-message", "-p", "-t", "=ccl-auto-1:", "#{pane_title}") == "◐ Claude Code")
@@ -132,7 +132,7 @@ def test_a_working_client_is_busy(pane: AgentPane) -> None:
 
 
 def test_continue_and_resume_draw_the_old_conversation(pane: AgentPane) -> None:
-    """The old hit stands on the screen again: text alone does not prove a fresh one."""
+    """The old hit is on the screen again, so the text alone does not prove a new hit."""
     pane.exhaust("unknown")
     pane.start("--transcript", "one")
     pane.shows("You've hit your 5-hour limit")
@@ -150,14 +150,14 @@ def test_continue_and_resume_draw_the_old_conversation(pane: AgentPane) -> None:
     assert [r["accountUuid"] for r in records(pane) if r["type"] == "session-owner"] == owners
 
 
-def test_nothing_to_continue_is_said(pane: AgentPane) -> None:
-    """The real client's words and exit code."""
+def test_nothing_to_continue_is_an_error(pane: AgentPane) -> None:
+    """It has Claude Code's words and exit code."""
     done = pane.execute(["sh", "-c", pane.agents.command("--transcript", "--continue")])
     assert (done.returncode, done.stderr) == (1, "No conversation found to continue\n")
 
 
 def test_a_refresh_rotates_the_tokens_and_waits_for_the_lock(pane: AgentPane) -> None:
-    """It never writes while somebody holds the client's lock, and leaves the other keys alone."""
+    """It never writes while another process holds Claude Code's lock, and keeps the other keys."""
     pane.live_credentials.chmod(0o644)
     lock = Path(f"{pane.claude}.lock")
     lock.mkdir()
@@ -174,7 +174,7 @@ def test_a_refresh_rotates_the_tokens_and_waits_for_the_lock(pane: AgentPane) ->
 
 
 def test_a_narrow_pane_is_wrapped_and_redrawn(pane: AgentPane) -> None:
-    """The client wraps by itself, under the text's first column, and follows the pane's size."""
+    """The agent wraps its text under the first column, and redraws when the pane's size changes."""
     pane.exhaust(NOON.replace(year=NOON.year + 100))
     pane.start("one")
     pane.shows("You've hit your 5-hour limit")

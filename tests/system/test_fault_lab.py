@@ -1,4 +1,4 @@
-"""The fault lab itself: sequences that once broke a law or the model, and that the laws can be broken at all."""
+"""The fault lab itself: sequences that once broke a law or the model, and proofs that each law can fail."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +23,12 @@ def hits(*sessions: str, minutes: int | None = 120) -> Steps:
 
 BLOCKED = hits("ccl-auto-11", "ccl-auto-12")
 SEQUENCES: dict[str, Steps] = {
-    # The disk fills up when all that is left to write is the note of the check: the swap stands, the exit is 74.
+    # The disk fills up when only the record of the check is left to write: the swap is made, the exit code is 74.
     "a full disk at the very end": [("mode", {"after_swap": "none"}), *BLOCKED,
         ("disk", {"point": 100, "error": "ENOSPC"}), ("check", {})],
     "killed in the swap, refreshed, and finished by a crowd": [*BLOCKED, ("killed", {"point": 60}), ("refresh", {}),
         ("crowd", {"size": 3}), ("check", {})],
-    "three accounts used up one after the other, then one is free again": [
+    "three accounts exhausted one after the other, then one is free again": [
         *BLOCKED, ("check", {}), ("later", {"minutes": 11}), *BLOCKED, ("check", {}), ("later", {"minutes": 11}),
         *BLOCKED, ("check", {}), ("dry_run", {}), ("later", {"minutes": 130}), ("check", {})],
     "both copies of the state lost in the middle of a swap": [*BLOCKED, ("killed", {"point": 70}),
@@ -45,45 +45,45 @@ def test_the_laws_hold(world: World, steps: Steps) -> None:
     assert sum(world.outcomes.values()) >= 2
 
 
-def kill_a_neighbour(world: World) -> None:
+def kill_a_neighbor(world: World) -> None:
     world.server.tmux("respawn-pane", "-k", "-t", f"={NEIGHBOURS[0]}:")
 
 
-def start_what_nobody_asked_for(world: World) -> None:
+def start_an_unexpected_session(world: World) -> None:
     world.server.start("ccl-auto-1100")
 
 
-def lose_a_login(world: World) -> None:
+def lose_credentials(world: World) -> None:
     (world.sandbox.stored("third") / ".credentials.json").unlink()
 
 
-def publish_a_login(world: World) -> None:
+def publish_credentials(world: World) -> None:
     (world.sandbox.stored("third") / ".credentials.json").chmod(0o644)
 
 
-def write_a_secret_down(world: World) -> None:
+def write_a_secret_to_the_state(world: World) -> None:
     world.sandbox.set_state(note="fake-main-2")
 
 
 @pytest.mark.parametrize(
     ("harm", "broken"),
     [
-        (kill_a_neighbour, "L1"),
-        (start_what_nobody_asked_for, "L1"),
-        (lose_a_login, "L2"),
-        (publish_a_login, "L4"),
-        (write_a_secret_down, "L4"),
+        (kill_a_neighbor, "L1"),
+        (start_an_unexpected_session, "L1"),
+        (lose_credentials, "L2"),
+        (publish_credentials, "L4"),
+        (write_a_secret_to_the_state, "L4"),
     ],
 )
-def test_a_broken_law_is_seen(world: World, harm: Callable[[World], None], broken: str) -> None:
+def test_a_broken_law_is_found(world: World, harm: Callable[[World], None], broken: str) -> None:
     world.step("check")
     harm(world)
     with pytest.raises(ViolationError, match=broken):
         world.step("soon")
 
 
-def test_a_swap_that_should_not_be_is_seen(world: World) -> None:
-    """Law L3: the same hits again, because somebody told the program that they are new, and that it never swapped."""
+def test_a_swap_without_a_reason_is_found(world: World) -> None:
+    """Law L3: the program swaps on handled hits, because the test removes them and the last swap from the state."""
     for name, arguments in [*BLOCKED, ("check", {})]:
         world.step(name, **arguments)
     assert world.outcomes["swapped"] == 1

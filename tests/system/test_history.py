@@ -1,4 +1,4 @@
-"""`failoverctl history`, as an operator runs it."""
+"""`failoverctl history` as an operator runs it."""
 
 import json
 
@@ -35,7 +35,7 @@ def test_how_far_back(sandbox: Sandbox) -> None:
     assert ctl(sandbox, "history", "--since", "soon").returncode == 2
 
 
-def test_entries_that_somebody_else_wrote(sandbox: Sandbox) -> None:
+def test_entries_of_an_unexpected_form(sandbox: Sandbox) -> None:
     strange = [
         {},
         {"at": 7, "outcome": []},
@@ -49,7 +49,7 @@ def test_entries_that_somebody_else_wrote(sandbox: Sandbox) -> None:
     assert ctl(sandbox, "history", "--since", "1h").returncode == 0
 
 
-def test_the_hits_that_a_swap_answered_are_told_once_for_each_wording(sandbox: Sandbox) -> None:
+def test_the_hits_of_a_swap_are_listed_once_for_each_wording(sandbox: Sandbox) -> None:
     hits = [{"session": f"ccl-auto-{n}", "snippet": "You've hit your limit"} for n in range(11, 14)]
     entry = {"at": stamp(), "outcome": "swapped", "from": "main", "to": "backup", "hits": [*hits, 7, {"snippet": "x"}]}
     put_state(sandbox, json.dumps({"version": 1, "history": [entry]}))

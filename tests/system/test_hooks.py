@@ -1,4 +1,4 @@
-"""The operator's own programs, run after a swap and when waiting begins."""
+"""Hooks: the operator's own programs, run after a swap and when waiting begins."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from tests.support.sandbox import Sandbox
 
 
 def hook(sandbox: Sandbox, name: str, body: str) -> Path:
-    """A hook that does that; it also keeps each report that it was given."""
+    """A hook that runs that script; it also keeps each report that it receives."""
     told = sandbox.home / f"{name}.jsonl"
     script = sandbox.home / name
     script.write_text(f"#!/bin/sh\ncat >> {told}\n{body}\n")
@@ -17,7 +17,7 @@ def hook(sandbox: Sandbox, name: str, body: str) -> Path:
     return told
 
 
-def test_hooks_are_told_once_and_never_stop_a_swap(blocked: Sandbox) -> None:
+def test_hooks_run_once_and_never_stop_a_swap(blocked: Sandbox) -> None:
     told = hook(blocked, "on_swap", "echo 'FAKE: token=sk-ant-FAKE-secret-000000' >&2; exit 3")
     done = blocked.run()
     assert done.returncode == 0
@@ -35,7 +35,7 @@ def test_a_hook_that_hangs_is_killed(blocked: Sandbox) -> None:
     assert (done.returncode, "exceeded hooks.timeout" in done.stderr) == (0, True)
 
 
-def test_waiting_is_told_when_it_begins(blocked: Sandbox) -> None:
+def test_a_hook_runs_when_waiting_begins(blocked: Sandbox) -> None:
     told = hook(blocked, "on_waiting", "")
     late = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
     blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": late}})
@@ -43,7 +43,7 @@ def test_waiting_is_told_when_it_begins(blocked: Sandbox) -> None:
     assert len(told.read_text().splitlines()) == 1
 
 
-def test_a_dry_run_calls_no_hook(blocked: Sandbox) -> None:
+def test_a_dry_run_runs_no_hook(blocked: Sandbox) -> None:
     told = hook(blocked, "on_swap", "")
     blocked.check("--dry-run")
     assert not told.exists()

@@ -1,4 +1,4 @@
-"""`failoverctl init`: what it writes, and that a check takes it."""
+"""`failoverctl init`: the file that it writes, and that a check accepts it."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from tests.support.tmux_server import Server
 
 @pytest.fixture
 def agent(tmp_path: Path) -> str:
-    """A program that tmux shows as `claude`."""
+    """The path of a program that tmux shows as `claude`."""
     (tmp_path / "claude").symlink_to(shutil.which("sleep") or "/bin/sleep")
     return f"exec {tmp_path}/claude 600"
 
@@ -37,7 +37,7 @@ def written(server: Server) -> Path:
 
 
 def log_in(server: Server) -> None:
-    """A live login, and no store."""
+    """A home with live credentials and without a store."""
     shutil.rmtree(Sandbox(server.folder, server).stored("main").parent)
 
 
@@ -49,7 +49,7 @@ def pool(server: Server, agent: str) -> None:
 
 
 def test_a_running_pool_becomes_a_configuration(server: Server, agent: str) -> None:
-    """From the sessions and the login to a file that a check takes, for its owner's eyes only."""
+    """The sessions and the live credentials give a private file that a check accepts."""
     pool(server, agent)
     log_in(server)
     said = init(server)
@@ -68,8 +68,8 @@ def test_a_running_pool_becomes_a_configuration(server: Server, agent: str) -> N
     assert done.stdout.startswith("dry run: ok: 0 of 3 pool sessions blocked"), done.stdout + done.stderr
 
 
-def test_agents_typed_into_a_shell_are_not_to_be_killed(server: Server, agent: str) -> None:
-    """What tmux can not start again would become an empty shell."""
+def test_agents_started_from_a_shell_are_not_restarted(server: Server, agent: str) -> None:
+    """tmux could not start such an agent again; the pane would become an empty shell."""
     server.start("ccl-auto-1", "sh")
     server.tmux("send-keys", "-t", "=ccl-auto-1:", agent.removeprefix("exec "), "Enter")
     poll(lambda: server.row("ccl-auto-1").pane.command == "claude")
@@ -77,7 +77,7 @@ def test_agents_typed_into_a_shell_are_not_to_be_killed(server: Server, agent: s
     assert loader.load(written(server), {"HOME": str(server.home)}).pool.autonomous.after_swap == "nudge"
 
 
-def test_a_file_that_exists_is_never_written_over(server: Server, agent: str) -> None:
+def test_an_existing_file_is_never_overwritten(server: Server, agent: str) -> None:
     pool(server, agent)
     written(server).parent.mkdir(parents=True)
     written(server).write_text("mine: true\n")
@@ -89,7 +89,7 @@ def test_a_file_that_exists_is_never_written_over(server: Server, agent: str) ->
 
 
 def test_of_several_at_once_one_writes(server: Server) -> None:
-    """And no temporary stays."""
+    """No temporary file stays behind."""
     command = [*CTL, "init", "--socket-path", str(server.socket)]
     runs = [subprocess.Popen(command, env=server.environ, stdout=subprocess.PIPE, text=True) for _ in range(6)]
     said = [run.communicate(timeout=60)[0] for run in runs]
@@ -98,22 +98,22 @@ def test_of_several_at_once_one_writes(server: Server) -> None:
     assert [p.name for p in written(server).parent.iterdir()] == ["failover.yaml"]
 
 
-def test_shown_first_and_nothing_is_written(server: Server, agent: str) -> None:
+def test_a_preview_writes_nothing(server: Server, agent: str) -> None:
     pool(server, agent)
     assert "start_index: 11" in init(server, "--dry-run")
     assert init(server, "--stdout").startswith("# Configuration of")
     assert not written(server).parent.exists()
 
 
-def test_with_nothing_here_the_file_is_an_example(server: Server) -> None:
-    """No server, no login: it is said, and what is written still passes the check."""
+def test_on_an_empty_machine_the_file_is_an_example(server: Server) -> None:
+    """Without a server and credentials it says so, and a check still accepts the file."""
     said = init(server, "--accounts", "work")
     assert "no tmux server is running" in said
     assert "log in with the client" in said
     assert [a.name for a in loader.load(written(server), {"HOME": str(server.home)}).accounts] == ["work"]
 
 
-def test_stores_that_are_there_become_the_accounts(server: Server) -> None:
+def test_existing_stores_become_the_accounts(server: Server) -> None:
     Sandbox(server.folder, server)
     assert "accounts add" not in init(server)
     assert [a.name for a in loader.load(written(server), {"HOME": str(server.home)}).accounts] == ["main", "backup"]
@@ -131,8 +131,8 @@ def own_tmpdir() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_a_socket_that_the_timer_would_not_find_is_written_down(server: Server, own_tmpdir: Path) -> None:
-    """The shell's TMUX_TMPDIR and TMUX are unknown to the user manager."""
+def test_a_socket_that_the_timer_would_not_find_is_in_the_file(server: Server, own_tmpdir: Path) -> None:
+    """The user manager does not know the shell's TMUX_TMPDIR and TMUX."""
     command = [*CTL, "init", "--stdout"]
     for variable, value, socket in (
         ("TMUX_TMPDIR", str(own_tmpdir), f"{own_tmpdir}/tmux-{os.getuid()}/default"),

@@ -20,7 +20,7 @@ CONFIG = "accounts: []\n"
 
 @pytest.fixture
 def manager(user_manager: UserManager) -> Iterator[UserManager]:
-    """An empty home but for a configuration, and nothing installed."""
+    """A user manager whose home has a configuration, and nothing installed."""
     config = user_manager.home / ".config/failover/failover.yaml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(CONFIG)
@@ -43,7 +43,7 @@ def files(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def test_installed_the_timer_runs_this_check_in_this_home(manager: UserManager) -> None:
-    """From nothing to a check made by the timer, with the program that this installation has."""
+    """The timer runs a check with the program of this installation."""
     ctl(manager, "install")
     assert manager.property(TIMER, "UnitFileState") == "enabled"
     assert manager.property(TIMER, "ActiveState") == "active"
@@ -63,7 +63,7 @@ def test_a_dry_run_shows_all_and_changes_nothing(manager: UserManager) -> None:
 
 
 def test_a_second_install_does_nothing(manager: UserManager) -> None:
-    """No file is touched, no timer restarted: its next check comes when it would have come."""
+    """No file is written and the timer is not restarted, so its next check comes at the same time."""
     ctl(manager, "install")
     before, started = files(manager.units), manager.property(TIMER, "ActiveEnterTimestampMonotonic")
     done = manager.run(*CTL, "install", "--json")
@@ -72,8 +72,8 @@ def test_a_second_install_does_nothing(manager: UserManager) -> None:
     assert manager.property(TIMER, "ActiveEnterTimestampMonotonic") == started
 
 
-def test_the_timer_looks_at_what_the_shell_looks_at(manager: UserManager) -> None:
-    """The manager knows nothing of the shell's variables: what differs is spelled out in the unit."""
+def test_the_timer_uses_the_same_files_as_the_shell(manager: UserManager) -> None:
+    """The manager does not have the shell's variables, so the unit contains those that differ."""
     other = manager.home / "my configs/failover.yaml"
     other.parent.mkdir(exist_ok=True)
     other.write_text(CONFIG)
@@ -95,7 +95,7 @@ def test_a_changed_interval_reaches_the_running_timer(manager: UserManager) -> N
     assert manager.property(TIMER, "ActiveState") == "active"
 
 
-def test_a_unit_changed_by_hand_is_kept_beside(manager: UserManager) -> None:
+def test_a_unit_changed_by_hand_is_kept_as_a_copy(manager: UserManager) -> None:
     manager.units.joinpath(SERVICE).write_text("[Service]\nExecStart=/bin/true\n# by hand\n")
     assert "kept as failover.service.bak" in " ".join(ctl(manager, "install").split())
     assert "by hand" in manager.units.joinpath(f"{SERVICE}.bak").read_text()
@@ -103,8 +103,8 @@ def test_a_unit_changed_by_hand_is_kept_beside(manager: UserManager) -> None:
     assert "by hand" in manager.units.joinpath(f"{SERVICE}.bak").read_text()
 
 
-def test_a_linked_unit_is_not_written_through(manager: UserManager) -> None:
-    """`systemctl --user link` makes such: what it points to is somebody's checkout."""
+def test_the_target_of_a_linked_unit_is_not_changed(manager: UserManager) -> None:
+    """`systemctl --user link` makes such links to files of a checkout."""
     target = manager.home / "theirs.service"
     target.write_text("[Service]\nExecStart=/bin/true\n")
     manager.units.joinpath(SERVICE).symlink_to(target)
@@ -112,8 +112,8 @@ def test_a_linked_unit_is_not_written_through(manager: UserManager) -> None:
     assert target.read_text() == "[Service]\nExecStart=/bin/true\n"
 
 
-def test_the_doctor_sees_the_timer_and_what_is_amiss_with_it(manager: UserManager) -> None:
-    """Each state of the timer, and the mend that it names puts it right."""
+def test_the_doctor_finds_the_timers_problems(manager: UserManager) -> None:
+    """Each problem of the timer is reported, and the fix that is named works."""
 
     def told() -> dict[str, tuple[str, str]]:
         lines = [line for line in doctor_lines(manager) if line["topic"] in ("timer", "cadence")]
@@ -137,7 +137,7 @@ def doctor_lines(manager: UserManager) -> list[dict[str, str]]:
     return lines
 
 
-def test_uninstall_takes_away_what_install_brought(manager: UserManager) -> None:
+def test_uninstall_removes_what_install_added(manager: UserManager) -> None:
     ctl(manager, "install")
     before = files(manager.home)
     ctl(manager, "uninstall", "--dry-run")
@@ -150,7 +150,7 @@ def test_uninstall_takes_away_what_install_brought(manager: UserManager) -> None
     assert (manager.home / ".config/failover/failover.yaml").read_text() == CONFIG
 
 
-def test_uninstall_leaves_the_units_of_others_alone(manager: UserManager) -> None:
+def test_uninstall_keeps_other_units(manager: UserManager) -> None:
     manager.units.joinpath(SERVICE).write_text("[Service]\nExecStart=/bin/true\n")
     assert "left alone" in ctl(manager, "uninstall")
     assert manager.units.joinpath(SERVICE).exists()
@@ -162,8 +162,8 @@ def test_a_wrong_configuration_is_not_installed(manager: UserManager) -> None:
     assert not manager.units.joinpath(TIMER).exists()
 
 
-def test_where_there_is_no_manager_it_says_what_to_do(tmp_path: Path) -> None:
-    """Exit 69, one clear text, nothing written."""
+def test_without_a_user_manager_it_explains_what_to_do(tmp_path: Path) -> None:
+    """It ends with exit 69 and one text, and writes no file."""
     config = tmp_path / ".config/failover/failover.yaml"
     config.parent.mkdir(parents=True)
     config.write_text(CONFIG)

@@ -1,4 +1,4 @@
-"""What scripts rely on: the keys of each command's --json. Keys may be added here, never renamed or taken away."""
+"""The keys of each command's --json, which scripts rely on: keys may be added, but never renamed or removed."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ WITHIN = {
 
 @pytest.fixture
 def told(blocked: Sandbox, tmp_path: Path) -> dict[str, Any]:
-    """Each command's object, in an installation in which something has happened."""
+    """Each command's object, in an installation with a history."""
     recorded, text = tmp_path / "recorded", tmp_path / "screen.txt"
     text.write_text(hit_screen())
     found: dict[str, Any] = {"status": facts(blocked, "status"), "dry": facts(blocked, "swap", "--dry-run")}

@@ -1,4 +1,4 @@
-"""A part of the kill matrix: some points of some scenarios, over the whole check. `make kill-matrix` tries them all."""
+"""A part of the kill matrix, spread over the whole check; `make kill-matrix` tries all points of all scenarios."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ PART = [
     "command-recreate", "resumed-nudge",
 ]  # fmt: skip
 
-SYSTEM_CALLS = {  # that change something, and the counter's name for them
+SYSTEM_CALLS = {  # each call that changes something, and the counter's name for it
     "openat": "open", "open": "open", "creat": "open", "write": "write", "pwrite64": "write", "writev": "write",
     "fsync": "fsync", "fdatasync": "fsync", "rename": "rename", "renameat": "rename", "renameat2": "rename",
     "link": "link", "linkat": "link", "symlink": "symlink", "symlinkat": "symlink", "unlink": "unlink",
@@ -36,7 +36,7 @@ NOT_CHANGING = re.compile(
 
 
 @pytest.mark.parametrize("scenario", PART)
-def test_killed_anywhere_the_next_checks_finish_it_exactly_once(scenario: str) -> None:
+def test_a_swap_killed_anywhere_is_completed_exactly_once(scenario: str) -> None:
     points = points_of(scenario)
     assert len(points) > 60
     first = 5 + 7 * PART.index(scenario)  # another part of the check for each
@@ -61,14 +61,14 @@ def test_a_disk_that_fails_at_any_point_loses_nothing(scenario: str, error: str,
 
 
 @pytest.mark.parametrize("scenario", ["claude-recreate", "command-respawn"])
-def test_no_system_call_that_changes_something_is_missing_among_the_points(scenario: str) -> None:
-    """The check under strace: what its main thread changes is, call by call, what the counter counts."""
+def test_every_system_call_that_changes_something_is_a_point(scenario: str) -> None:
+    """Under strace, the changing calls of the check's main thread are, call by call, those that the counter counts."""
     try:
         works = subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
         works = False
     if not works:
-        pytest.skip("strace is not installed, or may not trace here")
+        pytest.skip("strace is not installed or may not trace")
     with trial(scenario) as one, tempfile.TemporaryDirectory() as folder:
         counted, traced = Path(folder) / "points", Path(folder) / "trace"
         strace = ["strace", "-o", str(traced), "-e", f"trace={','.join(SYSTEM_CALLS)}"]
@@ -80,7 +80,7 @@ def test_no_system_call_that_changes_something_is_missing_among_the_points(scena
 
 
 def system_calls(trace: Path, without: str) -> list[str]:
-    """The changing calls of a trace, as the counter names them, up to the first that names that file."""
+    """The changing calls of a trace by the counter's names, up to the first that has `without` in its line."""
     found = []
     for line in trace.read_text().splitlines():
         match = CALL.match(line)
@@ -91,7 +91,7 @@ def system_calls(trace: Path, without: str) -> list[str]:
     return found
 
 
-def test_the_page_of_the_matrix_has_every_scenario_and_every_method_with_every_mode_is_one() -> None:
+def test_the_page_has_every_scenario_and_they_cover_all_modes() -> None:
     page = (ROOT / "docs/kill-matrix.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `([a-z]+-[a-z]+)` \|", page, re.MULTILINE) == SCENARIOS
     assert {f"{method}-{mode}" for method in Method for mode in AfterSwap} <= set(SCENARIOS)

@@ -1,4 +1,4 @@
-"""The pool is kept at its size: the real program on a real tmux server."""
+"""Lifecycle: the real program keeps the pool at its size on a real tmux server."""
 
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ def actions(report: dict[str, Any]) -> list[tuple[str, str]]:
     return [(a["action"], a["session"]) for a in report["actions"]]
 
 
-def test_dead_panes_are_respawned_and_neighbours_are_not(sandbox: Sandbox) -> None:
+def test_dead_panes_are_respawned_and_neighbors_are_not(sandbox: Sandbox) -> None:
     server = sandbox.server
     server.start("ccl-auto-12")
     server.tmux("set-option", "-g", "remain-on-exit", "on")
@@ -50,9 +50,9 @@ def test_dead_panes_are_respawned_and_neighbours_are_not(sandbox: Sandbox) -> No
     ("command", "touched"),
     [
         ("exec sh -i", True),
-        ("exec sleep 500", False),  # another program: perhaps the operator's
+        ("exec sleep 500", False),  # another program, perhaps the operator's
         ("sleep 500; true", False),  # the agent behind the shell that started it
-        ("read line", False),  # a script: on its way to the agent
+        ("read line", False),  # a script that may start the agent
     ],
 )
 def test_an_agent_that_has_exited_to_a_shell_is_restarted(sandbox: Sandbox, command: str, touched: bool) -> None:
@@ -67,7 +67,7 @@ def test_an_agent_that_has_exited_to_a_shell_is_restarted(sandbox: Sandbox, comm
         poll(lambda: sandbox.server.row("ccl-auto-11").pane.command == "sleep")
 
 
-def test_one_that_dies_at_every_start_is_left_alone_and_that_is_said(sandbox: Sandbox) -> None:
+def test_a_session_that_dies_at_every_start_is_reported_and_left(sandbox: Sandbox) -> None:
     sandbox.server.start("keep")
     sandbox.config["pool"]["autonomous"].update(min=1, max=1, command="exit 1")
     for _ in range(3):
@@ -80,7 +80,7 @@ def test_one_that_dies_at_every_start_is_left_alone_and_that_is_said(sandbox: Sa
 
 
 @pytest.mark.parametrize("why", ["paused", "waiting"])
-def test_nothing_is_started_while_the_check_keeps_still(sandbox: Sandbox, why: str) -> None:
+def test_nothing_is_started_while_paused_or_waiting(sandbox: Sandbox, why: str) -> None:
     sandbox.server.start("keep")
     sandbox.server.show("ops", "error: usage limit reached")
     far = "2099-01-01T00:00:00Z"

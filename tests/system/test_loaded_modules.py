@@ -1,4 +1,4 @@
-"""What a timer's check loads: each module costs every one of 2,880 checks a day."""
+"""The modules that a timer's check loads: each one costs time in all of the 2,880 checks a day."""
 
 import os
 import sys
@@ -9,9 +9,9 @@ from tests.support.sandbox import Sandbox
 
 PINNED = DATA / "modules-of-a-healthy-check.txt"
 OURS = "failover_oneshot"
-# msgspec takes typing_extensions where it is installed: by the tools for development, not by us. Cython's are yaml's.
+# msgspec imports typing_extensions where it is installed, as the development tools do. cython_runtime is of yaml.
 LIBRARIES = {"yaml", "_yaml", "msgspec", "filelock", "typing_extensions", "cython_runtime"}
-# Of the standard library, what has no place there: slow to load, or a sign of work that only a rare branch does.
+# Modules of the standard library that must not be loaded: slow ones, and those that only a rare branch needs.
 TOO_DEAR = {
     "asyncio",
     "difflib",
@@ -27,7 +27,7 @@ TOO_DEAR = {
 
 
 def loaded(sandbox: Sandbox) -> set[str]:
-    """The modules that a whole check of a healthy pool has at its end, beyond those of a bare interpreter."""
+    """The modules that a check of a healthy pool loads in addition to those of a bare interpreter."""
     sandbox.server.show("ccl-auto-11", (DATA.parent / "panes/ok/ok-80x24.txt").read_text(encoding="utf-8"))
     sandbox.server.start("ops")
     assert sandbox.check()["outcome"] == "ok", "the first check still has to find out which account is active"
@@ -42,13 +42,13 @@ def loaded(sandbox: Sandbox) -> set[str]:
 
 
 def is_library(name: str) -> bool:
-    """Whether a module was installed beside the interpreter, and is none of ours."""
+    """Whether a module is from an installed package other than ours."""
     top = name.split(".", maxsplit=1)[0]
     return top != OURS and top not in sys.stdlib_module_names and top != "sitecustomize"
 
 
 def test_a_healthy_check_loads_exactly_these_modules(sandbox: Sandbox) -> None:
-    """A module that is new here: is it needed when nothing is wrong? Then GOLDEN=write puts it on the list."""
+    """If a healthy check really needs a new module, GOLDEN=write adds it to the list."""
     modules = loaded(sandbox)
     ours = sorted(name for name in modules if name.split(".")[0] == OURS)
     if os.environ.get("GOLDEN") == "write":
