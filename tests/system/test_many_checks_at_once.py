@@ -1,4 +1,4 @@
-"""Many checks at the same instant: exactly one swaps."""
+"""Many checks at the same instant: exactly one of them swaps."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.support.sandbox import POOL, Sandbox
 
 CROWD = 200
-# As many processes, each with the check loaded, that begin in the same instant: when the end of their pipe is closed.
+# Starts that many processes with the check loaded; all begin at the same instant, when their pipe is closed.
 PROGRAM = """
 import json, os, sys
 from failover_oneshot import check, cli
@@ -34,7 +34,7 @@ print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child i
 
 
 def all_at_once(sandbox: Sandbox, folder: Path) -> list[tuple[int, str, str]]:
-    """The exit code, the output and the errors of each check."""
+    """The exit code, stdout and stderr of each check."""
     folder.mkdir()
     argv = [sys.executable, "-c", PROGRAM, str(folder), str(CROWD), *sandbox.flags("--json")]
     with subprocess.Popen(
@@ -52,7 +52,7 @@ def all_at_once(sandbox: Sandbox, folder: Path) -> list[tuple[int, str, str]]:
 
 
 def test_two_hundred_at_once_make_one_swap(blocked: Sandbox, tmp_path: Path) -> None:
-    """Each waits for the lock, then finds the cooldown, or gives up with 75: never a second swap."""
+    """The others wait for the lock and then report the cooldown, or give up with exit 75; none swaps again."""
     blocked.save_config()
     before = blocked.server.pids()
     outcomes: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""`failoverctl` swap, pause, resume, reset: by the checks' own path."""
+"""`failoverctl` swap, pause, resume and reset, which use the same code path as a check."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from tests.support.polling import poll
 from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox
 
 
-def test_a_swap_by_hand_is_a_checks_swap(blocked: Sandbox) -> None:
-    """The same files, sessions, state and report; also while paused and in a cooldown, which it ends not."""
+def test_a_swap_by_hand_equals_the_swap_of_a_check(blocked: Sandbox) -> None:
+    """Files, sessions, state and report are the same, also while paused and in a cooldown; it ends neither."""
     environ(blocked)
     blocked.set_state(paused={"since": stamp(hours=-1)}, last_failure={"at": stamp(seconds=-5), "reason": "r"})
     before = blocked.server.pids()
@@ -51,15 +51,15 @@ def test_swapping_to_the_active_account_changes_no_byte(blocked: Sandbox) -> Non
     }
 
 
-def test_who_is_active_is_what_is_live(blocked: Sandbox) -> None:
-    """The operator logged in by hand meanwhile: the state is behind."""
+def test_the_active_account_follows_the_live_credentials(blocked: Sandbox) -> None:
+    """The operator has logged in by hand, so the state is out of date."""
     environ(blocked)
     blocked.set_state(active_account="backup")
     assert "main is the active account already" in ctl(blocked, "swap", "--to", "main").stdout
     assert facts(blocked, "swap", "--to", "backup")["swap"] == {"from": "main", "to": "backup"}
 
 
-def test_an_unfinished_swap_is_finished_first(blocked: Sandbox) -> None:
+def test_an_unfinished_swap_is_completed_first(blocked: Sandbox) -> None:
     environ(blocked)
     blocked.config["accounts"].append({"name": "third", "store": str(blocked.stored("third"))})
     blocked.store("third")
@@ -71,8 +71,8 @@ def test_an_unfinished_swap_is_finished_first(blocked: Sandbox) -> None:
     assert facts(blocked, "swap", "--to", "third")["swap"] == {"from": "backup", "to": "third"}
 
 
-def test_a_swap_by_hand_that_is_killed_is_finished_by_the_next_check(blocked: Sandbox) -> None:
-    """Killed while it restarts the sessions: each is restarted once, and it is one swap."""
+def test_the_next_check_completes_a_killed_swap_by_hand(blocked: Sandbox) -> None:
+    """It is killed while it restarts the sessions; each is restarted once, and it stays one swap."""
     calls, hanging = blocked.server.folder / "calls", blocked.server.folder / "hanging"
     calls.write_text("")
     hang = f"{{ echo $$ > {hanging}; exec sleep 600; }}"
@@ -113,7 +113,7 @@ def test_a_swap_waits_for_the_lock_of_a_check_and_gives_up(blocked: Sandbox) -> 
         assert ctl(blocked, "status").returncode == 0
 
 
-def test_a_swap_that_fails_says_so_and_leaves_all_as_it_was(blocked: Sandbox) -> None:
+def test_a_failed_swap_is_reported_and_rolled_back(blocked: Sandbox) -> None:
     environ(blocked)
     before = blocked.live()
     shutil.rmtree(blocked.stored("backup"))
@@ -138,7 +138,7 @@ def test_pause_and_resume(blocked: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("words", ["", "0", "-1h", "soon", "1y", "9" * 30 + "h", "0s"])
-def test_a_pause_for_no_time(sandbox: Sandbox, words: str) -> None:
+def test_a_pause_without_a_length_is_refused(sandbox: Sandbox, words: str) -> None:
     done = ctl(sandbox, "pause", f"--for={words}")
     assert done.returncode == 2
     assert not sandbox.state_file.exists()
@@ -176,7 +176,7 @@ CHANGES = (["pause"], ["resume"], ["reset", "main"], ["swap"])
 
 @every_state
 @pytest.mark.parametrize("command", CHANGES, ids=lambda c: c[0])
-def test_states_that_are_none(sandbox: Sandbox, kind: str, command: list[str]) -> None:
+def test_missing_broken_and_newer_states(sandbox: Sandbox, kind: str, command: list[str]) -> None:
     text, _, code = STATES[kind]
     put_state(sandbox, text)
     done = ctl(sandbox, *command)
@@ -199,8 +199,8 @@ def test_a_huge_state_is_kept_whole(sandbox: Sandbox, command: list[str]) -> Non
     assert len(state["sessions"]) == 500
 
 
-def test_a_state_that_can_not_be_read(sandbox: Sandbox) -> None:
-    """As another user's: one line, exit 74, nothing changed. Root can read all but a link that goes in a circle."""
+def test_a_state_that_cannot_be_read(sandbox: Sandbox) -> None:
+    """It ends with one line and exit 74. The state is a circular link, because root can read anything else."""
     sandbox.state_file.parent.mkdir()
     sandbox.state_file.symlink_to(sandbox.state_file)
     for command in (*CHANGES, ["status"], ["accounts"]):
@@ -209,7 +209,7 @@ def test_a_state_that_can_not_be_read(sandbox: Sandbox) -> None:
     assert {path.name for path in sandbox.state_file.parent.iterdir()} <= {"state.json", "state.json.lock"}
 
 
-def test_a_wrong_config_is_every_problem_and_78(sandbox: Sandbox) -> None:
+def test_a_wrong_config_is_every_problem_and_exit_78(sandbox: Sandbox) -> None:
     sandbox.config["quota"] = {"pool_treshold": 2}
     for command in (*CHANGES, ["status"], ["accounts"]):
         done = ctl(sandbox, *command)

@@ -1,4 +1,4 @@
-"""Recordings of real checks: kept without secrets; replayed, they decide as the checks did."""
+"""Recordings of real checks: they contain no secrets, and a replay decides as the checks did."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ from tests.support.recorded_checks import CLEAR, RESET, record
 from tests.support.sandbox import HIT, Sandbox
 
 
-def test_what_a_check_saw_is_kept_and_replayed_as_it_was_decided(blocked: Sandbox, tmp_path: Path) -> None:
+def test_a_recorded_check_is_replayed_with_the_same_decision(blocked: Sandbox, tmp_path: Path) -> None:
     folder = tmp_path / "recorded"
     secret = "sk-ant-api03-" + "FAKE0" * 12
     blocked.server.show("ccl-auto-14", f"{CLEAR}\n  my key is {secret}\n\n❯ /home/op {blocked.server.home}/x\n")
@@ -57,7 +57,7 @@ def test_nothing_is_written_without_the_flag_or_in_a_dry_run(sandbox: Sandbox, t
     assert not folder.exists()
 
 
-def test_a_record_that_can_not_be_kept_is_a_warning(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_recording_that_cannot_be_written_is_a_warning(sandbox: Sandbox, tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.write_text("")
     done = sandbox.run("--record", str(place))
@@ -78,7 +78,7 @@ def test_a_record_that_can_not_be_kept_is_a_warning(sandbox: Sandbox, tmp_path: 
         b"null\n" * 20,
     ],
 )
-def test_files_that_hold_no_recording(sandbox: Sandbox, tmp_path: Path, content: bytes) -> None:
+def test_files_that_are_not_recordings(sandbox: Sandbox, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "r.jsonl.gz"
     file.write_bytes(content)
     done = ctl(sandbox, "replay", str(file))
@@ -98,7 +98,7 @@ def test_a_damaged_part_does_not_spoil_the_rest(blocked: Sandbox, tmp_path: Path
         assert ctl(blocked, "replay", path).returncode == 1
 
 
-def test_accounts_of_the_recording_stand_in_for_a_config_without_any(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_without_accounts_in_the_config_those_recorded_are_used(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.config["accounts"] = []
     file = tmp_path / "r.jsonl"
     state = State(active_account="main", accounts={"spare": msgspec.convert({}, type=type(State().account("x")))})
@@ -108,7 +108,7 @@ def test_accounts_of_the_recording_stand_in_for_a_config_without_any(sandbox: Sa
 
 
 def test_two_days_of_a_pool_are_replayed(sandbox: Sandbox, tmp_path: Path) -> None:
-    """5,760 checks of ten sessions; the panes hit their limit now and then."""
+    """The recording has 5,760 checks of ten sessions, with a hit now and then."""
     texts = [CLEAR] * 8
     rows = []
     for number in range(5760):

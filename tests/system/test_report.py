@@ -1,4 +1,4 @@
-"""`failoverctl report`: a real swap and a real wait, on the page and as JSON."""
+"""`failoverctl report` on a real swap and a real wait, as HTML and as JSON."""
 
 import json
 import stat
@@ -23,7 +23,7 @@ def report(sandbox: Sandbox, *argv: str, code: int = 0) -> Run:
 
 
 def test_a_real_swap_is_in_the_report_with_its_evidence(blocked: Sandbox) -> None:
-    """From the panes over the state to the page."""
+    """The panes' text arrives in the state and on the page."""
     assert blocked.check()["outcome"] == "swapped"
     [entry] = blocked.state()["history"]
     assert list(entry["hits"]) == ["ccl-auto-11", "ccl-auto-12", "ccl-auto-13"]
@@ -62,13 +62,13 @@ def test_a_wait_that_ended_is_in_the_history(blocked: Sandbox) -> None:
         (["-o", "/proc/nowhere/x.html"], 74, "cannot write /proc/nowhere/x.html"),
     ],
 )
-def test_what_can_not_be_done_is_one_line(sandbox: Sandbox, argv: list[str], code: int, words: str) -> None:
+def test_an_impossible_request_is_one_line(sandbox: Sandbox, argv: list[str], code: int, words: str) -> None:
     sandbox.save_config()
     assert words in report(sandbox, *argv, code=code).stderr
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"version": 1, "history": [{"at": 1}, {}]}'])
-def test_an_empty_a_broken_and_a_foreign_state_make_a_page_too(sandbox: Sandbox, content: str) -> None:
+def test_empty_broken_and_unexpected_states_make_a_page_too(sandbox: Sandbox, content: str) -> None:
     sandbox.save_config()
     sandbox.state_file.parent.mkdir()
     sandbox.state_file.write_text(content)

@@ -1,4 +1,4 @@
-"""The restart of sessions, on a real server: exactly the right ones, exactly once, as they were."""
+"""The restart of sessions on a real server: exactly the right ones, exactly once, with their old settings."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from failover_oneshot.tmux.client import TmuxReader, TmuxTimeoutError
 from tests.support.polling import poll
 from tests.support.tmux_server import Server
 
-SECRET = "FAKE-'\"$HOME#{pid};~\n  # sécret\\n"  # a value that any carelessness would change
+SECRET = "FAKE-'\"$HOME#{pid};~\n  # sécret\\n"  # a value that any quoting error would change
 
 CLAUDE = registry.agent(registry.CLAUDE)
 
@@ -34,13 +34,13 @@ def restart_all(server: Server, settings: Config, env: Mapping[str, str | None] 
 
 
 def everything(server: Server) -> dict[str, tuple[str, str, int]]:
-    """What identifies each pane of the server: unchanged means untouched."""
+    """The identity of each pane by session; a pane that keeps it was not touched."""
     rows = server.control().rows() or ()
     return {row.session_name: (row.session_id, row.pane.pane_id, row.pane.pid) for row in rows}
 
 
 def printed(server: Server, file: str) -> str:
-    """The content of a file that a session writes, once it has: the shell makes it before there is anything in it."""
+    """The content of a file that a session writes, as soon as it is not empty (the shell creates it empty)."""
     path = server.folder / file
     return poll(lambda: path.read_text() if path.exists() else "")
 
@@ -49,7 +49,7 @@ def printed(server: Server, file: str) -> str:
 
 
 def test_only_the_range_is_restarted(server: Server) -> None:
-    """Law L1: a prefix match that kills ccl-auto-11 when asked for ccl-auto-1 is a disaster."""
+    """Law L1: a restart of ccl-auto-1 must not kill ccl-auto-11, which a prefix match would."""
     for name in ("ccl-auto-110", "ccl-auto-11", "ccl-auto-1", "ccl-0", "ccl-auto-"):
         server.start(name)
     before = everything(server)
@@ -61,7 +61,7 @@ def test_only_the_range_is_restarted(server: Server) -> None:
 
 
 @pytest.mark.parametrize("action", ["recreate", "respawn", "nudge"])
-def test_a_neighbour_is_not_taken_for_a_session_that_is_gone(server: Server, action: str) -> None:
+def test_a_neighbor_is_not_taken_for_a_missing_session(server: Server, action: str) -> None:
     for name in ("ccl-auto-1", "ccl-auto-11"):
         server.start(name)
     (part,) = planned(server, config("respawn"))
@@ -73,16 +73,16 @@ def test_a_neighbour_is_not_taken_for_a_session_that_is_gone(server: Server, act
     assert server.names() == {"ccl-auto-11"} | ({"ccl-auto-1"} if action == "recreate" else set())
 
 
-def test_a_session_that_goes_between_look_and_kill_takes_no_neighbour_along(server: Server) -> None:
-    """The kill is by tmux's own id: a name that is gone would match the neighbour by its prefix."""
+def test_a_session_that_ends_before_the_kill_harms_no_neighbor(server: Server) -> None:
+    """The kill is by tmux's id, because the name of an ended session would match the neighbor as a prefix."""
     for name in ("ccl-auto-1", "ccl-auto-11"):
         server.start(name)
     (part,) = planned(server, config())
-    neighbour = everything(server)["ccl-auto-11"]
+    neighbor = everything(server)["ccl-auto-11"]
     go = f'"$tmux" -S {server.socket} kill-session -t {part.session_id} 2>/dev/null'
     wrapper = server.write_wrapper(f'case "$*" in *source-file*) {go};; esac; exec "$tmux" "$@"')
     assert pool.perform(server.control(binary=wrapper), part, {}).status == "done"
-    assert everything(server)["ccl-auto-11"] == neighbour
+    assert everything(server)["ccl-auto-11"] == neighbor
     assert server.names() == {"ccl-auto-1", "ccl-auto-11"}
 
 
@@ -91,7 +91,7 @@ def test_recreate_keeps_size_folder_program_and_environment(server: Server) -> N
     folder.mkdir()
     write = f'printf "%s|%s|%s" "$MINE" "$PWD" "$PATH" > {server.folder}/out; exec sleep 600'
     server.tmux("new-session", "-d", "-s", "keep", "exec sleep 600")
-    place = str(folder).replace("#{", "##{").replace("#[", "#{l:#[}")  # -c is expanded as a format
+    place = str(folder).replace("#{", "##{").replace("#[", "#{l:#[}")  # tmux expands -c as a format
     variables = {"PATH": os.environ["PATH"] + ":/mine"}
     options = ["-x", "133", "-y", "37", "-e", f"MINE={SECRET}", "-c", place]
     server.tmux("new-session", "-d", "-s", "ccl-auto-1", *options, write, **variables)
@@ -140,7 +140,7 @@ def test_a_default_shell_is_a_default_shell_again(server: Server, mode: str) -> 
 
 @pytest.mark.parametrize("mode", ["recreate", "respawn"])
 def test_done_once_it_is_never_done_again(server: Server, mode: str) -> None:
-    """A run killed after the deed and before its record: the next one sees that it has happened."""
+    """A check is killed after the restart and before its record; the next one finds that it has happened."""
     server.start("ccl-auto-1")
     (part,) = planned(server, config(mode))
     assert pool.perform(server.control(), part, {}).status == "done"
@@ -151,8 +151,8 @@ def test_done_once_it_is_never_done_again(server: Server, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["recreate", "respawn"])
-def test_what_a_killed_run_had_sent_to_tmux_may_arrive_as_late_as_it_likes(server: Server, mode: str) -> None:
-    """Its tmux process outlives it: here it comes between the next run's look and the same order once more."""
+def test_a_late_command_of_a_killed_check_restarts_nothing_twice(server: Server, mode: str) -> None:
+    """The tmux process outlives its check; its command arrives between the next check's listing and restart."""
     started = server.folder / "started"
     server.start("ccl-auto-1", f"echo x >> {started}; exec sleep 600")
     (part,) = planned(server, config(mode))
@@ -161,7 +161,7 @@ def test_what_a_killed_run_had_sent_to_tmux_may_arrive_as_late_as_it_likes(serve
     )
     done = pool.perform(server.control(binary=twice), msgspec.structs.replace(part, status="started"), {})
     assert done.status == "done"
-    server.start("ccl-auto-9")  # whatever would be restarted after all has been by then
+    server.start("ccl-auto-9")  # by now a second restart would have happened
     poll(lambda: len(started.read_text().split()) == 2)
     assert server.row("ccl-auto-1").pane.pid != part.pane_pid
     before = everything(server)
@@ -169,7 +169,7 @@ def test_what_a_killed_run_had_sent_to_tmux_may_arrive_as_late_as_it_likes(serve
     assert everything(server) == before
 
 
-def test_killed_but_not_made_is_made(server: Server) -> None:
+def test_a_session_killed_but_not_created_is_created(server: Server) -> None:
     server.start("ccl-auto-1")
     (part,) = planned(server, config())
     server.tmux("kill-server")
@@ -179,7 +179,7 @@ def test_killed_but_not_made_is_made(server: Server) -> None:
 
 
 def test_another_servers_session_of_the_same_id_is_left_alone(server: Server) -> None:
-    """Ids begin anew with each server: the plan's $0 is not the new server's $0."""
+    """Each server counts its ids from 0, so the plan's $0 is another session on a new server."""
     server.start("ccl-auto-1")
     (part,) = planned(server, config())
     server.tmux("kill-server")
@@ -190,7 +190,7 @@ def test_another_servers_session_of_the_same_id_is_left_alone(server: Server) ->
     assert everything(server) == before
 
 
-def test_a_folder_that_is_gone_is_said(server: Server) -> None:
+def test_a_missing_folder_is_reported(server: Server) -> None:
     folder = server.folder / "work"
     folder.mkdir()
     server.start("ccl-auto-1", folder=folder)
@@ -286,7 +286,7 @@ def test_a_server_that_we_start_inherits_nothing_of_the_units(server: Server) ->
 
 @pytest.mark.parametrize("action", ["recreate", "respawn", "create"])
 def test_a_secret_arrives_and_shows_nowhere(server: Server, action: str) -> None:
-    """Not in any command line (each is recorded), not in tmux's own log of commands, not in its global environment."""
+    """It is in no command line (all are recorded), nor in tmux's message log, nor in its global environment."""
     server.start("keep")
     write = f'printf %s "$TOKEN" > {server.folder}/new; mv {server.folder}/new {server.folder}/out; exec sleep 600'
     if action == "create":
@@ -321,17 +321,17 @@ def test_an_impossible_environment_touches_nothing(server: Server, env: dict[str
     assert everything(server) == before
 
 
-# --- what goes wrong ---------------------------------------------------------------------------------------------
+# --- failures ----------------------------------------------------------------------------------------------------
 
 
-def test_a_dry_runs_tmux_can_not_restart_anything(server: Server) -> None:
+def test_the_tmux_of_a_dry_run_cannot_restart_anything(server: Server) -> None:
     server.start("ccl-auto-1")
     (part,) = planned(server, config())
     with pytest.raises(TypeError):
         pool.perform(TmuxReader(server.config(), server.environ), part, {})
 
 
-def test_a_stopped_server_leaves_the_part_to_be_repeated(server: Server) -> None:
+def test_a_restart_on_a_stopped_server_is_repeated(server: Server) -> None:
     server.start("ccl-auto-1")
     (part,) = planned(server, config())
     pid = server.server_pid()
@@ -345,8 +345,8 @@ def test_a_stopped_server_leaves_the_part_to_be_repeated(server: Server) -> None
     assert server.names() == {"ccl-auto-1"}
 
 
-def test_a_session_that_is_killed_and_not_made_is_tried_again(server: Server) -> None:
-    """The first write is cut off after its kill; the session comes back all the same."""
+def test_a_session_that_is_killed_and_not_created_is_retried(server: Server) -> None:
+    """The first command stops after its kill; the session is still created."""
     server.start("keep")
     server.start("ccl-auto-1")
     flag = server.folder / "flag"

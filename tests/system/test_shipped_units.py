@@ -1,4 +1,4 @@
-"""The unit files themselves: what systemd says of them, and the lines that must never be there."""
+"""The unit files: systemd finds no fault, every line has a reason, and harmful lines are absent."""
 
 import os
 import re
@@ -16,12 +16,12 @@ SERVICE, TIMER, SYSTEM, HARDENED = (
 
 
 def settings(path: Path) -> list[tuple[str, str]]:
-    """The assignments in their order."""
+    """The assignments of a unit file, in order."""
     return [(m[1], m[2]) for m in re.finditer(r"^(\w+)=(.*)$", path.read_text(), re.MULTILINE)]
 
 
 def verify(home: Path, *argv: str, units: Path) -> str:
-    """Everything that `systemd-analyze verify` has to say, which is nothing for a clean unit."""
+    """The output of `systemd-analyze verify`, which is empty for a clean unit."""
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze is not installed")
     check = home / ".local/bin/failover-check"
@@ -40,7 +40,7 @@ def units(tmp_path: Path) -> Path:
     (folder / "failover.service.d").mkdir(parents=True)
     for unit in (SERVICE, TIMER):
         shutil.copy(unit, folder)
-    # The machine's own units are left out, for what is wrong with them is not ours; these are what every unit asks for.
+    # Only the units that every unit needs are linked here, because the machine's own units may have faults.
     for name in ("basic", "sysinit", "timers", "shutdown"):
         (folder / f"{name}.target").write_text(f"[Unit]\nDescription={name}\n")
     return folder
@@ -51,13 +51,13 @@ def test_the_user_units_are_clean(tmp_path: Path, units: Path) -> None:
 
 
 def test_the_system_units_are_clean(tmp_path: Path, units: Path) -> None:
-    """With the drop-in, its user's home replaced by one that exists."""
+    """The drop-in is included; the home of its user is replaced by one that exists."""
     text = SYSTEM.read_text().replace("/home/operator", str(tmp_path))
     (units / "failover.service.d/system.conf").write_text(text)
     assert verify(tmp_path, "--system", SERVICE.name, TIMER.name, units=units) == ""
 
 
-def test_the_hardened_user_unit_is_clean_and_as_closed_as_it_says(tmp_path: Path, units: Path) -> None:
+def test_the_hardened_user_unit_is_clean_and_has_its_exposure_level(tmp_path: Path, units: Path) -> None:
     shutil.copy(HARDENED, units / "failover.service.d/hardened.conf")
     assert verify(tmp_path, "--user", SERVICE.name, TIMER.name, units=units) == ""
     for name, parts in (("9.7", [SERVICE]), ("6.0", [SERVICE, HARDENED])):
@@ -69,20 +69,20 @@ def test_the_hardened_user_unit_is_clean_and_as_closed_as_it_says(tmp_path: Path
         done = subprocess.run(argv, check=False, capture_output=True, text=True, env=env)
         figure = re.search(r"Overall exposure level for failover.service: ([\d.]+)", done.stdout)
         if figure is None:
-            pytest.skip(f"systemd-analyze can not judge a unit here: {done.stderr.strip()}")
+            pytest.skip(f"systemd-analyze cannot judge a unit here: {done.stderr.strip()}")
         assert float(figure[1]) <= float(name) + 0.2, "other versions of systemd count a little differently"
         assert f"{name} with" in HARDENED.read_text().replace("\n# ", " ")
 
 
 @pytest.mark.parametrize("manager", ["--user", "--system"])
-def test_a_wrong_line_would_be_seen(tmp_path: Path, units: Path, manager: str) -> None:
-    """The checks above can fail, and drop-ins are read."""
+def test_a_wrong_line_is_found(tmp_path: Path, units: Path, manager: str) -> None:
+    """The tests above can fail, and drop-ins are read."""
     (units / "failover.service.d/system.conf").write_text("[Service]\nKillMode=no-such-mode\n")
     assert "no-such-mode" in verify(tmp_path, manager, SERVICE.name, units=units)
 
 
 def test_the_service_hides_and_kills_nothing() -> None:
-    """Each of these once took the tmux socket, the credentials or every session away."""
+    """Each of these lines once hid the tmux socket or the credentials, or killed every session."""
     service = dict(settings(SERVICE))
     assert service["KillMode"] == "process"
     assert service["Type"] == "oneshot"
@@ -94,7 +94,7 @@ def test_the_service_hides_and_kills_nothing() -> None:
 
 
 def test_the_timer_counts_from_the_end_of_the_check() -> None:
-    """OnBootSec= with OnUnitActiveSec= can stop for good after a restart of the timer."""
+    """A timer with OnBootSec= and OnUnitActiveSec= may never fire again after its restart."""
     assert settings(TIMER)[1:] == [
         ("OnActiveSec", "15s"),
         ("OnUnitInactiveSec", "30s"),
@@ -105,7 +105,7 @@ def test_the_timer_counts_from_the_end_of_the_check() -> None:
 
 @pytest.mark.parametrize("path", [SERVICE, TIMER, SYSTEM, HARDENED], ids=lambda p: p.name)
 def test_each_line_has_its_reason_above(path: Path) -> None:
-    """Assignments without a blank line between share a comment; [Unit] and [Install] explain themselves."""
+    """Assignments without a blank line between them share a comment; [Unit] and [Install] need none."""
     section, reason = "", False
     for line in path.read_text().splitlines():
         if line.startswith("["):

@@ -1,4 +1,4 @@
-"""`failoverctl simulate`: the command's comparison, and what it refuses."""
+"""`failoverctl simulate`: the comparison that it prints, and the options that it refuses."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_the_command_compares_and_puts_the_best_first(sandbox: Sandbox) -> None:
     [("--strategy", "best"), ("--threshold", "0"), ("--cooldown", "soon"), ("--load", "2"), ("--load", "nan"),
      ("--days", "-1"), ("--accounts", "x")],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(sandbox: Sandbox, arguments: tuple[str, str]) -> None:
+def test_impossible_options_are_refused(sandbox: Sandbox, arguments: tuple[str, str]) -> None:
     assert ctl(sandbox, "simulate", *arguments).returncode == 2
 
 

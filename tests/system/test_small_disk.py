@@ -1,4 +1,4 @@
-"""A full and a read-only disk, for real, wherever a swap writes; `verification/small_disk.py` tries more."""
+"""Really full and read-only disks where a swap writes; `verification/small_disk.py` tries more cases."""
 
 import subprocess
 import sys
@@ -21,15 +21,15 @@ TRIED = [
 
 @pytest.fixture(scope="module")
 def namespace() -> list[str]:
-    """What gives a program mounts of its own."""
+    """The command that gives a program its own mounts."""
     probe = subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True)
     if probe.returncode:
-        pytest.skip(f"no mount namespace can be made here: {probe.stderr.decode().strip()}")
+        pytest.skip(f"cannot create a mount namespace: {probe.stderr.decode().strip()}")
     return ["unshare", "--mount"]
 
 
 @pytest.mark.parametrize(("scenario", "place", "how"), TRIED)
-def test_a_spoilt_disk_loses_nothing_and_the_next_check_makes_the_swap(
+def test_a_bad_disk_loses_nothing_and_the_next_check_swaps(
     scenario: str, place: str, how: str, namespace: list[str]
 ) -> None:
     argv = [*namespace, sys.executable, "-m", "verification.small_disk", scenario, place, how]

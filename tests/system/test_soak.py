@@ -1,4 +1,4 @@
-"""A small soak: `make soak` is the whole one."""
+"""A small soak test; `make soak` runs the large one."""
 
 from verification.soak import soak
 

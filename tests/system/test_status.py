@@ -1,4 +1,4 @@
-"""`failoverctl status`: the real program, and the sight of it in a real terminal."""
+"""`failoverctl status`: the real program, also in a real terminal."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tests.support.sandbox import Sandbox, hit_screen
 from tests.support.user_manager import UserManager, program
 
 
-def test_it_says_what_the_next_check_will_do_and_touches_nothing(blocked: Sandbox) -> None:
+def test_it_predicts_the_next_check_and_changes_nothing(blocked: Sandbox) -> None:
     facts(blocked, "status")  # the config is saved now
     before = blocked.fingerprint()
     seen = facts(blocked, "status")
@@ -33,7 +33,7 @@ def test_it_says_what_the_next_check_will_do_and_touches_nothing(blocked: Sandbo
     assert after["accounts"][0]["state"] == "exhausted"
 
 
-def test_a_person_reads_every_situation(blocked: Sandbox) -> None:
+def test_the_text_covers_every_situation(blocked: Sandbox) -> None:
     journal = {
         "started_at": stamp(minutes=-3),
         "kind": "swap",
@@ -70,7 +70,7 @@ def test_tasks_are_counted_and_their_records_are_not(sandbox: Sandbox, tmp_path:
     assert "Tasks         2 waiting" in ctl(sandbox, "status").stdout
 
 
-def test_without_tmux_what_is_remembered_is_shown(blocked: Sandbox) -> None:
+def test_without_tmux_the_state_is_shown(blocked: Sandbox) -> None:
     blocked.check()
     blocked.config["tmux"]["binary"] = "/nonexistent/tmux"
     done = ctl(blocked, "status")
@@ -78,7 +78,7 @@ def test_without_tmux_what_is_remembered_is_shown(blocked: Sandbox) -> None:
 
 
 @every_state
-def test_states_that_are_none(sandbox: Sandbox, kind: str) -> None:
+def test_missing_broken_and_newer_states(sandbox: Sandbox, kind: str) -> None:
     text, code, _ = STATES[kind]
     put_state(sandbox, text)
     done = ctl(sandbox, "status")
@@ -98,7 +98,7 @@ def test_a_huge_state_is_summed_up(sandbox: Sandbox) -> None:
     assert len(facts(sandbox, "status")["sessions"]) == 500
 
 
-def test_many_sessions_are_counted_and_the_troubled_ones_shown(sandbox: Sandbox) -> None:
+def test_many_sessions_are_counted_and_only_problems_are_listed(sandbox: Sandbox) -> None:
     for number in range(11, 41):
         sandbox.server.start(f"ccl-auto-{number}")
     sandbox.server.show("ops", hit_screen())
@@ -112,7 +112,7 @@ def test_many_sessions_are_counted_and_the_troubled_ones_shown(sandbox: Sandbox)
 
 @pytest.mark.parametrize("width", [80, 200])
 def test_watch_in_a_real_terminal(blocked: Sandbox, width: int) -> None:
-    """It fits, has colour, is redrawn when something changes, and leaves the screen as it was."""
+    """It fits, has color, is redrawn when something changes, and restores the screen at the end."""
     name = in_pane(blocked, "status", "--watch", "--interval", "100ms", width=width)
     lines = screen(blocked, name, "would swap to backup")
     assert max(map(len, lines)) <= width
@@ -137,8 +137,8 @@ def test_no_color_and_no_terminal_mean_no_escape(blocked: Sandbox) -> None:
     assert "\x1b" not in "\n".join(screen(blocked, name, "ccl-auto-13", "-e"))
 
 
-def test_the_timers_next_run_is_asked_of_systemd(manager: UserManager) -> None:
-    """The real one: waiting, running, stopped."""
+def test_the_timers_next_run_comes_from_systemd(manager: UserManager) -> None:
+    """The real timer is waiting, running and stopped."""
     config = manager.folder / "failover.yaml"
     config.write_text(
         json.dumps({"state": {"path": str(manager.folder / "state.json")}, "tmux": {"socket_path": "/x"}})

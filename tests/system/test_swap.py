@@ -1,4 +1,4 @@
-"""The swap as the operator meets it: candidates in turn, what a failure leaves, the rules for a run that was killed."""
+"""The swap as the operator sees it: candidates in turn, failures, and the completion of a killed swap."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.support.sandbox import POOL, Sandbox
 
 
 def command(sandbox: Sandbox, body: str) -> Path:
-    """A swap.command that does that; it also notes each call."""
+    """A swap.command that runs that script; it also logs each call."""
     calls = sandbox.home / "calls"
     script = sandbox.home / "switch"
     script.write_text(f'#!/bin/sh\necho "$1 $2" >> {calls}\n{body}\n')
@@ -34,7 +34,7 @@ def journal(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_a_target_that_fails_is_named_and_the_next_candidate_is_taken(blocked: Sandbox) -> None:
+def test_a_failing_target_is_reported_and_the_next_candidate_is_used(blocked: Sandbox) -> None:
     calls = command(blocked, '[ "$2" = spare ] || { echo "no seat left for $2" >&2; exit 3; }')
     report = blocked.check()
     assert (report["outcome"], report["swap"]) == ("swapped", {"from": "main", "to": "spare"})
@@ -44,7 +44,7 @@ def test_a_target_that_fails_is_named_and_the_next_candidate_is_taken(blocked: S
     assert state["history"][0]["rejected"] == {"backup": "swap.command failed (exit 3): no seat left for backup"}
 
 
-def test_when_no_candidate_works_everything_is_as_it_was_and_the_cooldown_counts_from_it(blocked: Sandbox) -> None:
+def test_when_no_candidate_works_the_swap_is_rolled_back(blocked: Sandbox) -> None:
     calls = command(blocked, "exit 3")
     before = blocked.server.pids()
     report = blocked.check(code=1)
@@ -56,8 +56,8 @@ def test_when_no_candidate_works_everything_is_as_it_was_and_the_cooldown_counts
     assert len(calls.read_text().splitlines()) == 2
 
 
-def test_a_login_that_can_not_be_brought_to_safety_is_no_candidates_fault(blocked: Sandbox) -> None:
-    """The store of the account that is left can not take it: nothing is swapped, nobody else is called unusable."""
+def test_a_failure_to_save_credentials_is_not_the_candidates_fault(blocked: Sandbox) -> None:
+    """The old account's store cannot be written, so there is no swap, and no other account becomes unusable."""
     (blocked.stored("main") / ".credentials.json").unlink()
     (blocked.stored("main") / ".credentials.json").mkdir()
     before = blocked.server.pids(), blocked.live()
@@ -68,7 +68,7 @@ def test_a_login_that_can_not_be_brought_to_safety_is_no_candidates_fault(blocke
     assert (blocked.server.pids(), blocked.live()) == before
 
 
-def test_a_symbolic_link_is_followed_and_stays(blocked: Sandbox) -> None:
+def test_a_symbolic_link_is_followed_and_kept(blocked: Sandbox) -> None:
     for link in (blocked.claude / ".credentials.json", blocked.stored("main") / ".credentials.json"):
         real = blocked.home / "dotfiles" / link.parent.name / link.name
         real.parent.mkdir(parents=True)
@@ -83,8 +83,8 @@ def test_a_symbolic_link_is_followed_and_stays(blocked: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("step", list(SwapStep))
-def test_the_run_that_finishes_a_swap_says_by_which_rule(blocked: Sandbox, step: SwapStep) -> None:
-    if step is not SwapStep.SAVE_BACK:  # as it is then: the account is live
+def test_the_check_that_completes_a_swap_reports_the_rule(blocked: Sandbox, step: SwapStep) -> None:
+    if step is not SwapStep.SAVE_BACK:  # after that step the account is live
         blocked.store("main", 2)
         blocked.log_in("backup")
     prepared = {"token": "0000", "incoming": "backup"}
@@ -98,8 +98,8 @@ def test_the_run_that_finishes_a_swap_says_by_which_rule(blocked: Sandbox, step:
     assert blocked.state()["history"][0]["outcome"] == "swapped"
 
 
-def test_half_a_swap_to_an_account_that_is_in_the_config_no_more_is_undone(blocked: Sandbox) -> None:
-    """The run was killed between the two files; then the operator took the account out."""
+def test_half_a_swap_to_an_account_no_longer_configured_is_undone(blocked: Sandbox) -> None:
+    """The check was killed between the two files; then the operator removed the account from the configuration."""
     old = blocked.live()
     blocked.write(blocked.claude / ".credentials.json", credentials("backup"))
     (blocked.home / ".failover-tmp-0000-1").write_text("{}")
@@ -115,7 +115,7 @@ def test_half_a_swap_to_an_account_that_is_in_the_config_no_more_is_undone(block
     assert blocked.state()["swap_in_progress"] is None
 
 
-def test_typing_can_not_change_an_account_that_lies_in_the_environment(blocked: Sandbox) -> None:
+def test_a_nudge_cannot_change_an_account_in_the_environment(blocked: Sandbox) -> None:
     blocked.config["swap"] = {"method": "env"}
     blocked.config["accounts"] = [{"name": name, "env": {"FAKE_ACCOUNT": name}} for name in ("main", "backup")]
     blocked.config["pool"]["autonomous"]["after_swap"] = "nudge"
@@ -129,7 +129,7 @@ def test_typing_can_not_change_an_account_that_lies_in_the_environment(blocked: 
 
 
 def test_a_crash_leaves_no_core_dump(blocked: Sandbox) -> None:
-    """What the check starts, such as a hook, shows the limit that it has set for itself."""
+    """A hook shows the limit, which it inherits from the check."""
     shown = blocked.home / "limit"
     hook = blocked.home / "hook"
     hook.write_text(f"#!/bin/sh\ncat > /dev/null\nulimit -S -c > {shown}\n")

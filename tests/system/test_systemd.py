@@ -1,4 +1,4 @@
-"""The shipped units under a real user manager: what the timer starts, and what outlives it."""
+"""The shipped units under a real user manager: what the timer starts, and what outlives the check."""
 
 import shutil
 import stat
@@ -15,8 +15,8 @@ from tests.support.tmux_server import Server
 from tests.support.user_manager import UNLIMITED, UserManager, program
 
 
-def test_the_service_is_run_as_the_unit_says(manager: UserManager) -> None:
-    """One state for timer and shell, programs of ~/.local/bin found, UTF-8, nothing readable by others."""
+def test_the_service_runs_with_the_settings_of_the_unit(manager: UserManager) -> None:
+    """Timer and shell share one state, programs in ~/.local/bin are found, the locale is UTF-8, files are private."""
     program(manager, 'env; touch "$HOME/touched"')
     manager.systemctl("start", "failover.service")
     seen = dict(line.split("=", 1) for line in (manager.folder / "out").read_text().splitlines())
@@ -27,8 +27,8 @@ def test_the_service_is_run_as_the_unit_says(manager: UserManager) -> None:
     assert stat.S_IMODE((manager.home / "touched").stat().st_mode) == 0o600
 
 
-def test_try_again_is_no_failure(manager: UserManager) -> None:
-    """Exit 75 leaves the unit well, exit 1 does not."""
+def test_exit_75_is_not_a_failure(manager: UserManager) -> None:
+    """Exit 75 does not make the unit fail, exit 1 does."""
     for code, result in ((75, "success"), (1, "exit-code")):
         program(manager, f"exit {code}")
         done = manager.systemctl("start", "failover.service", check=False)
@@ -37,7 +37,7 @@ def test_try_again_is_no_failure(manager: UserManager) -> None:
 
 
 def test_the_timer_goes_on_after_failures_and_its_own_restart(manager: UserManager) -> None:
-    """It fires again and again, whatever the check's exit code, and after the timer was restarted."""
+    """It keeps firing with any exit code of the check, and after a restart of the timer."""
     out = manager.folder / "out"
     program(manager, "echo ran; exit 1")
     manager.systemctl("start", "failover.timer")
@@ -48,7 +48,7 @@ def test_the_timer_goes_on_after_failures_and_its_own_restart(manager: UserManag
 
 
 def test_daemon_and_timer_never_run_side_by_side(manager: UserManager) -> None:
-    """With the drop-in of docs/migration.md."""
+    """The drop-in of docs/migration.md is installed."""
     daemon, timer = "claude-failover.service", "failover.timer"
     (manager.units / daemon).write_text("[Service]\nExecStart=/bin/sleep 600\n")
     manager.drop_in(timer, (DEPLOY / "not-beside-the-daemon.conf").read_text())
@@ -65,7 +65,7 @@ def test_daemon_and_timer_never_run_side_by_side(manager: UserManager) -> None:
 
 @pytest.mark.parametrize(("kill_mode", "alive"), [("", True), ("KillMode=control-group", False)])
 def test_a_server_that_the_check_started_outlives_it(manager: UserManager, kill_mode: str, alive: bool) -> None:
-    """With the unit as it is shipped; with systemd's default every session dies, which is why the line is there."""
+    """This holds with the shipped unit; with systemd's default every session would die."""
     if kill_mode:
         manager.drop_in("failover.service", f"[Service]\n{kill_mode}\n")
     socket = manager.folder / "own"
@@ -81,7 +81,7 @@ def test_a_server_that_the_check_started_outlives_it(manager: UserManager, kill_
 
 @pytest.mark.parametrize("unit", ["as shipped", "hardened"])
 def test_timer_fires_the_check_and_sessions_survive(manager: UserManager, server: Server, unit: str) -> None:
-    """The whole product: the pool is blocked, the timer fires, the account is swapped, and all sessions live on."""
+    """The whole product: the pool is blocked, the timer fires, the account is swapped, and all sessions stay alive."""
     sandbox = Sandbox(manager.folder, server)
     home, agents = sandbox.home, sandbox.agents
     assert home == manager.home
@@ -121,14 +121,14 @@ def test_timer_fires_the_check_and_sessions_survive(manager: UserManager, server
             return bool((sandbox.state().get("last_check") or {}).get("outcome") == name)
 
         try:
-            poll(lambda: outcome("cooldown"), seconds=30)  # a later check: the one that swapped has exited
+            poll(lambda: outcome("cooldown"), seconds=30)  # a later check, so the one that swapped has ended
         except AssertionError as error:
             raise AssertionError(out.read_text() if out.exists() else "it never ran") from error
         manager.systemctl("stop", "failover.timer")
         poll(lambda: manager.property("failover.service", "ActiveState") == "inactive")
 
         assert sandbox.state()["active_account"] == sandbox.live_account() == "backup"
-        # each session of the pool, and the fourth that `min` asks for
+        # each pool session, and the fourth one, which `min` requires
         poll(lambda: len(agents.messages(account="backup", result="reply")) == 4)
         after = panes()
         assert sorted(after) == sorted([*before, "ccl-auto-14"])
