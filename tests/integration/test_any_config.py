@@ -1,4 +1,4 @@
-"""Whatever stands in the file: a config, or a config error of few and short lines."""
+"""Any configuration file gives a Config, or a ConfigError of few and short lines."""
 
 import re
 from pathlib import Path
@@ -44,7 +44,7 @@ def bomb(levels: int, form: str) -> str:
     ids=["lists", "merges", "wide merges", "long", "deep lists", "deep maps", "deep keys", "chain", "accounts", "keys"],
 )
 def test_bombs_stay_small(tmp_path: Path, text: str) -> None:
-    """Few lines, none of them long, and never a crash of libyaml's composer."""
+    """The error has few lines, none of them long, and libyaml's composer does not crash."""
     found = problems(tmp_path, text)
     assert 1 <= len(found) <= errors.MAX_PROBLEMS + 1
     assert sum(map(len, found)) < 50_000
@@ -66,7 +66,7 @@ VALUES = st.sampled_from(
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """The example with some lines dropped, doubled, swapped, re-indented or given another value."""
+    """The example with some lines dropped, doubled, swapped, indented differently or with another value."""
     lines = list(LINES)
     for _ in range(draw(st.integers(1, 6))):
         i = draw(st.integers(0, len(lines) - 1))
@@ -89,7 +89,7 @@ def mutated(draw: st.DrawFn) -> str:
     return "".join(lines)
 
 
-# To JSON Schema 10.0 is an integer; a config wants 10.
+# JSON Schema accepts 10.0 as an integer; a configuration does not.
 STRICT = Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
 PUBLISHED = validators.extend(Draft202012Validator, type_checker=STRICT)(schema.schema())  # type: ignore[no-untyped-call]
 OF_TYPE = re.compile(
@@ -99,7 +99,7 @@ OF_TYPE = re.compile(
 
 
 def check_any(folder: Path, text: str) -> None:
-    """One line for each problem; and of keys and types the published schema and msgspec think the same."""
+    """Assert one line for each problem, and that the published schema and msgspec agree on keys and types."""
     file = folder / "f.yaml"
     try:
         found = problems(folder, text)

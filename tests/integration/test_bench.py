@@ -1,4 +1,4 @@
-"""What the bench writes: a table that is one, a plot that is one, and a page with a place for them."""
+"""What the bench writes: a valid table, a valid plot, and a page with marks for them."""
 
 from xml.etree import ElementTree
 
@@ -20,7 +20,7 @@ def test_the_table_has_a_cell_for_each_column() -> None:
     assert "| 10 | failover-check | 105 | 102 to 110 | 1.50 |" in rows[2]
 
 
-def test_the_ratio_is_not_spoilt_by_one_slow_moment() -> None:
+def test_the_ratio_does_not_depend_on_one_slow_moment() -> None:
     assert ratio(SAMPLES, [Sample(sample.wall / 2, 0) for sample in SAMPLES]) == 2
     assert ratio(SAMPLES, [Sample(50, 0)] * 5) == pytest.approx(2.1)
 
@@ -39,7 +39,7 @@ def test_the_imports_are_summed_by_package() -> None:
     assert rows[2:] == ["| **yaml** | 2 | 0.8 | 100% |", "| 0 others | 0 | 0.0 | 0% |", "| all | 2 | 0.8 | |"]
 
 
-def test_the_page_has_a_place_for_the_figures() -> None:
+def test_the_page_has_marks_for_the_figures() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert "new figures" in between(page, "measured", "new figures")
     with pytest.raises(ValueError, match="no marks for 'other'"):

@@ -1,4 +1,4 @@
-"""Completion, as the shells take it."""
+"""Completion scripts, as real shells load them."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ def said(*argv: str, **environ: str) -> str:
 
 @pytest.mark.parametrize("program", completion.PROGRAMS)
 @pytest.mark.parametrize("shell", completion.SHELLS)
-def test_each_shell_takes_its_completion(program: str, shell: str, tmp_path: Path) -> None:
+def test_each_shell_loads_its_completion(program: str, shell: str, tmp_path: Path) -> None:
     script = said(*CTL, "completion", shell, "--program", program)
     assert program in script
     if not shutil.which(shell):
@@ -37,7 +37,7 @@ def test_each_shell_takes_its_completion(program: str, shell: str, tmp_path: Pat
     ],
 )
 def test_bash_completes_commands_values_and_options(words: list[str], expected: set[str], tmp_path: Path) -> None:
-    """The function that bash would call, with the words as it would hand them over."""
+    """The function is called as bash calls it, with the same words."""
     file = tmp_path / "completion.bash"
     file.write_text(said(*CTL, "completion", "bash"))
     line = f"""

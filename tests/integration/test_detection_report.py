@@ -1,4 +1,4 @@
-"""What detection makes of every variation of the recordings, and the page that shows it."""
+"""The detection report: every variation of the recordings is read right, and the page shows the report."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ from verification.detection_report import BEGIN, END, PAGE, Judged, report
 
 @cache
 def reported() -> tuple[list[str], list[Judged]]:
-    """The page's tables, and what was misread."""
+    """The lines of the page's tables, and the misread texts."""
     return report()
 
 
@@ -16,6 +16,6 @@ def test_every_variation_is_read_right() -> None:
 
 
 def test_the_page_shows_this_report() -> None:
-    """docs/detection.md is written by the report, and has not been overtaken."""
+    """The report writes its part of docs/detection.md, which must be up to date."""
     page = PAGE.read_text()
     assert page[page.index(BEGIN) : page.index(END)].splitlines()[1:] == reported()[0]

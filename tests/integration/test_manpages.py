@@ -1,4 +1,4 @@
-"""The man pages, as groff reads them."""
+"""The man pages, checked by groff."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize("program", completion.PROGRAMS)
-def test_the_man_page_is_good_roff(program: str) -> None:
+def test_the_man_page_is_valid_roff(program: str) -> None:
     groff = shutil.which("groff")
     if not groff:
         pytest.skip("groff is not installed")

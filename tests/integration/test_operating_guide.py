@@ -1,4 +1,4 @@
-"""The operating guide names every outcome and every warning that a check can log, and every command that exists."""
+"""The operating guide explains every outcome and warning of a check, and names only commands that exist."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 
 
 def test_every_command_that_is_named_exists() -> None:
-    """In the documentation, in what mends an error, in examples."""
+    """This covers the documentation, the fixes in error messages, and examples."""
     files = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", *(ROOT / "failover_oneshot").rglob("*.py")]
     command = re.compile(r"(?:^|`|\"|'|\$ |; |&& |: )failoverctl ([a-z]+)\b", re.MULTILINE)
     named = {(path.name, word) for path in files for word in command.findall(path.read_text(encoding="utf-8"))}
@@ -28,7 +28,7 @@ def test_every_outcome_is_explained(outcome: Outcome) -> None:
 
 
 def logged() -> dict[str, str]:
-    """The messages of warnings and errors outside failoverctl, by where they stand."""
+    """The messages of warnings and errors outside failoverctl, each with its place in the source."""
     found = {}
     package = ROOT / "failover_oneshot"
     for path in sorted(package.rglob("*.py")):
@@ -46,7 +46,7 @@ def logged() -> dict[str, str]:
 
 @pytest.mark.parametrize(("place", "text"), logged().items())
 def test_every_warning_is_explained(place: str, text: str) -> None:
-    """By its longest run of fixed words; a message that is all variable is explained by what fills it."""
+    """The guide contains the message's longest run of fixed words; a message without any is explained by its values."""
     fixed = max(re.split(r"%\w", text), key=len).strip(" :()")
     assert len(fixed) < 6 or fixed in GUIDE, f"{place}: {text}"
 

@@ -1,4 +1,4 @@
-"""Every swap method, killed and failed at each change that it makes to the disk."""
+"""Every swap method, killed or made to fail at each of its changes on disk."""
 
 import errno
 import os
@@ -28,8 +28,8 @@ from tests.support.tmux_server import MEMORY
 
 
 @pytest.mark.parametrize("refreshed", [False, True])
-def test_killed_at_each_change_and_finished_by_the_next_run(method: Method, refreshed: bool, tmp_path: Path) -> None:
-    """With `refreshed` a client's token refresh falls between the kill and the next run."""
+def test_the_next_run_completes_a_swap_killed_at_any_change(method: Method, refreshed: bool, tmp_path: Path) -> None:
+    """With `refreshed` an agent refreshes its token between the kill and the next run."""
     for number in changes(method, tmp_path):
         sandbox = SANDBOXES[method](tmp_path / str(number))
         assert swap_in_a_process(sandbox, dying_at(number)) == -9
@@ -43,15 +43,15 @@ def test_killed_at_each_change_and_finished_by_the_next_run(method: Method, refr
 
 
 @pytest.mark.parametrize(("error", "once"), [(errno.EIO, True), (errno.ENOSPC, False)])
-def test_a_failure_at_each_change_leaves_everything_or_is_made_good(
+def test_a_failure_at_any_change_is_rolled_back_or_completed(
     method: Method, error: int, once: bool, tmp_path: Path
 ) -> None:
-    """The n-th change fails, or all from then on. Given up means as it was; the next run makes the swap in any case."""
+    """The n-th change fails, or all from then on. A failed swap changes nothing; the next run always makes the swap."""
     for number in changes(method, tmp_path):
         sandbox = SANDBOXES[method](tmp_path / str(number))
         live, before = sandbox.live(), newest(sandbox)
         ended = swap_in_a_process(sandbox, failing_at(number, error, once=once))
-        assert ended in {0, 1, 2}  # 2: it was the journal that could not be written
+        assert ended in {0, 1, 2}  # 2: the journal could not be written
         if ended == 1 and sandbox.journal()["step"] == "save_back":
             assert sandbox.live() == live
         sandbox.run(sandbox.main, sandbox.backup)
@@ -65,7 +65,7 @@ def swap_in_a_process(sandbox: MethodSandbox, prepare: Callable[[], None]) -> in
 
 
 def changes(method: Method, folder: Path) -> range:
-    """The number of each change that a whole swap makes."""
+    """The numbers of all changes that a whole swap makes."""
     sandbox = SANDBOXES[method](folder / "counted")
     return range(1, count_changes(lambda: sandbox.run(sandbox.main, sandbox.backup)) + 1)
 
@@ -77,7 +77,7 @@ def method(request: pytest.FixtureRequest) -> Method:
 
 
 def newest(sandbox: MethodSandbox) -> dict[str, int]:
-    """The newest login of each account, anywhere in the home."""
+    """The newest generation of each account's credentials, anywhere in the home."""
     found: dict[str, int] = {}
     if hasattr(sandbox, "generation"):
         for path in sandbox.home.rglob("*"):
@@ -90,7 +90,7 @@ def newest(sandbox: MethodSandbox) -> dict[str, int]:
 
 
 def in_place(sandbox: MethodSandbox) -> dict[str, int]:
-    """The login of each account where the next swap looks for it."""
+    """The generation of each account's credentials in the place from which the next swap takes them."""
     if not hasattr(sandbox, "generation"):
         return {}
     file, live = (".credentials.json", ".claude") if sandbox.name is Method.CLAUDE else ("auth.json", "live")
@@ -100,7 +100,7 @@ def in_place(sandbox: MethodSandbox) -> dict[str, int]:
     return {**found, "backup": generation}
 
 
-SWAPS = 200  # to and fro under a client that refreshes its token all the time
+SWAPS = 200  # back and forth, while an agent refreshes its token all the time
 
 
 @pytest.fixture
@@ -114,14 +114,14 @@ def quick_sandbox() -> Iterator[ClaudeSandbox]:
         yield ClaudeSandbox(Path(folder))
 
 
-def test_a_client_that_refreshes_all_the_time(quick_sandbox: ClaudeSandbox) -> None:
-    """Each token may be used once: a lost refresh or a mixture of accounts ends the client with an error."""
+def test_an_agent_that_refreshes_all_the_time(quick_sandbox: ClaudeSandbox) -> None:
+    """A token works once, so a lost refresh or mixed accounts end the agent with an error."""
     sandbox = quick_sandbox
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            client(sandbox)
+            agent(sandbox)
             status = 0
         finally:
             os._exit(status)
@@ -148,8 +148,8 @@ def enough(sandbox: ClaudeSandbox, refreshes: int) -> bool:
     return (sandbox.home / "ledger").exists() and load(sandbox.home / "ledger")["count"] > refreshes
 
 
-def client(sandbox: ClaudeSandbox) -> None:
-    """Refreshes under its own locks, every 10 ms, and keeps the server's ledger of the newest tokens."""
+def agent(sandbox: ClaudeSandbox) -> None:
+    """Refresh the token under Claude Code's locks every 10 ms, and keep the server's ledger of the newest tokens."""
     ledger = {"main": 2, "backup": 1, "count": 0}
     locks = [sandbox.folder / ".oauth_refresh.lock", sandbox.home / ".claude.lock", sandbox.home / ".claude.json.lock"]
     while not (sandbox.home / "stop").exists():

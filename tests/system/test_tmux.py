@@ -1,4 +1,4 @@
-"""tmux as it is, on a real server: what is seen of it, and what it must never be made to do."""
+"""tmux on a real server: what is read from it, and what must never be done to it."""
 
 import json
 import os
@@ -50,11 +50,11 @@ def only_pane(tmux: TmuxReader, name: str = "ops") -> Pane:
     return pane
 
 
-# --- what is watched -----------------------------------------------------------------------------------------------
+# --- what is read --------------------------------------------------------------------------------------------------
 
 
-def test_prefix_neighbours_are_not_seen(server: Server, tmux: TmuxReader) -> None:
-    """Law L1, for looking: with ccl-auto-1 alone in the range, its neighbours aren't in the picture."""
+def test_neighbors_with_the_same_prefix_are_not_read(server: Server, tmux: TmuxReader) -> None:
+    """Law L1 for reading: with only ccl-auto-1 in the range, no observation has its neighbors."""
     for name in ("ccl-auto-110", "ccl-auto-11", "ccl-0", "ccl-auto-1", "ops", "ops2", "ccl-auto0"):
         server.start(name)
     seen = tmux.observe(POOL)
@@ -72,7 +72,7 @@ def test_order_is_by_index_then_as_configured(server: Server, tmux: TmuxReader) 
     assert [s.name for s in tmux.observe(pool).sessions] == ["ccl-auto-9", "ccl-auto-10", "ccl-auto-12", "z", "a"]
 
 
-def test_all_panes_of_all_windows_are_seen(server: Server, tmux: TmuxReader) -> None:
+def test_all_panes_of_all_windows_are_read(server: Server, tmux: TmuxReader) -> None:
     server.show("ops", "first pane")
     server.tmux("split-window", "-d", "-t", "=ops:", server.screen_command("second pane"))
     server.tmux("new-window", "-d", "-t", "=ops:", server.screen_command("other window"))
@@ -86,7 +86,7 @@ def test_all_panes_of_all_windows_are_seen(server: Server, tmux: TmuxReader) -> 
     assert [pane.active for pane in session.panes] == [True, False, False]
 
 
-def test_a_linked_window_is_seen_in_both_sessions(server: Server, tmux: TmuxReader) -> None:
+def test_a_linked_window_is_read_in_both_sessions(server: Server, tmux: TmuxReader) -> None:
     server.show("ops", "shared")
     server.start("ccl-auto-1")
     server.tmux("link-window", "-s", "=ops:0", "-t", "=ccl-auto-1:5")
@@ -129,7 +129,7 @@ ODD_NAMES = [
 
 
 def test_tmux_keeps_and_finds_every_name_that_is_accepted(server: Server, tmp_path: Path) -> None:
-    """The rule is tmux's own: what it rewrites or misreads is refused (the tests of config.errors)."""
+    """A name that tmux rewrites or misreads is refused (see the tests of config.errors)."""
     file = tmp_path / "failover.yaml"
     file.write_text(json.dumps({"pool": {"dedicated": [{"name": name} for name in ODD_NAMES]}}), encoding="utf-8")
     names = [dedicated.name for dedicated in load(file, {"HOME": str(tmp_path)}).pool.dedicated]
@@ -150,7 +150,7 @@ def test_titles_and_folders_with_anything_in_them(server: Server, tmux: TmuxRead
     server.start("ccl-auto-1", f"cd {server.folder}/a*; exec sleep 600")
     poll(lambda: only_pane(tmux).title == title)
     poll(lambda: Path(only_pane(tmux, "ccl-auto-1").current_path).name.startswith("a b"))
-    if tmux_version(server) not in {"3.4", "3.5", "3.5a"}:  # those print a line break as \n
+    if tmux_version(server) not in {"3.4", "3.5", "3.5a"}:  # these versions print a line break as \n
         assert only_pane(tmux, "ccl-auto-1").current_path == str(folder)
 
 
@@ -166,24 +166,24 @@ def test_invalid_utf8_on_the_screen_and_in_a_folder(server: Server, tmux: TmuxRe
     assert text.startswith("start ")
     assert "red" in text
     assert "\033" not in text
-    assert only_pane(tmux).current_path.endswith(("/b\ufffd", "/b\\377"))  # tmux 3.4 and 3.5 print it in octal
+    assert only_pane(tmux).current_path.endswith(("/b\ufffd", "/b\\377"))  # tmux 3.4 and 3.5 print the byte in octal
 
 
 def test_lines_that_tmux_wrapped_are_whole(server: Server, tmux: TmuxReader) -> None:
-    """A pane of 40 columns: the daemon's phrase is found though the terminal broke it."""
+    """In a pane of 40 columns, the daemon's phrase is found although it is wrapped."""
     line = "Claude usage limit reached. Your limit will reset at 3pm (America/Santiago)."
     server.show("ops", f"before\n{line}\nafter", width=40, height=10)
     assert (only_pane(tmux).text or "").split("\n")[:3] == ["before", line, "after"]
 
 
-def test_rows_that_only_look_wrapped_are_parted(server: Server, tmux: TmuxReader) -> None:
-    """A program drew over a long line row by row; tmux's wrap mark stays behind and -J glues the new rows."""
+def test_rows_that_only_seem_wrapped_are_separated(server: Server, tmux: TmuxReader) -> None:
+    """A program overwrites a long line row by row; tmux keeps its wrap mark, and -J joins the new rows."""
     drawing = "\033[2J\033[H" + "x" * 200 + "\033[H● You’ve hit\033[K\r\n❯ 日本\033[K\r\nthird\033[K\r\nlast"
     server.show("ops", drawing)
     assert (only_pane(tmux).text or "").split("\n")[:4] == ["● You’ve hit", "❯ 日本", "third", "last"]
 
 
-def test_full_width_rules_are_rows_of_their_own(server: Server, tmux: TmuxReader) -> None:
+def test_full_width_rules_are_separate_rows(server: Server, tmux: TmuxReader) -> None:
     rule = "─" * 80
     server.show("ops", f"\033[5;1H{rule}\033[6;1H❯ \033[7;1H{rule}\r\n status")
     assert (only_pane(tmux).text or "").split("\n")[4:8] == [rule, "❯", rule, " status"]
@@ -196,10 +196,10 @@ def test_a_line_of_ten_thousand_columns(server: Server, tmux: TmuxReader) -> Non
     assert line.endswith("y end")
 
 
-# --- what can't be seen ----------------------------------------------------------------------------------------------
+# --- what cannot be read ---------------------------------------------------------------------------------------------
 
 
-def test_dead_panes_stay_in_the_picture(server: Server, tmux: TmuxReader) -> None:
+def test_dead_panes_are_part_of_the_observation(server: Server, tmux: TmuxReader) -> None:
     server.start("ops")
     server.tmux("set-option", "-t", "=ops:", "remain-on-exit", "on")
     server.tmux("respawn-pane", "-k", "-t", "=ops:", "echo over")
@@ -209,7 +209,7 @@ def test_dead_panes_stay_in_the_picture(server: Server, tmux: TmuxReader) -> Non
     assert "ops" in tmux.observe(POOL).notes[0]
 
 
-def test_a_pane_that_vanishes_after_the_listing_spoils_no_other(server: Server) -> None:
+def test_a_pane_that_vanishes_after_the_listing_affects_no_other(server: Server) -> None:
     for name in ("ccl-auto-1", "ops"):
         server.show(name, f"screen of {name}")
     kill = f'"$tmux" -S {server.socket} kill-session -t =ccl-auto-1 2>/dev/null'
@@ -223,20 +223,20 @@ def test_a_pane_that_vanishes_after_the_listing_spoils_no_other(server: Server) 
 
 
 def test_no_server(server: Server, tmux: TmuxReader) -> None:
-    """Looking never starts a server, nor leaves a socket behind."""
+    """Reading starts no server and leaves no socket behind."""
     seen = tmux.observe(POOL)
     assert (seen.server_running, seen.sessions) == (False, ())
     assert not server.socket.exists()
 
 
-def test_looking_starts_no_server_on_a_stale_socket(server: Server, tmux: TmuxReader) -> None:
+def test_reading_starts_no_server_on_a_stale_socket(server: Server, tmux: TmuxReader) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(server.socket))
     assert not tmux.observe(POOL).server_running
     assert not tmux.observe(POOL).server_running
 
 
-def test_a_server_that_dies_in_mid_capture_is_no_server(server: Server) -> None:
+def test_a_server_that_dies_during_a_capture_counts_as_no_server(server: Server) -> None:
     server.start("ops")
     kill = f"kill -9 {server.server_pid()}"
     wrapper = server.write_wrapper(f'case "$*" in *capture-pane*) {kill};; esac; exec "$tmux" "$@"')
@@ -258,11 +258,11 @@ def test_a_stopped_server_is_a_timeout(server: Server) -> None:
 
 
 def test_a_wrapper_whose_child_hangs_is_a_timeout(server: Server) -> None:
-    """And the child doesn't stay behind."""
+    """The child process does not stay behind."""
     child = server.folder / "child"
     tmux = server.control(binary=server.write_wrapper(f"sleep 600 & echo $! > {child}; wait"), timeout=1)
 
-    def started() -> str:  # not always within a second, on a busy machine
+    def started() -> str:  # may take more than a second on a busy machine
         with pytest.raises(TmuxTimeoutError):
             tmux.observe(POOL)
         return child.read_text().strip() if child.exists() else ""
@@ -278,29 +278,29 @@ def test_an_absent_binary(server: Server, binary: str) -> None:
     assert caught.value.exit_code == 69
 
 
-def test_a_file_that_is_no_program(server: Server) -> None:
+def test_a_file_that_is_not_a_program(server: Server) -> None:
     wrapper = Path(server.write_wrapper(""))
     wrapper.write_bytes(b"\x7fELF nonsense")
     with pytest.raises(TmuxError):
         server.control(binary=str(wrapper)).observe(POOL)
 
 
-def test_an_error_of_tmux_is_told(server: Server) -> None:
+def test_an_error_of_tmux_is_reported(server: Server) -> None:
     wrapper = server.write_wrapper('echo "protocol version mismatch" >&2; exit 1')
     with pytest.raises(TmuxError, match="protocol version mismatch"):
         server.control(binary=wrapper).observe(POOL)
 
 
-def test_an_answer_that_is_no_listing_is_an_error(server: Server) -> None:
+def test_an_invalid_listing_is_an_error(server: Server) -> None:
     with pytest.raises(TmuxError):
         server.control(binary=server.write_wrapper("echo hello")).observe(POOL)
 
 
-# --- how it asks -----------------------------------------------------------------------------------------------------
+# --- how tmux is called ----------------------------------------------------------------------------------------------
 
 
 def test_120_panes_take_four_processes(server: Server) -> None:
-    """At most 2 + panes/50 (docs/behavior.md, "Observation"); panes that aren't watched cost nothing."""
+    """At most 2 + panes/50 (docs/behavior.md, "Observation"); panes outside the observation cost nothing."""
     server.start("ops", width=200, height=200)
     server.start("other")
     for _ in range(119):
@@ -312,8 +312,8 @@ def test_120_panes_take_four_processes(server: Server) -> None:
     assert len(count.read_text().split()) == 4
 
 
-def test_the_surrounding_tmux_is_not_asked(server: Server) -> None:
-    """The checker may run inside another tmux: TMUX and TMUX_PANE mean that one."""
+def test_the_surrounding_tmux_is_not_used(server: Server) -> None:
+    """A check may run inside another tmux, which TMUX and TMUX_PANE name."""
     server.start("ops")
     socket_folder = server.folder / "sockets"
     socket_folder.mkdir(mode=0o700)
@@ -345,7 +345,7 @@ NASTY = st.text(
     "words", [["x"], HOSTILE, ["~"], ["'"], ['"'], ["$"], ["a\nb\tc\\n"], ["$HOME", "${X}", "\\$HOME"]]
 )
 def test_start_command_runs_the_same_program_again(server: Server, words: list[str]) -> None:
-    """As an argv and as a shell command: the second start gets the same arguments as the first."""
+    """With an argv and with a shell command, the second start gets the same arguments as the first."""
     recorder = server.folder / "recorder"
     recorder.write_text(
         '#!/bin/sh\nfor word; do printf "%s\\0" "$word"; done > "$0.tmp"; mv "$0.tmp" "$0.out"; exec sleep 600\n'
@@ -366,7 +366,7 @@ def test_start_command_runs_the_same_program_again(server: Server, words: list[s
 @given(NASTY)
 @hypothesis_settings(max_examples=40)
 def test_start_command_gives_back_any_shell_command(shared_server: Server, command: str) -> None:
-    """One argument is the shell's text and comes back to the letter (it need not even be valid shell)."""
+    """A single argument is shell text and comes back unchanged, even if it is not valid shell."""
     shared_server.start("hold")
     shared_server.tmux("set-option", "-t", "=hold:", "remain-on-exit", "on")
     answer = shared_server.control().run(formats.script(["respawn-pane", "-k", "-t", "=hold:", f"exit; {command}"]))

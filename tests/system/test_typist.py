@@ -1,4 +1,4 @@
-"""Typing to a blocked agent, in a real pane: into an empty, idle prompt of the stand-in and nowhere else."""
+"""Typing to a blocked agent in a real pane: into an empty, idle prompt of the fake agent and nowhere else."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ def nudged(server: Server) -> Restart:
 
 
 def test_a_blocked_agent_goes_on(server: Server, agent: AgentPane) -> None:
-    """Out of its wait with Escape, then the text as one message."""
+    """Escape ends its wait, then the text is sent as one message."""
     agent.exhaust(datetime.now(UTC) + timedelta(hours=2))
     agent.start("first")
     agent.shows("Esc to cancel")
@@ -63,7 +63,7 @@ def test_a_working_agent_is_left_alone(server: Server, agent: AgentPane) -> None
 
 
 def test_a_draft_is_never_typed_into(server: Server, agent: AgentPane) -> None:
-    """Not even when the agent waits: Escape might clear the draft."""
+    """This holds also when the agent waits, because Escape could clear the draft."""
     agent.exhaust(datetime.now(UTC) + timedelta(hours=2))
     agent.start("first")
     agent.shows("Esc to cancel")
@@ -91,8 +91,8 @@ def test_a_draft_is_never_typed_into(server: Server, agent: AgentPane) -> None:
         (BOX, "did not appear", TEXT.encode()),
     ],
 )
-def test_what_is_not_an_empty_prompt_gets_no_enter(server: Server, screen: str, why: str, keys: bytes) -> None:
-    """A program that shows this and never changes; what it is sent stands in a file."""
+def test_enter_is_pressed_only_at_an_empty_prompt(server: Server, screen: str, why: str, keys: bytes) -> None:
+    """The program shows this screen, never changes it, and writes its input to a file."""
     got = server.folder / "got"
     shown = server.folder / "shown"
     shown.write_text(screen)
@@ -120,7 +120,7 @@ def test_a_shell_is_never_typed_into(server: Server, shell: str) -> None:
     "how", [["copy-mode", "-t", "=ccl-auto-1:"], ["set-option", "-w", "-t", "=ccl-auto-1:", "synchronize-panes", "on"]]
 )
 def test_keys_that_would_go_elsewhere_are_not_sent(server: Server, agent: AgentPane, how: Iterable[str]) -> None:
-    """In copy mode tmux takes the keys itself; with synchronised panes the neighbours get them too."""
+    """In copy mode tmux itself takes the keys; with synchronized panes the neighbors get them too."""
     agent.start()
     server.tmux(*how)
     part = nudged(server)
@@ -128,7 +128,7 @@ def test_keys_that_would_go_elsewhere_are_not_sent(server: Server, agent: AgentP
     assert agent.agents.prompts() == []
 
 
-def test_an_agent_that_is_another_one_now_is_not_nudged(server: Server, agent: AgentPane) -> None:
+def test_an_agent_that_has_been_replaced_is_not_nudged(server: Server, agent: AgentPane) -> None:
     agent.start()
     (part,) = restart.plan(CONFIG, server.sessions(CONFIG.pool), {"ccl-auto-1"}, "backup", {})
     server.tmux("respawn-pane", "-k", "-t", "=ccl-auto-1:", "exec sleep 600")
@@ -136,8 +136,8 @@ def test_an_agent_that_is_another_one_now_is_not_nudged(server: Server, agent: A
     assert (part.status, "gone" in part.note) == ("failed", True)
 
 
-def test_a_client_behind_the_shell_that_started_it_is_no_shell(server: Server) -> None:
-    """tmux names the shell where it stays behind its command line; the real client was refused for that."""
+def test_an_agent_behind_the_shell_that_started_it_is_not_a_shell(server: Server) -> None:
+    """tmux reports the shell if it keeps running behind its command; Claude Code was refused for that."""
     server.start("ccl-auto-1", "sleep 600; true")
     server.start("ccl-auto-2", "exec sh -i")
     poll(lambda: server.row("ccl-auto-1").pane.command == "sh")

@@ -1,4 +1,4 @@
-"""The wheel, installed as pipx does it: a venv of its own, an empty home, nothing of the checkout in reach."""
+"""The wheel, installed as by pipx: a separate venv, an empty home, and no access to the checkout."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.support.tmux_server import Server
 
 
 def build(folder: Path) -> Path:
-    """The wheel of a copy of the tree, so that the build leaves nothing in it."""
+    """The wheel, built from a copy of the tree so that the build leaves no file in the tree."""
     tree = folder / "tree"
     ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, tree, ignore=ignored, symlinks=True)
@@ -31,7 +31,7 @@ def build(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an isolated installation. Its dependencies are lent by the interpreter that runs the tests."""
+    """The bin folder of an isolated installation; it uses the dependencies of the tests' interpreter."""
     folder = tmp_path_factory.mktemp("wheel")
     wheel = build(folder)
     home = folder / "venv"
@@ -39,7 +39,7 @@ def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(home / "bin/python")]
     subprocess.run([*pip, "install", "--no-deps", "--no-index", str(wheel)], check=True)
     packages = next((home / "lib").glob("python3*/site-packages"))
-    # Not as a .pth file: those of the lender, which lead to the checkout, would be read too.
+    # Not with a .pth file: the .pth files beside the dependencies, which lead to the checkout, would be read too.
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
         if not entry.name.startswith(("__editable__", "failover_oneshot", "_virtualenv")) and entry.suffix != ".pth":
             target = packages / entry.name
@@ -49,7 +49,7 @@ def bin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(bin_folder: Path, server: Server, *argv: str, code: int = 0) -> str:
-    """A program of the installation, by its name alone, in an empty home."""
+    """Run a program of the installation by its name, in an empty home."""
     env = {**server.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
     del env["PYTHONPATH"]
     done = execute([str(bin_folder / argv[0]), *argv[1:]], env, server.home)
@@ -58,8 +58,8 @@ def run(bin_folder: Path, server: Server, *argv: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-def test_the_wheel_is_whole(bin_folder: Path, server: Server) -> None:
-    """It is the installed package that runs, with the units, the style sheet and the man pages in it."""
+def test_the_wheel_is_complete(bin_folder: Path, server: Server) -> None:
+    """The installed package runs, and contains the units, the style sheet and the man pages."""
     where = run(bin_folder, server, "python", "-c", "import failover_oneshot as f; print(f.__file__)")
     assert str(bin_folder.parent) in where
     data = Path(where.strip()).parent / "data"
@@ -71,7 +71,7 @@ def test_the_wheel_is_whole(bin_folder: Path, server: Server) -> None:
 
 
 def test_an_empty_home_becomes_an_installation(bin_folder: Path, server: Server) -> None:
-    """Every command of the set-up, one after the other, up to the one that needs a user manager."""
+    """All commands of the setup run in order, up to the one that needs a user manager."""
     server.start("ccl-auto-1", "exec sleep 600")
     assert "failoverctl init" in run(bin_folder, server, "failover-check", code=78)
     run(bin_folder, server, "failoverctl", "doctor", code=2)
