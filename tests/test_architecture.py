@@ -1,4 +1,4 @@
-"""The arrows of docs/architecture.md, read from the syntax trees."""
+"""The rules of docs/architecture.md, tested on the syntax trees of all modules."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "failover_oneshot"
 NAME = PACKAGE.name
-# Pure: values in, values out. They know each other and nothing else of the package.
+# Pure modules compute values from values, and import only each other from the package.
 PURE_PACKAGES = ("detection", "decision")
 IMPURE_OF_AGENTS = {"agent", "own_login", "processes", "prompts", "records", "registry", "transcript", "version"}
 PURE_MODULES = {
@@ -28,17 +28,17 @@ IMPURE_MODULES = {
     *("signal", "socket", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid"),
 }
 IMPURE_CALLS = {"open", "input", "print", "breakpoint", "exec", "eval", "__import__"}
-CLOCKS = {"now", "utcnow", "today"}  # of datetime and date
-# Who may start a program at all: tmux only in `tmux`; a swap command in its method; systemctl and the like in `ctl`.
+CLOCKS = {"now", "utcnow", "today"}  # methods of datetime and date
+# The only modules that may start programs: tmux in `tmux`, a swap command in its method, systemctl and more in `ctl`.
 RUNS_PROGRAMS = ("tmux.client", "accounts.command", "monitoring.hooks", "monitoring.apprise", "ctl")
-# The shell, outermost last: nothing but the ones after it may import it.
+# The outer modules, outermost last; each may be imported only by those after it.
 SHELL = ("check", "cli", "ctl", "__main__")
 LONGEST = 350
-MOST_MODULES = 16  # of one folder
+MOST_MODULES = 16  # in one folder
 
 
 def module_name(path: Path) -> str:
-    """`accounts.claude` for accounts/claude.py, `accounts` for its __init__, "" for the package's own."""
+    """`accounts.claude` for accounts/claude.py, `accounts` for its __init__, "" for the package's __init__."""
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
 
 
@@ -48,13 +48,13 @@ PURE |= {name for name in TREES if name.startswith("agents.") and name.rpartitio
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
-    """Everything imported, wherever it stands: `os`, `failover_oneshot.model`. Relative imports are not used here."""
+    """All imports of a module, also inside functions, such as `os` or `failover_oneshot.model`; none is relative."""
     for node in ast.walk(tree):
         yield from imported(node)
 
 
 def imported(node: ast.AST) -> list[str]:
-    """The same for one statement."""
+    """The imports of one statement."""
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if not isinstance(node, ast.ImportFrom):
@@ -65,7 +65,7 @@ def imported(node: ast.AST) -> list[str]:
     return known or [str(node.module)]
 
 
-# The package's own modules that each of them imports; `failover_oneshot` itself holds the version and nothing else.
+# Module -> the package's modules that it imports; `failover_oneshot` itself is left out, it has only the version.
 ARROWS = {
     name: {found.removeprefix(f"{NAME}.") for found in imports(tree) if found.startswith(f"{NAME}.")}
     for name, tree in TREES.items()
@@ -73,7 +73,7 @@ ARROWS = {
 
 
 def impure(tree: ast.AST) -> list[str]:
-    """What touches the world: clock, environment, programs, files, logs. The exit codes of `os` are mere numbers."""
+    """The uses of clock, environment, programs, files and logs; the exit codes of `os` are allowed."""
     found = []
     for node in ast.walk(tree):
         match node:
@@ -88,15 +88,15 @@ def impure(tree: ast.AST) -> list[str]:
     return found
 
 
-def test_the_lists_here_name_modules_that_exist() -> None:
-    """A renamed module must not slip out of its rule."""
+def test_the_lists_above_name_existing_modules() -> None:
+    """A renamed module must not escape its rule."""
     packages = {name.split(".")[0] for name in TREES}
     assert TREES.keys() >= PURE_MODULES | {name for name in RUNS_PROGRAMS if "." in name}
     assert packages >= {*PURE_PACKAGES, *SHELL, "fake_agent"}
 
 
 @pytest.mark.parametrize("name", sorted(PURE & TREES.keys()))
-def test_pure_modules_touch_nothing_and_know_only_each_other(name: str) -> None:
+def test_pure_modules_have_no_effects_and_import_only_each_other(name: str) -> None:
     assert impure(TREES[name]) == []
     assert ARROWS[name] <= PURE
 
@@ -117,8 +117,8 @@ def test_the_purity_rule_can_fail(text: str) -> None:
     assert impure(ast.parse(text))
 
 
-def test_no_module_knows_itself_through_others() -> None:
-    """No cycles, imports inside functions included."""
+def test_there_are_no_import_cycles() -> None:
+    """Imports inside functions count, too."""
     open_, done = set[str](), set[str]()
 
     def visit(name: str, way: tuple[str, ...]) -> None:
@@ -134,19 +134,19 @@ def test_no_module_knows_itself_through_others() -> None:
         visit(name, ())
 
 
-def test_the_shell_is_imported_only_from_further_out() -> None:
-    """`cli` imports `check`, `check` the packages; none imports back. The fake agent belongs to the demo alone."""
+def test_outer_modules_are_imported_only_from_further_out() -> None:
+    """`cli` imports `check`, `check` imports the packages, never the other way. Only the demo uses the fake agent."""
     for name, targets in ARROWS.items():
-        room = name.split(".")[0]
+        part = name.split(".")[0]
         for target in (target.split(".")[0] for target in targets):
             if target in SHELL:
-                assert room in SHELL, f"{name} imports {target}"
-                assert SHELL.index(target) <= SHELL.index(room), f"{name} imports {target}"
+                assert part in SHELL, f"{name} imports {target}"
+                assert SHELL.index(target) <= SHELL.index(part), f"{name} imports {target}"
             if target == "fake_agent":
-                assert room in ("fake_agent", "ctl"), f"{name} imports {target}"
+                assert part in ("fake_agent", "ctl"), f"{name} imports {target}"
 
 
-def test_who_runs_programs() -> None:
+def test_only_these_modules_run_programs() -> None:
     for name, tree in TREES.items():
         if "subprocess" in imports(tree):
             assert {name, name.split(".")[0]} & {*RUNS_PROGRAMS}, f"{name} runs programs"
@@ -157,8 +157,8 @@ def test_who_runs_programs() -> None:
                 pytest.fail(f"{name}:{node.lineno}: {ast.unparse(node)}")
 
 
-def test_who_reads_proc() -> None:
-    """One module knows its format."""
+def test_only_one_module_reads_proc() -> None:
+    """A single module knows the format of /proc."""
     for name in TREES.keys() - {"lib.procfs"}:
         prose = {id(node.value) for node in ast.walk(TREES[name]) if isinstance(node, ast.Expr)}  # docstrings
         for node in ast.walk(TREES[name]):
@@ -166,16 +166,16 @@ def test_who_reads_proc() -> None:
                 assert not re.search(r"/proc\b", node.value), f"{name}:{node.lineno} names /proc"
 
 
-def test_a_package_holds_no_code_of_its_own() -> None:
-    """Nothing is loaded by standing next to it: `__init__.py` is a docstring (the package's own holds the version)."""
+def test_package_init_modules_have_no_code() -> None:
+    """`__init__.py` is only a docstring (the package's has the version, too), so importing a module loads no other."""
     for path in PACKAGE.rglob("__init__.py"):
         docstring, *rest = ast.parse(path.read_text()).body
         assert isinstance(docstring, ast.Expr), path
         assert not rest or path.parent == PACKAGE, path
 
 
-def test_no_folder_holds_too_many_modules() -> None:
-    """Beyond this a subject is hiding in it; the commands are one each."""
+def test_no_folder_has_too_many_modules() -> None:
+    """A larger folder has more than one subject; the folder of the commands is exempt, with one module per command."""
     for folder in {path.parent for path in PACKAGE.rglob("*.py")}:
         if folder.name != "commands":
             assert len([*folder.glob("*.py")]) - 1 <= MOST_MODULES, folder
@@ -183,7 +183,7 @@ def test_no_folder_holds_too_many_modules() -> None:
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=module_name)
 def test_no_module_is_too_long(path: Path) -> None:
-    """Beyond this a reader loses the thread: there is a joint somewhere."""
+    """A longer module has more than one subject and can be split."""
     assert len(path.read_text().splitlines()) <= LONGEST
 
 
@@ -192,34 +192,34 @@ def test_no_module_is_too_long(path: Path) -> None:
 TESTS = {path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py")}
 UNIT = Path("tests/unit")
 PARTS = {name.split(".")[0] for name in TREES} - {"", "__main__"}
-# These come with a tmux server or a user manager.
+# Fixtures that start a tmux server or a user manager.
 RUNNING = {"server", "shared_server", "sandbox", "user_manager", "manager"}
 
 
 @pytest.mark.parametrize("part", sorted(PARTS))
-def test_each_part_of_the_package_has_its_place_in_the_unit_tests(part: str) -> None:
+def test_each_part_of_the_package_has_unit_tests(part: str) -> None:
     modules = [path for path in TESTS if path.name.startswith("test_") and path.is_relative_to(UNIT / part)]
     assert modules or UNIT / f"test_{part}.py" in TESTS
 
 
-def test_no_unit_test_stands_under_a_part_that_is_not_there() -> None:
+def test_unit_tests_are_only_under_existing_parts() -> None:
     places = {path.relative_to(UNIT).parts[0] for path in TESTS if path.is_relative_to(UNIT)} - {"__init__.py"}
     assert {place.removeprefix("test_").removesuffix(".py") for place in places} <= PARTS
 
 
-def test_few_test_modules_stand_outside_of_the_folders() -> None:
+def test_few_test_modules_are_outside_the_folders() -> None:
     assert len([path for path in TESTS if path.parent == Path("tests") and path.name.startswith("test_")]) <= 5
 
 
 def test_no_test_module_is_imported() -> None:
-    """What two of them need stands in `tests/support`."""
+    """Shared helpers belong in `tests/support`."""
     for path in TESTS:
         for name in imports(ast.parse((ROOT / path).read_text())):
             assert not any(part.startswith("test_") for part in name.split(".")), f"{path} imports {name}"
 
 
 def test_no_unit_test_needs_a_server() -> None:
-    """Neither a tmux server nor a user manager: such a test belongs in `tests/system`."""
+    """A test that needs a tmux server or a user manager belongs in `tests/system`."""
     for path in TESTS:
         if path.is_relative_to(UNIT):
             tree = ast.parse((ROOT / path).read_text())
@@ -230,7 +230,7 @@ def test_no_unit_test_needs_a_server() -> None:
 
 
 def test_a_class_name_has_one_meaning() -> None:
-    """The sections of the config aside: a section is named after its key, which the schema shows."""
+    """The sections of the configuration are exempt, because a section has the name of its key."""
     homes: dict[str, list[str]] = {}
     for name, tree in TREES.items():
         if name != "config.model":

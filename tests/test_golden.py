@@ -1,7 +1,7 @@
-"""What both programs print, byte for byte, against the files of tests/golden/: a refactoring changes none of them.
+"""The output of both programs, compared byte for byte with the files of tests/golden/.
 
-A case is a function that tells a story in a sandbox; its record is compared with the file of its name. After a change
-that is meant: GOLDEN=write python -m pytest tests/test_golden.py, and read the difference before it is committed.
+A case is a function that runs commands in a sandbox; its record is compared with the file of its name. After an
+intended change run GOLDEN=write python -m pytest tests/test_golden.py, and read the diff before you commit it.
 """
 
 import difflib
@@ -20,14 +20,14 @@ from tests.support.golden import HIT, OK, POOL, VAGUE, RecordedSandbox, hit, pla
 from tests.support.paths import ROOT
 
 FOLDER = Path(__file__).parent / "golden"
-RECORDED_ON = (3, 11)  # argparse lays the help out in another way in later versions
+RECORDED_ON = (3, 11)  # argparse of later versions has another layout
 COMMANDS = (
     "status", "history", "swap", "pause", "resume", "reset", "explain", "replay", "simulate", "accounts", "completion",
     "demo", "doctor", "init", "install", "notify", "report", "task", "uninstall",
 )  # fmt: skip
 TASK_COMMANDS = ("add", "list", "show", "cancel", "retry")
 
-# A hit, a wait and a swap of long ago: what lies between them does not depend on when the case runs.
+# A hit, a wait and a swap at fixed times in the past, so that their distances do not depend on when the case runs.
 DAY = "2025-01-05T"
 HITS = dict.fromkeys(POOL, f"{DAY}09:59:00Z")
 PAST = [
@@ -67,7 +67,7 @@ CASES.update({"-".join(("help", *words)): partial(show_help, words) for words in
 
 
 def no_sessions(sandbox: RecordedSandbox) -> None:
-    """There is no server."""
+    """No tmux server runs."""
 
 
 def ok(sandbox: RecordedSandbox) -> None:
@@ -75,7 +75,7 @@ def ok(sandbox: RecordedSandbox) -> None:
 
 
 def one_blocked(sandbox: RecordedSandbox) -> None:
-    """Below the threshold; the neighbours do not count."""
+    """One session is below the threshold; the neighbors do not count."""
     sandbox.show(hit(), POOL[0], "ccl-0", "ccl-auto-1")
     sandbox.show(OK, *POOL[1:])
 
@@ -105,7 +105,7 @@ def waiting(sandbox: RecordedSandbox) -> None:
 
 
 def resumed(sandbox: RecordedSandbox) -> None:
-    """The active account is free again before any other."""
+    """The active account is free again first."""
     waiting(sandbox)
     sandbox.set_state(active_account="main", accounts={"backup": {"exhausted_until": stamp(days=2)}})
     sandbox.quietly("failover-check")
@@ -122,7 +122,7 @@ def broken_store(sandbox: RecordedSandbox) -> None:
 
 
 def failed(sandbox: RecordedSandbox) -> None:
-    """No account takes the swap."""
+    """No candidate is usable."""
     swapped(sandbox)
     script = sandbox.home / "switch"
     sandbox.write(script, "#!/bin/sh\necho no seat left for $2 >&2\nexit 3\n")
@@ -132,7 +132,7 @@ def failed(sandbox: RecordedSandbox) -> None:
 
 
 def unfinished(sandbox: RecordedSandbox) -> None:
-    """A swap that was killed before it began to write."""
+    """A swap was killed before it wrote a file."""
     swapped(sandbox)
     sandbox.set_state(active_account="main", swap_in_progress={
         "started_at": stamp(seconds=-20), "kind": "swap", "from": "main", "to": "backup", "step": "save_back",
@@ -146,7 +146,7 @@ def state_reset(sandbox: RecordedSandbox) -> None:
 
 
 def lifecycle(sandbox: RecordedSandbox) -> None:
-    """The pool is made from nothing."""
+    """The check starts the whole pool."""
     sandbox.config["pool"]["autonomous"].update(min=2, command="exec sleep 600")
 
 
@@ -192,13 +192,13 @@ def check_and_ctl_tell_their_version(sandbox: RecordedSandbox) -> None:
 
 
 def both(sandbox: RecordedSandbox, *words: str, stdin: str = "") -> None:
-    """As text and as JSON."""
+    """Run the command for text and for JSON."""
     sandbox.ctl(*words, stdin=stdin)
     sandbox.ctl(*words, "--json", stdin=stdin)
 
 
 def looks(before: Story, sandbox: RecordedSandbox) -> None:
-    """The commands that only look, after something has happened."""
+    """The commands that only read, after a swap has happened."""
     before(sandbox)
     for command in (("status",), ("history",), ("accounts",)):
         both(sandbox, *command)
@@ -366,7 +366,7 @@ def exit_69_tmux_unavailable(sandbox: RecordedSandbox) -> None:
 
 @case
 def exit_70_unforeseen(sandbox: RecordedSandbox) -> None:
-    """A relative path, in a folder that is gone."""
+    """A relative path is used in a deleted folder."""
     sandbox.write(sandbox.config_file, sandbox.config)
     gone = sandbox.folder / "gone"
     script = f"cd {gone} && rmdir {gone} && exec {shlex.quote(sys.executable)} -m failover_oneshot --state s.json"
@@ -406,7 +406,7 @@ def exit_78_config_wrong(sandbox: RecordedSandbox) -> None:
 
 
 def wrapper(sandbox: RecordedSandbox, body: str) -> str:
-    """A program in the place of tmux."""
+    """The path of a script that replaces tmux."""
     sandbox.write(sandbox.folder / "wrapper", f"#!/bin/sh\n{body}\n")
     (sandbox.folder / "wrapper").chmod(0o700)
     return str(sandbox.folder / "wrapper")
@@ -416,7 +416,7 @@ def wrapper(sandbox: RecordedSandbox, body: str) -> str:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_programs_say_what_is_recorded(name: str) -> None:
+def test_the_output_is_as_recorded(name: str) -> None:
     with throwaway_sandbox() as sandbox:
         CASES[name](sandbox)
         found = sandbox.recorded()
@@ -435,14 +435,14 @@ def test_each_recording_belongs_to_a_case() -> None:
 
 
 def test_every_command_has_its_help_recorded() -> None:
-    """The commands are those that failoverctl itself lists."""
+    """The commands are taken from the help of failoverctl."""
     text = (FOLDER / "help-failoverctl.txt").read_text(encoding="utf-8")
     listed = re.findall(r"^    ([a-z]+)(?:  |$)", text, re.MULTILINE)
     assert sorted(listed) == sorted(COMMANDS)
 
 
 def comparable(text: str) -> object:
-    """Another Python's argparse breaks lines elsewhere and names an option's value once: there the words count."""
+    """The words only, if argparse is of another Python, which breaks lines elsewhere and prints a metavar once."""
     if sys.version_info[:2] == RECORDED_ON:
         return text
     return re.sub(r"(-\w) (\S+), (--\S+) \2", r"\1, \3 \2", text).replace("'", "").split()

@@ -1,4 +1,4 @@
-"""What the two commands of the README say on a machine that lacks something."""
+"""`make demo` and `make test` on a machine without tmux or a new enough Python."""
 
 import shutil
 import subprocess
@@ -10,12 +10,12 @@ import pytest
 from tests.support.paths import ROOT
 
 MAKEFILE = ROOT / "Makefile"
-OLD = "#!/bin/sh\nexit 1\n"  # any interpreter that answers no to "are you 3.11?"
+OLD = "#!/bin/sh\nexit 1\n"  # an interpreter that fails the version test
 
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """A PATH that has a shell, the usual small tools, Python and tmux."""
+    """A folder for PATH with a shell, the usual small tools, Python and tmux."""
     folder = tmp_path / "programs"
     folder.mkdir()
     for name in ("sh", "rm", "test", "touch", "mkdir", "tmux", "make"):
@@ -35,7 +35,7 @@ def programs(tmp_path: Path) -> Path:
         ("python3.11", "Python 3.11 or newer is not installed: apt install python3 python3-venv"),
     ],
 )
-def test_what_is_missing_is_said_in_one_line(
+def test_a_missing_program_is_reported_in_one_line(
     tmp_path: Path, programs: Path, goal: str, missing: str, line: str
 ) -> None:
     (programs / missing).unlink()
@@ -48,7 +48,7 @@ def test_what_is_missing_is_said_in_one_line(
     assert not (tmp_path / ".venv").exists()
 
 
-def test_an_interpreter_that_is_too_old_is_passed_over(tmp_path: Path, programs: Path) -> None:
+def test_an_interpreter_that_is_too_old_is_skipped(tmp_path: Path, programs: Path) -> None:
     """`python3` may be old, or a version manager's stub, while `python3.11` is there."""
     (programs / "python3").write_text(OLD)
     (programs / "python3").chmod(0o755)

@@ -1,4 +1,4 @@
-"""What pages and comments point at is there, and what the pages promise in passing is so."""
+"""References in pages and comments lead somewhere, and names in the pages exist."""
 
 import json
 import re
@@ -27,7 +27,7 @@ FOLDERS = ("bench", "deploy", "docs", "etc", "failover_oneshot", "tests", "verif
 DOCUMENT = re.compile(r"(?<![\w/.~-])(docs/[\w./-]+\.md|[A-Z]+\.md)\b")
 # docs/x.md, "Heading" in a comment; [x.md](x.md), "Heading" in a page
 CITATION = re.compile(r'(?<![\w/.~-])((?:[\w.-]+/)*[\w.-]+\.md)\)?, "([^"]+)"')
-# What pointed to texts that are not here: a contract, its sections, an issue.
+# References to texts outside the repository: a contract, its sections, an issue.
 ELSEWHERE = re.compile(r"\bSPEC\b|\bDETECTION\b|\bsection \d|\bissue [\"#]")
 
 
@@ -70,15 +70,15 @@ def test_the_architecture_has_the_layers_of_the_import_contract() -> None:
 
 
 def headings(page: Path) -> list[str]:
-    """A page's headings without their numbers and marks: `### 7.3 Cooldown` is Cooldown."""
+    """The headings of a page without numbers and marks: `### 7.3 Cooldown` is Cooldown."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     found = re.findall(r"^#+ (?:\d+(?:\.\d+)*\.? )?(.+)$", text, re.MULTILINE)
     return [heading.replace("`", "") for heading in found]
 
 
 def broken_references(text: str, folder: Path) -> list[str]:
-    """The references of a text that lead nowhere: documents that do not exist, and headings that are not there once."""
-    text = re.sub(r"\n\s*(?:#\s*)?", " ", text)  # a reference may go on in the next line, of a comment too
+    """The references of a text to documents that do not exist, and to headings that do not occur exactly once."""
+    text = re.sub(r"\n\s*(?:#\s*)?", " ", text)  # a reference may continue in the next line, also in a comment
     places = (ROOT, ROOT / "docs", folder)
     broken = [found[0] for found in ELSEWHERE.finditer(text)]
     broken += [name for name in DOCUMENT.findall(text) if not any((place / name).exists() for place in places)]
@@ -92,7 +92,7 @@ def broken_references(text: str, folder: Path) -> list[str]:
 def test_every_reference_to_a_document_leads_somewhere() -> None:
     files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in WRITTEN]
     files += [path for path in ROOT.iterdir() if path.suffix in WRITTEN] + [ROOT / "Makefile", ROOT / ".ci/run"]
-    here = re.compile(rf"(?<![\w~.]){re.escape(str(ROOT))}(?![\w-])")  # nor does any name the folder of this checkout
+    here = re.compile(rf"(?<![\w~.]){re.escape(str(ROOT))}(?![\w-])")  # the folder of this checkout must not be named
     for path in set(files) - {Path(__file__)}:
         text = path.read_text(encoding="utf-8")
         assert broken_references(text, path.parent) == [], path
@@ -132,7 +132,7 @@ def test_the_keys_that_are_named_exist(page: str) -> None:
     assert named - files <= known
 
 
-def test_the_contract_names_every_value_key_flag_and_command() -> None:
+def test_the_behavior_page_has_every_value_key_flag_and_command() -> None:
     page = (ROOT / "docs/behavior.md").read_text(encoding="utf-8")
     report = Report(outcome=Outcome.OK, summary="", reason="", dry_run=False, at=datetime(2026, 1, 1, tzinfo=UTC))
     values = {*Outcome, *Kind, *Limit, *Evidence, *COMMANDS, *json.loads(to_json(report))}
