@@ -4,7 +4,7 @@ All programs run in turns, on one private tmux server:
 
 (a) an interpreter that only imports what the check imports;
 (b) the Go daemon's way, `has-session` and `capture-pane` for each session: from an interpreter with the same imports,
-    and from a shell, which starts in no time;
+    and from a shell, which has no start-up to speak of;
 (c) the nearest peer's one-shot command and its `status`, in a throwaway home without a network.
 
 Writes the tables into docs/performance.md and the plot beside it; exit 1 when a target is missed.
