@@ -450,4 +450,4 @@ def comparable(text: str) -> object:
 
 def difference(file: Path, expected: str, found: str) -> str:
     lines = difflib.unified_diff(expected.splitlines(), found.splitlines(), "recorded", "now", lineterm="")
-    return f"{file.relative_to(ROOT)} (GOLDEN=write records it anew):\n" + "\n".join(lines)
+    return f"{file.relative_to(ROOT)} (GOLDEN=write records the output again):\n" + "\n".join(lines)

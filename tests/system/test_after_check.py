@@ -151,7 +151,7 @@ def test_a_refused_target_is_tried_again_and_the_others_are_not(
     blocked.config["notify"]["urls"][0] = f"json://{second.address}/{SECRET}"
     blocked.save_config()
     blocked.check()
-    assert second.got == [], "not with every check: the pause goes on"
+    assert second.got == [], "the pause is not over"
     make_due(blocked)
     blocked.check()
     assert (len(second.got), len(hook.got), blocked.state()["outbox"]) == (1, 1, [])
@@ -189,7 +189,7 @@ def test_a_notice_is_sent_by_one_check_without_secrets_in_arguments(blocked: San
             continue
     assert any(b"failover_oneshot.monitoring.apprise_sender" in line for line in lines)
     assert not any(SECRET.encode() in line for line in lines)
-    assert blocked.check()["outcome"] == "cooldown", "the lock is free while people are told"
+    assert blocked.check()["outcome"] == "cooldown", "the lock is free while notices are sent"
     hook.go_on.set()
     assert first.wait(60) == 0
     assert len(hook.got) == 1
@@ -364,11 +364,11 @@ def test_the_metrics_of_a_swap(blocked: Sandbox) -> None:
     assert found["failover_account_active main"] == 0
     assert found["failover_account_exhausted_until_timestamp_seconds main"] > datetime.now(UTC).timestamp()
     assert found["failover_sessions quota pool"] == 3
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644, "node_exporter is another user"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644, "node_exporter runs as another user"
     assert list(path.parent.iterdir()) == [path]
     assert blocked.check()["outcome"] == "cooldown"
     assert samples(path)["failover_swaps_total"] == 1
-    assert "failover_sessions quota pool" not in samples(path), "nothing was looked at"
+    assert "failover_sessions quota pool" not in samples(path), "no session was read"
 
 
 def test_a_check_that_fails_is_in_the_metrics(blocked: Sandbox) -> None:

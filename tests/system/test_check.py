@@ -26,7 +26,7 @@ def test_exactly_the_pool_moves_to_the_backup_account(blocked: Sandbox) -> None:
     kept = json.loads((blocked.stored("main") / ".credentials.json").read_bytes())
     assert kept["claudeAiOauth"] == credentials("main", 2)["claudeAiOauth"], "the refreshed token is in its store"
     live = json.loads((blocked.claude / ".credentials.json").read_bytes())
-    assert live["mcpOAuth"] == MACHINE["mcpOAuth"], "what belongs to the machine stays"
+    assert live["mcpOAuth"] == MACHINE["mcpOAuth"], "keys of the machine do not move"
     assert json.loads((blocked.home / ".claude.json").read_bytes())["numStartups"] == 7
     for path in (blocked.claude / ".credentials.json", blocked.state_file, *blocked.stored("main").iterdir()):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
@@ -84,7 +84,7 @@ def test_two_plain_hits_without_a_reset_need_two_checks_in_a_row(sandbox: Sandbo
     for name in POOL[:2]:
         sandbox.server.show(name, "error: usage limit reached")
     assert sandbox.check()["outcome"] == "suspected"
-    assert sandbox.check()["outcome"] == "suspected", "a moment later is not the next poll"
+    assert sandbox.check()["outcome"] == "suspected", "this check comes too soon to confirm"
     since = datetime.fromisoformat(sandbox.state()["suspected_hit_at"]) - timedelta(minutes=10)
     sandbox.set_state(suspected_hit_at=since.isoformat())
     assert sandbox.check()["outcome"] == "swapped"
@@ -98,7 +98,7 @@ def test_one_blocked_pool_session_is_too_few_and_one_dedicated_enough(sandbox: S
     before = sandbox.server.pids()["ops"]
     report = sandbox.check()
     assert (report["outcome"], report["blocked_dedicated"]) == ("swapped", 1)
-    assert sandbox.server.pids()["ops"] == before, "dedicated sessions are left alone unless after_swap says otherwise"
+    assert sandbox.server.pids()["ops"] == before, "without after_swap a dedicated session is not touched"
 
 
 def test_when_all_accounts_are_exhausted_the_first_free_one_is_used(blocked: Sandbox) -> None:
@@ -129,7 +129,7 @@ def test_if_the_active_account_is_free_first_its_sessions_restart(blocked: Sandb
     report = blocked.check()
     assert (report["outcome"], report["swap"]) == ("resumed", None)
     assert {name for name in before if before[name] != blocked.server.pids()[name]} == set(POOL)
-    assert blocked.check()["outcome"] == "ok", "it is not resumed again"
+    assert blocked.check()["outcome"] == "ok", "it resumed twice"
 
 
 def test_the_daemons_configuration_observes_and_decides(blocked: Sandbox) -> None:
@@ -210,7 +210,7 @@ def test_a_clock_that_jumped_back_a_day_blocks_for_one_cooldown_only(blocked: Sa
     assert report["outcome"] == "cooldown"
     left = datetime.fromisoformat(report["next_possible_at"]) - datetime.now(UTC)
     assert left <= timedelta(minutes=10)
-    assert datetime.fromisoformat(blocked.state()["last_swap"]["at"]) <= datetime.now(UTC), "it ends with that cooldown"
+    assert datetime.fromisoformat(blocked.state()["last_swap"]["at"]) <= datetime.now(UTC), "the swap is still in the future"
 
 
 def test_usage_version_and_missing_configuration(sandbox: Sandbox) -> None:

@@ -1,4 +1,4 @@
-"""The owner of the live credentials: failback, a login by hand, sessions with their own, secrets of the env method."""
+"""The owner of the live credentials: failback, logging in by hand, sessions with their own, secrets of the env method."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ def test_failback_when_the_preferred_account_is_free_and_none_works(sandbox: San
     report = sandbox.check()
     assert report["outcome"] == ("swapped" if failback else "ok")
     assert sandbox.live()[1] == f"{'main' if failback else 'backup'}@example.invalid"
-    assert sandbox.server.pids() == before, "an idle client takes the new login with its next message"
+    assert sandbox.server.pids() == before, "an idle agent uses the new credentials at its next message"
     assert sandbox.state()["accounts"].get("backup", {}).get("exhausted_until") is None
 
 

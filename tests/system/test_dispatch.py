@@ -55,7 +55,7 @@ def test_hostile_texts_arrive_byte_for_byte(server: Server, tmp_path: Path) -> N
         pool.drop(name, text)
     pool.until_done(*HOSTILE)
     assert sorted(pool.agents.prompts()) == sorted(HOSTILE.values())
-    assert not list(server.home.glob("x")), "nothing was run"
+    assert not list(server.home.glob("x")), "a task was run as a command"
     assert server.tmux("list-buffers") == ""
     assert not (pool.spool / ".paste").exists()
 
@@ -106,7 +106,7 @@ def test_an_invalid_task_goes_to_failed_unchanged(pool: AgentPool, kind: str, wh
     assert pool.where(kind) == ["failed"]
     assert why in pool.record("failed", kind)["why"]
     assert pool.agents.prompts() == []
-    assert not pool.run().stderr, "it is said once"
+    assert not pool.run().stderr, "it is reported once"
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "open"])

@@ -56,12 +56,12 @@ def test_a_swap_requeues_the_tasks_of_restarted_sessions(
         (["one", "two"], ["later"]) if records else ([], ["later", "one", "two"])
     )
     poll(lambda: pool.check() and len(pool.tasks("done")) >= 2, seconds=60)
-    assert "later" not in pool.tasks("done"), "what was handed out before stands at the head"
+    assert "later" not in pool.tasks("done"), "requeued tasks come first"
     pool.until_done("one", "two", "later")
     assert replies(pool) == [(f"text of {name}", "backup") for name in ("later", "one", "two")]
     events = [entry["event"] for entry in pool.record("done", "one")["history"]]
     assert events == ["requeued", "done"]
-    assert pool.record("done", "one")["attempts"] == 1, "a swap is nobody's failure"
+    assert pool.record("done", "one")["attempts"] == 1, "a swap is not a failed attempt"
 
 
 def test_a_session_that_resumes_its_conversation_keeps_its_task(server: Server, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_task_that_does_not_arrive_stays_queued_and_is_reported(server: Server
     assert pool.tasks("queue") == ["one"]
     assert "did not arrive" in pool.state()["sessions"]["ccl-auto-11"]["held"]["reason"]
     assert got.read_bytes() == b"\x1b[200~text\nof two lines\x1b[201~"
-    assert pool.check()["actions"] == [], "not again at once"
+    assert pool.check()["actions"] == [], "not tried again at once"
 
 
 def test_an_agent_that_is_a_shell_script_is_not_a_shell(server: Server, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_session_is_kept_as_a_recording(blocked: Sandbox, tmp_path: Path) -> N
     for _ in range(2):
         assert ctl(blocked, "explain", "ccl-auto-14", "--save", str(folder)).returncode == 0
     kept = sorted(folder.iterdir())
-    assert len(kept) == 2, "nothing is overwritten"
+    assert len(kept) == 2, "a recording was overwritten"
     for path in kept:
         text = path.read_text(encoding="utf-8")
         assert "FAKE0" not in text

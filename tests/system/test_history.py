@@ -19,7 +19,7 @@ def test_a_swap_and_a_wait_are_in_the_history_once(blocked: Sandbox) -> None:
     ]  # fmt: skip
     text = " ".join(ctl(blocked, "history").stdout.split())
     assert "swapped main → backup" in text
-    assert "You've hit your 5-hour limit" in text, "its evidence"
+    assert "You've hit your 5-hour limit" in text, "the evidence is missing"
     assert "recreate done: ccl-auto-11, ccl-auto-12, ccl-auto-13" in text
 
 

@@ -66,6 +66,6 @@ def test_the_keys_of_each_object(told: dict[str, Any]) -> None:
     missing = {name: set(keys.split()) - told[name].keys() for name, keys in top.items()}
     assert {name: keys for name, keys in missing.items() if keys} == {}
     for (name, key), keys in WITHIN.items():
-        assert told[name][key], f"{name} tells of at least one of its {key}"
+        assert told[name][key], f"{name} has no {key}"
         for row in told[name][key]:
             assert set(keys.split()) <= row.keys(), f"{name}.{key}"

@@ -27,10 +27,10 @@ TOO_DEAR = {
 
 
 def loaded(sandbox: Sandbox) -> set[str]:
-    """The modules that a check of a healthy pool loads in addition to those of a bare interpreter."""
+    """The modules that a check of a healthy pool loads and a bare interpreter does not."""
     sandbox.server.show("ccl-auto-11", (DATA.parent / "panes/ok/ok-80x24.txt").read_text(encoding="utf-8"))
     sandbox.server.start("ops")
-    assert sandbox.check()["outcome"] == "ok", "the first check still has to find out which account is active"
+    assert sandbox.check()["outcome"] == "ok", "only the first check has to find the active account"
     program = (
         "import sys; bare = set(sys.modules); from failover_oneshot.cli import main;"
         "code = main(sys.argv[1:]); print(code, *sorted(set(sys.modules) - bare))"

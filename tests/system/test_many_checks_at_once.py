@@ -67,7 +67,7 @@ def test_two_hundred_at_once_make_one_swap(blocked: Sandbox, tmp_path: Path) -> 
     assert [e["outcome"] for e in blocked.state()["history"]] == ["swapped"]
     assert {name for name in before if before[name] != blocked.server.pids()[name]} == set(POOL)
     assert blocked.live()[1] == "backup@example.invalid"
-    assert [p for p in blocked.home.parent.rglob("*.lock") if p.is_dir()] == [], "no lock of the client's is left"
+    assert [p for p in blocked.home.parent.rglob("*.lock") if p.is_dir()] == [], "a lock of Claude Code is left"
     blocked.config["state"] = {"lock_timeout": "10ms"}
     blocked.save_config()
-    assert blocked.check()["outcome"] == "cooldown", "nor is ours"
+    assert blocked.check()["outcome"] == "cooldown", "our lock is not free"

@@ -35,8 +35,8 @@ def test_a_swap_by_hand_equals_the_swap_of_a_check(blocked: Sandbox) -> None:
     assert (state["active_account"], state["swap_in_progress"], state["history"][-1]["outcome"]) == (
         "backup", None, "swapped",
     )  # fmt: skip
-    assert state["sessions"]["ccl-auto-11"]["hit"]["acted_on"] is True, "law L3: the checks never answer it again"
-    assert state["accounts"]["main"]["exhausted_until"], "the hit on screen says until when"
+    assert state["sessions"]["ccl-auto-11"]["hit"]["acted_on"] is True, "law L3: no check may swap for it again"
+    assert state["accounts"]["main"]["exhausted_until"], "the hit on the screen has the reset"
     assert blocked.check()["outcome"] == "paused"
 
 
@@ -129,7 +129,7 @@ def test_pause_and_resume(blocked: Sandbox) -> None:
     assert stat.S_IMODE(blocked.state_file.stat().st_mode) == 0o600
     report = blocked.check()
     assert (report["outcome"], report["next_possible_at"]) == ("paused", blocked.state()["paused"]["until"])
-    assert facts(blocked, "pause")["paused"]["until"] is None, "a second one takes its place"
+    assert facts(blocked, "pause")["paused"]["until"] is None, "a second pause replaces the first"
     assert facts(blocked, "resume") == {"version": 1, "resumed": True}
     text = blocked.state_file.read_bytes()
     assert facts(blocked, "resume") == {"version": 1, "resumed": False}
@@ -162,7 +162,7 @@ def test_reset_makes_an_account_free_again(blocked: Sandbox) -> None:
     assert done.returncode == 0
     assert "backup: was exhausted until" in done.stdout
     assert "had failed (blank); forgotten" in done.stdout
-    assert "gone: was exhausted" in done.stdout, "an account that left the config can be forgotten too"
+    assert "gone: was exhausted" in done.stdout, "an account that is not in the config can be reset too"
     kept = blocked.state()["accounts"]["backup"]
     assert (kept["exhausted_until"], kept["unusable"], kept["mine"]) == (None, None, 1)
     assert ctl(blocked, "reset", "backup").stdout == "backup: nothing to forget\n"
@@ -182,7 +182,7 @@ def test_missing_broken_and_newer_states(sandbox: Sandbox, kind: str, command: l
     done = ctl(sandbox, *command)
     assert done.returncode == code, done.stdout + done.stderr
     kept = [path.read_text() for path in sandbox.state_file.parent.glob("state.json*") if path.suffix != ".lock"]
-    assert text is None or text in kept, "nothing is ever deleted"
+    assert text is None or text in kept, "the state was deleted"
     if code == 74:
         assert len(done.stderr.splitlines()) == 1
     if command == ["pause"] and code != 74:

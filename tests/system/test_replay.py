@@ -35,7 +35,7 @@ def test_a_recorded_check_is_replayed_with_the_same_decision(blocked: Sandbox, t
     assert str(blocked.home) not in text
     assert "bob@corp" not in text
     assert [r.outcome for r in recorder.read([folder], [])] == [Outcome.SWAPPED, Outcome.COOLDOWN]
-    assert all(r.sessions for r in recorder.read([folder], [])), "in a cooldown too: another config has none"
+    assert all(r.sessions for r in recorder.read([folder], [])), "sessions are recorded in a cooldown, too"
 
     told = facts(blocked, "replay", str(folder))
     assert (told["checks"], told["swaps"], told["differences"]) == (2, 1, 0)

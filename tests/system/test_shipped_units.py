@@ -113,4 +113,4 @@ def test_each_line_has_its_reason_above(path: Path) -> None:
         elif not line or line.startswith("#"):
             reason = line.startswith("#")
         elif section in ("[Service]", "[Timer]"):
-            assert reason, f"{line}: why?"
+            assert reason, f"{line} has no reason"

@@ -11,7 +11,7 @@ def test_the_command_compares_and_puts_the_best_first(sandbox: Sandbox) -> None:
     told = facts(sandbox, "simulate", *arguments)
     lost = [row["stalled"] + row["restarting"] for row in told["results"]]
     assert (len(lost), lost) == (8, sorted(lost))
-    assert (told["load"]["accounts"], told["load"]["sessions"]) == (2, 10), "those of the config"
+    assert (told["load"]["accounts"], told["load"]["sessions"]) == (2, 10), "they come from the config"
     assert facts(sandbox, "simulate", *arguments) == told
     text = ctl(sandbox, "simulate", *arguments).stdout
     assert max(map(len, text.splitlines())) <= 80

@@ -85,7 +85,7 @@ def test_missing_broken_and_newer_states(sandbox: Sandbox, kind: str) -> None:
     assert done.returncode == code
     assert len(done.stderr.splitlines()) == (code == 74)
     assert code == 74 or "no watched session is running" in done.stdout
-    assert not list(sandbox.state_file.parent.glob("*corrupt*")), "nothing is moved by looking"
+    assert not list(sandbox.state_file.parent.glob("*corrupt*")), "status moved the state"
 
 
 def test_a_huge_state_is_summed_up(sandbox: Sandbox) -> None:
