@@ -210,7 +210,7 @@ def test_a_clock_that_jumped_back_a_day_blocks_for_one_cooldown_only(blocked: Sa
     assert report["outcome"] == "cooldown"
     left = datetime.fromisoformat(report["next_possible_at"]) - datetime.now(UTC)
     assert left <= timedelta(minutes=10)
-    assert datetime.fromisoformat(blocked.state()["last_swap"]["at"]) <= datetime.now(UTC), "the swap is still in the future"
+    assert datetime.fromisoformat(blocked.state()["last_swap"]["at"]) <= datetime.now(UTC), "still in the future"
 
 
 def test_usage_version_and_missing_configuration(sandbox: Sandbox) -> None:

@@ -1,4 +1,4 @@
-"""The owner of the live credentials: failback, logging in by hand, sessions with their own, secrets of the env method."""
+"""The owner of the live credentials: failback, logging in by hand, sessions with their own, secrets of method env."""
 
 import json
 from datetime import UTC, datetime, timedelta
