@@ -39,7 +39,7 @@ def free_first(
 def wait(
     base: Decision, state: State, account: str | None, until: datetime | None, reason: str, now: datetime
 ) -> Decision:
-    """The decision to wait for ``account``, free at ``until``; both None when nothing is known."""
+    """The decision to wait for ``account``, free at ``until``; both None if that is not known."""
     old = state.waiting
     waiting = Waiting(
         since=old.since if old else seconds(now), account=account, until=until, checks=old.checks + 1 if old else 1

@@ -13,7 +13,7 @@ from pathlib import Path
 from failover_oneshot import __version__
 from failover_oneshot.fake_agent.world import Records, account_of, append, exhausted
 
-BANNER = " ▐▛███▛█   Claude Code v{version}\n▝▜██████▀  Stand-in · no model\n ▝▝   ▝▝   {cwd}"
+BANNER = " ▐▛███▛█   Claude Code v{version}\n▝▜██████▀  Fake agent · no model\n ▝▝   ▝▝   {cwd}"
 KEYS = re.compile(r"\x1b\[200~(?P<paste>.*?)\x1b\[201~|\x1b(?:\[[0-9;?]*[ -/]*[@-~]|O.)|(?P<key>.)", re.DOTALL)
 PASTE_BEGINS = "\x1b[200~"
 LONG_PASTE = (800, 3)  # characters, line breaks; the box shows more of either as `[Pasted text #1 +9 lines]`
@@ -131,7 +131,7 @@ class FakeAgent:
         if self.pending == b"\x1b":
             self.pending = b""
             if self.working:
-                self.records.add("user", [("  ⎿  ", "Interrupted · What should the stand-in do instead?")])
+                self.records.add("user", [("  ⎿  ", "Interrupted · What should the fake agent do instead?")])
                 self.working = None
                 self.records.status("idle")
             self.waiting = None

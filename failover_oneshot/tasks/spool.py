@@ -149,10 +149,11 @@ class Spool:
         return decode(data)
 
     def being_written(self, name: str) -> bool:
-        """Whether someone has this queued file open for writing, as far as the system can say (a lease, fcntl(2))."""
+        """Whether someone has this queued file open for writing, as far as the system can say."""
         import fcntl
         import signal
 
+        # The kernel refuses a read lease (fcntl(2)) while the file is open for writing.
         # Opening the file while we hold the lease makes the kernel send SIGIO, which would kill this process.
         before = signal.signal(signal.SIGIO, signal.SIG_IGN)
         try:
