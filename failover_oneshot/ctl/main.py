@@ -1,6 +1,7 @@
-"""`failoverctl` (docs/behavior.md, "failoverctl"): one module for each command, imported when used.
+"""The command line of `failoverctl`. Each command is one module, imported only when it is used.
 
-To add a command: a module here with `configure(parser)` and `run(options) -> exit code`, and its line in `COMMANDS`.
+To add a command, write a module in `commands/` with `configure(parser)` and `run(options) -> exit code`, and add it to
+`GROUPS`. docs/behavior.md, "failoverctl", is the contract.
 """
 
 import argparse
@@ -12,56 +13,83 @@ from textwrap import fill
 from typing import Protocol, cast
 
 from failover_oneshot import __version__, cli
-from failover_oneshot.cli import guarded
+from failover_oneshot.cli import CommandLine, guarded
 from failover_oneshot.lib.logs import setup_logging
 
-COMMANDS = {
-    "status": "accounts, sessions, what is going on, and what the next check will do",
-    "history": "past swaps and failed attempts, with their evidence",
-    "swap": "swap the account now, by the same steps and under the same lock as a check",
-    "pause": "make the checks keep still, until resume or for a time",
-    "resume": "let the checks work again",
-    "reset": "forget that an account is exhausted",
-    "explain": "which rule says what about a text or a session, and why",
-    "replay": "run recorded observations through the decision, to try a config",
-    "simulate": "a month of accounts and load: compare strategies, thresholds and cooldowns",
-    "accounts": "list the accounts, capture the login that is live now, check the stores",
-    "completion": "print what makes bash, zsh or fish complete the commands and options",
-    "demo": "watch a pool hit its limit and one check swap the account; nothing of yours is touched",
-    "doctor": "examine the installation: each line ok, a warning or an error, with the command that mends it",
-    "init": "write a configuration from the sessions and the login that are here",
-    "install": "write the systemd user units for this machine, enable and start the timer",
-    "notify": "send a test message to everybody whom the config names",
-    "report": "write one HTML page: the accounts over time, swaps, waiting, hits",
-    "task": "add, list, show, cancel and retry tasks for the pool's free sessions",
-    "uninstall": "stop the timer and take its units away; everything else stays",
+GROUPS = {
+    "watch": {
+        "status": "show accounts, sessions and what the next check will do",
+        "history": "list past swaps and failed attempts, with their evidence",
+        "report": "write an HTML page: accounts over time, swaps, waits, hits",
+        "explain": "show which rule matches a text or a session, and why",
+    },
+    "steer": {
+        "swap": "swap the account now",
+        "pause": "pause all checks, for a time or until resume",
+        "resume": "end a pause",
+        "reset": "forget that an account is exhausted or unusable",
+        "task": "add, list, show, cancel and retry tasks for idle sessions",
+    },
+    "set up": {
+        "init": "write a configuration for the sessions that run here",
+        "accounts": "list accounts, store the live credentials, check the stores",
+        "install": "install and start the systemd timer of this user",
+        "uninstall": "stop the timer and remove its units",
+        "doctor": "check the installation and print a fix for each problem",
+        "notify": "send a test message to all notification targets",
+        "completion": "print a completion script for bash, zsh or fish",
+    },
+    "try": {
+        "demo": "run a throwaway pool into its limit and verify the swap",
+        "replay": "decide recorded checks again, with any configuration",
+        "simulate": "compare strategies, thresholds and cooldowns over a month",
+    },
 }
+"""The commands by what they are for, each with its purpose: one line of the help and of the man page."""
+
+COMMANDS = {name: purpose for commands in GROUPS.values() for name, purpose in commands.items()}
 
 
 class Command(Protocol):
-    """What the module of a command offers."""
+    """The interface of a command's module."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        """Describe its arguments."""
+        """Add the arguments and the epilog."""
 
     def run(self, options: argparse.Namespace) -> int:
-        """Do it; the exit code is as those of `failover-check`, and so are the errors that may be raised."""
+        """Run the command and return its exit code. Errors and codes are those of `failover-check`."""
+
+
+class _Failoverctl(CommandLine):
+    """The top level, whose help groups the commands."""
+
+    def format_help(self) -> str:
+        groups = [_section(f"{title}:", commands) for title, commands in GROUPS.items()]
+        options = {", ".join(a.option_strings): a.help or "" for a in self._actions if a.option_strings}
+        parts = [self.format_usage(), self.description, *groups, _section("options:", options), self.epilog]
+        return "\n\n".join((part or "").strip() for part in parts) + "\n"
+
+
+def _section(title: str, rows: dict[str, str]) -> str:
+    return "\n".join([title, *(f"  {name:<12}{text}" for name, text in rows.items())])
 
 
 def parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """The command line; only the commands that occur among the words are imported and described."""
-    top = argparse.ArgumentParser(
+    """The command line. Only the commands among ``words`` are imported and get their arguments."""
+    top = _Failoverctl(
         prog="failoverctl",
-        description="See and steer what failover-check does.",
-        epilog="failoverctl COMMAND --help explains one command.",
+        description="Watch and steer failover-check, which swaps accounts of coding agents.",
+        epilog="`failoverctl COMMAND --help` explains a command.",
     )
-    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    top.add_argument(
+        "--version", action="version", version=f"%(prog)s {__version__}", help="print the version and exit"
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=CommandLine)
     for name, purpose in COMMANDS.items():
         made = commands.add_parser(
             name,
             help=purpose,
-            description=fill(f"{purpose[0].upper()}{purpose[1:]}.", 79),
+            description=f"{purpose[0].upper()}{purpose[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name in words:
@@ -74,15 +102,18 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def command_line(program: str) -> argparse.ArgumentParser:
-    """The whole command line of a program, every command of it."""
-    return cli.parser() if program == "failover-check" else parser(list(COMMANDS))
+    """The complete command line of `failoverctl` or `failover-check`, for completion and the man pages."""
+    return cli.parser() if program == "failover-check" else parser([*COMMANDS])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `failoverctl`; the return value is the exit code."""
+    """Run `failoverctl` and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
-    os.environ.setdefault("COLUMNS", "80")  # for argparse: help is written for 80 columns
-    options = parser(words).parse_args(words)
+    os.environ.setdefault("COLUMNS", "80")  # argparse reads it; the help is written for 80 columns
+    line = parser(words)
+    options = line.parse_args(words)
+    if options.command is None:
+        line.error("no command given (failoverctl --help lists all)")
     setup_logging(getattr(options, "verbose", False), quiet=False)
     return guarded(lambda: int(options.run(options)), by_hand=True)
 

@@ -57,13 +57,13 @@ def test_the_live_credentials_are_captured_for_their_account(sandbox: Sandbox) -
     assert stat.S_IMODE(sandbox.stored("backup").stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in sandbox.stored("backup").iterdir()} == {0o600}
     refused = ctl(sandbox, "accounts", "add", "main")
-    assert (refused.returncode, "that of backup" in refused.stderr) == (1, True)
+    assert (refused.returncode, "belong to backup" in refused.stderr) == (1, True)
 
 
 def test_an_account_that_the_config_does_not_name_is_explained(sandbox: Sandbox) -> None:
     done = ctl(sandbox, "accounts", "add", "third")
     assert done.returncode == 2
-    assert "there are: main, backup" in done.stderr
+    assert "(accounts: main, backup)" in done.stderr
     assert "accounts:\n  - name: third\n    store: ~/.claude-accounts/third" in done.stderr
     assert not sandbox.stored("third").exists()
     assert ctl(sandbox, "accounts", "add").returncode == 2
@@ -76,7 +76,7 @@ def test_blank_credentials_are_not_captured(sandbox: Sandbox) -> None:
     sandbox.write(sandbox.claude / ".credentials.json", blank)
     before = (sandbox.stored("main") / ".credentials.json").read_bytes()
     done = ctl(sandbox, "accounts", "add", "main")
-    assert (done.returncode, "log in as this account first" in done.stderr) == (1, True)
+    assert (done.returncode, "log in as main first" in done.stderr) == (1, True)
     assert (sandbox.stored("main") / ".credentials.json").read_bytes() == before
 
 
@@ -84,7 +84,7 @@ def test_capture_is_refused_for_methods_without_live_credentials(sandbox: Sandbo
     sandbox.config["swap"] = {"method": "env"}
     sandbox.config["accounts"] = [{"name": "main", "env": {"A": "FAKE-secret"}}]
     done = ctl(sandbox, "accounts", "add", "main")
-    assert (done.returncode, "nothing to capture" in done.stderr) == (1, True)
+    assert (done.returncode, "nothing to save" in done.stderr) == (1, True)
     assert "FAKE" not in ctl(sandbox, "accounts", "check").stdout
 
 

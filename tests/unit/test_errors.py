@@ -1,4 +1,4 @@
-"""Each error that the program knows: its exit code, its log line, and that there is no other kind."""
+"""Every expected error: its exit code and its log line; and no other kind of error leaves a package."""
 
 import logging
 import os
@@ -65,7 +65,7 @@ def test_an_error_is_a_line_and_an_exit_code(
     assert logged(caplog) == [(level, line)]
 
 
-def test_a_person_is_told_what_to_do_where_no_next_run_follows(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_person_gets_advice_where_no_next_run_follows(caplog: pytest.LogCaptureFixture) -> None:
     assert guarded(lambda: raising(LockTimeoutError(WHY)), by_hand=True) == os.EX_TEMPFAIL
     assert logged(caplog) == [("ERROR", f"{WHY}; run this again when it has ended")]
 
@@ -76,24 +76,24 @@ def test_each_problem_of_a_config_is_a_line(caplog: pytest.LogCaptureFixture) ->
 
 
 @pytest.mark.parametrize("error", [ValueError("no sk-ant-FAKE0123456789abcdef"), FailoverError("?"), RecursionError()])
-def test_an_error_that_nobody_foresaw_is_one_line_without_secrets(
+def test_an_unexpected_error_is_one_line_without_secrets(
     caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     caplog.set_level(logging.INFO, "failover")
     assert guarded(lambda: raising(error)) == os.EX_SOFTWARE
     [(level, line)] = logged(caplog)
     assert (level, line.count("\n"), "FAKE" in line) == ("ERROR", 0, False)
-    assert line.startswith(f"unforeseen error, please report it: {type(error).__name__}: ")
+    assert line.startswith(f"unexpected error, please report it: {type(error).__name__}: ")
 
 
-def test_its_traceback_is_for_the_verbose(caplog: pytest.LogCaptureFixture) -> None:
+def test_verbose_shows_the_traceback_of_an_unexpected_error(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "failover")
     guarded(lambda: raising(ValueError("?")))
     assert caplog.records[-1].exc_info is not None
 
 
 def exceptions() -> Iterator[type[Exception]]:
-    """Every class of exception that a module of the package defines."""
+    """Every exception class that a module of the package defines."""
     for module in pkgutil.walk_packages(failover_oneshot.__path__, f"{failover_oneshot.__name__}."):
         if not module.name.endswith("__main__"):
             for value in vars(import_module(module.name)).values():
@@ -101,8 +101,8 @@ def exceptions() -> Iterator[type[Exception]]:
                     yield value
 
 
-def test_what_leaves_a_package_is_an_error_that_the_program_knows() -> None:
-    """Any other exception is named in its own folder alone: whoever raises it catches it."""
+def test_only_expected_errors_leave_a_package() -> None:
+    """Any other exception class is named only in its own folder: the code that raises it also catches it."""
     found = {*exceptions()}
     assert found >= {FailoverError, ConfigError, UnavailableError}
     for error in found:
@@ -130,7 +130,7 @@ LOST = {
 
 @pytest.mark.parametrize("close", LOST.values(), ids=LOST)
 @pytest.mark.parametrize("code", [0, 1])
-def test_output_that_cannot_be_written_does_not_change_the_exit_code(close: str, code: int) -> None:
+def test_output_that_cannot_be_written_keeps_the_exit_code(close: str, code: int) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     work = (

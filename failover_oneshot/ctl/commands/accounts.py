@@ -1,4 +1,4 @@
-"""`failoverctl accounts`: list them, capture the login that is live now, check the stores. Never prints a token."""
+"""`failoverctl accounts`: list accounts, store the live credentials, check the stores. Never prints a token."""
 
 import argparse
 import os
@@ -18,11 +18,11 @@ from failover_oneshot.ctl.lib.times import ago, clock, span
 from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE
 from failover_oneshot.state.model import State
 
-MENDS = {
-    Method.CLAUDE: "log in as this account, then: failoverctl accounts add {}",
-    Method.FILES: "log in as this account, then: failoverctl accounts add {}",
-    Method.ENV: "give it env or env_file in the config",
-    Method.COMMAND: "mend swap.command in the config",
+FIXES = {
+    Method.CLAUDE: "log in as this account, then run: failoverctl accounts add {}",
+    Method.FILES: "log in as this account, then run: failoverctl accounts add {}",
+    Method.ENV: "set env or env_file of this account in the configuration",
+    Method.COMMAND: "correct swap.command in the configuration",
 }
 
 
@@ -33,31 +33,32 @@ class AccountRow(Struct, frozen=True, kw_only=True):
     active: bool
     enabled: bool
     exhausted_until: datetime | None
-    problem: str | None  # why it can not be swapped to
+    problem: str | None  # why no swap can go to it
     store: str | None
     contents: Inspection
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument("what", nargs="?", choices=["list", "add", "check"], default="list", help="default: list")
-    parser.add_argument("name", nargs="?", help="the account, as the config names it")
+    """Add the arguments and the epilog."""
+    parser.add_argument("what", metavar="COMMAND", nargs="?", choices=["list", "add", "check"], default="list",
+                        help="list (default), add or check")  # fmt: skip
+    parser.add_argument("name", metavar="NAME", nargs="?", help="account name from the configuration")
     installation.arguments(parser)
     installation.explained(
         parser,
         """
-        failoverctl accounts                 which there are, and how they are
-        failoverctl accounts add backup      keep the login that is live now as backup
-        failoverctl accounts check           what is in each store
+        failoverctl accounts                 list all accounts and their state
+        failoverctl accounts add backup      save the live credentials in backup's store
+        failoverctl accounts check           show what each store contains
         """,
-        "add takes the live login only for the account that it really is, or for one whose store is still empty; the "
-        "store is made when it does not exist.",
-        "exit codes: 0; 1 nothing was captured, or check found something to mend; 2 no such account",
+        "add refuses live credentials that belong to another account. It accepts credentials of an unknown owner only "
+        "if the account's store is empty. It creates a missing store.",
+        "exit codes: 0; 1 add saved nothing, or check found a problem; 2 no such account",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it; 1 when an account can not be used, or nothing was captured; 2 for an unknown account."""
+    """Run the command. 1: an account is unusable, or nothing was saved; 2: no such account."""
     site = installation.find(options, os.environ)
     account = site.config.account(options.name)
     if account is None and (options.name or options.what == "add"):
@@ -82,19 +83,19 @@ def run(options: argparse.Namespace) -> int:
 def _unknown(site: Installation, name: str | None) -> None:
     known = ", ".join(a.name for a in site.config.accounts) or "none"
     if not name:
-        log.error("accounts add: name the account to keep the live login as (there are: %s)", known)
+        log.error("accounts add: no account given (accounts: %s)", known)
         return
-    log.error("%s is no account of the config (there are: %s)", name, known)
+    log.error("no account named '%s' (accounts: %s)", name, known)
     if " " not in name.strip() and name.isprintable() and "/" not in name:
         lines = ["accounts:", f"  - name: {name}", f"    store: ~/.claude-accounts/{name}"]
-        log.error("to have it, put this into %s:\n%s", site.config_file, "\n".join(lines))
+        log.error("to add it, put this into %s:\n%s", site.config_file, "\n".join(lines))
 
 
 def _add(site: Installation, account: Account, options: argparse.Namespace) -> int:
-    """The live login goes to the account's store, if it is that account's or nobody's yet."""
+    """Save the live credentials in the account's store, unless they belong to another account."""
     config = site.config
     if config.swap.method not in {Method.CLAUDE, Method.FILES}:
-        log.error("method %s has nothing to capture: its accounts are in the config", config.swap.method)
+        log.error("nothing to save: method %s keeps its accounts in the configuration", config.swap.method)
         return EXIT_FAILED
     state = site.peek(installation.now()).state
     method = registry.method(config, site.unclaimed, state.lineage)
@@ -103,11 +104,12 @@ def _add(site: Installation, account: Account, options: argparse.Namespace) -> i
             said = method.save_back(account, {})
             owner = method.live_account()
     except registry.MethodError as error:
-        log.error("not captured: %s", error)
+        log.error("not saved: %s", error)
         return error.exit_code
     if owner != account.name:
-        whose = f"that of {owner}" if owner else "blank, or of nobody in the config: log in as this account first"
-        log.error("not captured as %s: the live login is %s; %s", account.name, whose, said)
+        whose = f"belong to {owner}" if owner else "are empty or belong to no account of the configuration"
+        log.error("not saved in %s's store: the live credentials %s; %s; log in as %s first",
+                  account.name, whose, said, account.name)  # fmt: skip
         return EXIT_FAILED
     found = inspect(config, account)
     for what in found.exposed:
@@ -138,7 +140,7 @@ def _rows(site: Installation, state: State, name: str | None, now: datetime) -> 
 
 def _print(site: Installation, rows: Sequence[AccountRow], now: datetime, out: Terminal, *, detailed: bool) -> None:
     if not rows:
-        out.say(f"no accounts: name them under accounts in {site.config_file}")
+        out.say(f"no accounts: add them to accounts in {site.config_file}")
         return
     if not detailed:
         out.table([("", "ACCOUNT", "STATE", "IDENTITY", "NOTE"), *(_line(row, now) for row in rows)], indent=" ")
@@ -167,7 +169,7 @@ def _detail(site: Installation, row: AccountRow, now: datetime, out: Terminal) -
     if row.problem:
         out.say(f"{out.style('✗', 'bad')} {out.style(head, 'bold')}")
         out.paragraph(row.problem, first="    ", rest="    ", style="bad")
-        out.paragraph(MENDS[site.config.swap.method].format(row.name), first="    ", rest="    ")
+        out.paragraph(FIXES[site.config.swap.method].format(row.name), first="    ", rest="    ")
     else:
         out.say(f"{out.style('✓', 'good')} {out.style(head, 'bold')}: usable")
     if row.exhausted_until:
@@ -176,18 +178,18 @@ def _detail(site: Installation, row: AccountRow, now: datetime, out: Terminal) -
     if row.store:
         out.say(f"    {row.store}{f'  {inside.mode}' if inside.mode else ''}")
     for kept in inside.files:
-        out.say(f"      {kept.name}: {_told(kept, now)}")
+        out.say(f"      {kept.name}: {_described(kept, now)}")
     if inside.identity:
         out.say(f"    identity {inside.identity}")
     if inside.expires_at:
         left = (inside.expires_at - now).total_seconds()
-        over = f"ended {ago(inside.expires_at, now)}: the client renews it when it is used"
+        over = f"expired {ago(inside.expires_at, now)}; the agent renews it at its next use"
         out.paragraph(f"access token {f'valid for {span(left)}' if left > 0 else over}", first="    ", rest="    ")
     for what in inside.exposed:
         out.paragraph(what, first="    ", rest="    ", style="warn")
 
 
-def _told(kept: StoreContents, now: datetime) -> str:
+def _described(kept: StoreContents, now: datetime) -> str:
     if not kept.present:
         return "missing"
     if kept.error:
