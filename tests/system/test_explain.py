@@ -37,7 +37,7 @@ def test_it_changes_nothing_and_reads_no_other_session(blocked: Sandbox) -> None
     before = blocked.fingerprint()
     assert ctl(blocked, "explain", "ccl-auto-11").returncode == 0
     done = ctl(blocked, "explain", "ccl-auto-1")
-    assert (done.returncode, "there are: ccl-auto-11, ccl-auto-12, ccl-auto-13" in done.stderr) == (1, True)
+    assert (done.returncode, "(sessions: ccl-auto-11, ccl-auto-12, ccl-auto-13)" in done.stderr) == (1, True)
     assert blocked.fingerprint() == before
 
 
@@ -97,7 +97,7 @@ def test_the_agents_own_record_counts_more_than_the_screen(blocked: Sandbox) -> 
     told = facts(blocked, "explain", "ccl-auto-11")
     assert (told["panes"][0]["reading"]["kind"], told["panes"][0]["record"]["kind"]) == ("quota", "ok")
     assert (told["finding"]["blocked"], told["finding"]["evidence"]) == (False, "transcript")
-    assert "Its records   say ok, and decide" in ctl(blocked, "explain", "ccl-auto-11").stdout
+    assert "Records       ok, which decides" in ctl(blocked, "explain", "ccl-auto-11").stdout
     write(conversation, prompt(1), hit(2))
     assert "say quota, and decide" in ctl(blocked, "explain", "ccl-auto-11").stdout
 

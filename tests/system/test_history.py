@@ -7,7 +7,7 @@ from tests.support.sandbox import Sandbox
 
 
 def test_a_swap_and_a_wait_are_in_the_history_once(blocked: Sandbox) -> None:
-    assert "nothing was swapped yet" in ctl(blocked, "history").stdout
+    assert "no swaps yet" in ctl(blocked, "history").stdout
     blocked.set_state(active_account="main", accounts={"backup": {"exhausted_until": stamp(hours=1)}})
     blocked.check()
     blocked.check()
@@ -26,7 +26,7 @@ def test_a_swap_and_a_wait_are_in_the_history_once(blocked: Sandbox) -> None:
 def test_how_far_back(sandbox: Sandbox) -> None:
     put_state(sandbox, json.dumps(huge()))
     lines = ctl(sandbox, "history").stdout.splitlines()
-    assert lines[0] == "… 9980 older ones: -n 0 prints all"
+    assert lines[0] == "… 9980 older (-n 0 shows all)"
     assert sum("swapped" in line and "ago" in line for line in lines) == 20
     assert len(facts(sandbox, "history", "--since", "1000m")["entries"]) in {9, 10}
     assert facts(sandbox, "history")["total"] == 10_000

@@ -1,4 +1,4 @@
-"""`failoverctl completion`: what makes a shell complete the commands and their options."""
+"""`failoverctl completion`: print a completion script for a shell."""
 
 import argparse
 import sys
@@ -8,11 +8,13 @@ PROGRAMS = ("failoverctl", "failover-check")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument("shell", choices=SHELLS)
-    parser.add_argument("--program", choices=PROGRAMS, default=PROGRAMS[0], help="of the two, failoverctl if not said")
+    """Add the arguments and the epilog."""
+    parser.add_argument("shell", choices=SHELLS, help="shell to write the script for")
+    parser.add_argument("--program", choices=PROGRAMS, default=PROGRAMS[0],
+                        help="program to complete (default: failoverctl)")  # fmt: skip
     parser.epilog = (
-        "Put it where the shell looks, once and after each upgrade:\n"
+        "Install the script where the shell looks for it. Repeat this after each upgrade.\n\n"
+        "examples:\n"
         "  failoverctl completion bash > \\\n"
         "      ~/.local/share/bash-completion/completions/failoverctl\n"
         "  failoverctl completion zsh > ~/.zfunc/_failoverctl    # with fpath+=~/.zfunc\n"
@@ -33,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """All arguments of a parser and of its commands."""
+    """All arguments of a parser and of its sub-commands, at any depth."""
     found = []
     for action in parser._actions:
         found.append(action)

@@ -1,7 +1,4 @@
-"""`failoverctl demo`: a pool of stand-ins hits its limit, one real check swaps the account, promises are verified.
-
-Exit 0 when all promises hold, 1 when one does not, 69 without tmux.
-"""
+"""`failoverctl demo`: a pool of fake agents hits its limit, a real check swaps the account, promises are verified."""
 
 import argparse
 import io
@@ -23,21 +20,30 @@ from failover_oneshot.ctl.lib.terminal import Terminal
 
 SESSIONS = (*POOL, MANUAL)
 CHECK = shlex.join((sys.executable, "-m", "failover_oneshot"))
-PATIENCE = 30.0  # seconds that any one thing may take: a tenth of it is plenty
+PATIENCE = 30.0  # seconds to wait for any one thing; a tenth is usually plenty
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `failoverctl demo`."""
-    parser.add_argument("--keep", action="store_true", help="leave the folder and its tmux server, and say how to look")
-    parser.add_argument("--json", action="store_true", help="print the facts as one object, at the end")
-    parser.add_argument("--check", metavar="COMMAND", default=CHECK, help=argparse.SUPPRESS)  # both for our tests
+    """Add the arguments and the epilog."""
+    parser.add_argument("--keep", action="store_true",
+                        help="keep the demo's folder and tmux server; print how to inspect them")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end, and no text")
+    parser.add_argument("--check", metavar="COMMAND", default=CHECK, help=argparse.SUPPRESS)  # for tests
     parser.add_argument("--patience", metavar="SECONDS", type=float, default=PATIENCE, help=argparse.SUPPRESS)
-    parser.epilog = "exit codes: 0 all promises hold, 1 one does not,\n69 tmux is missing or does not start"
+    parser.epilog = (
+        "The demo has its own folder, tmux server, fake agents and fake accounts. Your\n"
+        "tmux server, files and credentials are not touched. It takes a few seconds.\n\n"
+        "examples:\n"
+        "  failoverctl demo\n"
+        "  failoverctl demo --keep      look at the result afterwards\n\n"
+        "exit codes: 0 all promises hold, 1 a promise does not hold,\n"
+        "69 tmux is missing or does not start"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Play the demo to its end; the exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: clean up, then leave
+    """Run the demo. 0: all promises hold; 1: one does not; 69: no tmux."""
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as for Ctrl-C: clean up, then exit
         signal.signal(number, signal.default_int_handler)
     paper = Terminal(sys.stdout, os.environ)
     story = DemoRun(Terminal(io.StringIO(), {}) if options.json else paper)
@@ -57,23 +63,23 @@ def run(options: argparse.Namespace) -> int:
 
 
 class DemoRun:
-    """The demo as it is told, and its facts for `--json`."""
+    """One demo: prints each step, and collects the facts for `--json`."""
 
     def __init__(self, paper: Terminal) -> None:
         self.paper = paper
         self.facts: dict[str, Any] = {"version": 1, "ok": False}
         self.promises: list[Promise] = []
-        self.stopped = ""  # why it could not be played to its end
+        self.stopped = ""  # why the demo could not finish
 
     def play(self, sandbox: Sandbox) -> None:
-        """The story; DemoError when it can not go on."""
+        """Run all steps. Raises DemoError when one cannot be done."""
         paper, server, agents = self.paper, sandbox.server, sandbox.agents
         self.facts["folder"] = str(sandbox.folder)
         paper.say(paper.style("A pool of agents hits its limit, and one check swaps the account.", "bold"))
-        paper.paragraph(f"Everything happens in {sandbox.folder}, on a tmux server of its own, with stand-ins for the "
-                        "agent and two fake accounts. Your tmux, home and logins are not touched.")  # fmt: skip
+        paper.paragraph(f"Everything happens in {sandbox.folder}, on a separate tmux server, with fake agents and two "
+                        "fake accounts. Your tmux server, home and credentials are not touched.")  # fmt: skip
 
-        self.chapter("Four agents have worked on account main; now its quota is used up")
+        self.chapter("Four agents work on account main until its quota is used up")
         set_up(sandbox)
         wait(server, "the agents work", lambda: len(agents.messages(account="main", result="reply")) == len(SESSIONS))
         until = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(hours=2)
@@ -102,7 +108,7 @@ class DemoRun:
         self.chapter(f"A prompt is typed into {POOL[1]}")
         answer = self.ask(sandbox, prompt) if POOL[1] in after else ""
 
-        self.chapter("The timer fires again")
+        self.chapter("The timer starts the next check")
         again = self.check(sandbox)
 
         self.facts["checks"] = [_facts(run) for run in (dry, check, again)]
@@ -114,12 +120,12 @@ class DemoRun:
         self.promises = kept(sandbox, seen)
 
     def chapter(self, title: str) -> None:
-        """A heading."""
+        """Print a heading."""
         self.paper.say()
         self.paper.say(self.paper.style(title, "bold"))
 
     def check(self, sandbox: Sandbox, *flags: str) -> Run:
-        """One run of failover-check, and what it printed."""
+        """Run failover-check once, and print its output."""
         paper = self.paper
         paper.say("  " + paper.style(" ".join(("$ failover-check", *flags)), "dim"))
         done = sandbox.run(*flags)
@@ -132,7 +138,7 @@ class DemoRun:
         return done
 
     def ask(self, sandbox: Sandbox, prompt: str) -> str:
-        """Type into a restarted agent; the account that answered."""
+        """Type a prompt into a restarted agent; returns the account that answered."""
         server, agents = sandbox.server, sandbox.agents
         server.type(POOL[1], prompt)
         server.reached(lambda: agents.messages(prompt=prompt) and "Message 2" in shown(server, POOL[1]))
@@ -141,7 +147,7 @@ class DemoRun:
         return next((str(message["account"]) for message in agents.messages(prompt=prompt)), "")
 
     def show(self, sandbox: Sandbox, pids: Mapping[str, int], before: Mapping[str, int]) -> dict[str, Any]:
-        """The accounts, the sessions and the main facts of the state as they are now: as tables, and as values."""
+        """Print accounts, sessions and the main facts of the state as tables; returns them as values."""
         state = sandbox.state()
         live = sandbox.live_account()
         accounts = [
@@ -171,11 +177,11 @@ class DemoRun:
         return {"accounts": accounts, "sessions": sessions, "state": facts if state else None}
 
     def verdict(self, sandbox: Sandbox, seconds: float, *, kept: bool) -> int:
-        """Say which promises hold; the exit code."""
+        """Print which promises hold; returns the exit code."""
         paper = self.paper
         promises = list(self.promises)
         if self.stopped:
-            promises.append(Promise("the demo can be played to its end", self.stopped))
+            promises.append(Promise("the demo ran to its end", self.stopped))
         if not kept:
             left = None if sandbox.server.gone else str(sandbox.folder)
             promises.append(Promise("the demo's tmux server and folder are gone", left))
@@ -207,14 +213,14 @@ class DemoRun:
         for line in (
             f"cd {shlex.quote(str(sandbox.folder))}; cat failover.yaml state/state.json",
             f"{tmux} attach -t {POOL[0]}",
-            "and at the end:",
+            "and, when you are done:",
             f"{tmux} kill-server; rm -r {shlex.quote(str(sandbox.folder))}",
         ):
             self.paper.say(f"  {line}")
 
 
 def set_up(sandbox: Sandbox) -> None:
-    """A pool whose agents are fake, and agents in all sessions."""
+    """Start a fake agent in every session, and configure the pool for them."""
     work = sandbox.home / "work"
     work.mkdir()
     sandbox.config["pool"]["autonomous"]["command"] = sandbox.agents.command("go on with the work of {name}")
@@ -225,31 +231,31 @@ def set_up(sandbox: Sandbox) -> None:
 
 
 def wait(server: Server, what: str, condition: Callable[[], object]) -> None:
-    """Poll until the condition holds; DemoError when it did not in time."""
+    """Poll until the condition holds. Raises DemoError when it does not hold in time."""
     if not server.reached(condition):
-        raise DemoError(f"waited {server.patience:.0f} s in vain for this: {what}")
+        raise DemoError(f"did not happen within {server.patience:.0f} s: {what}")
 
 
 def shown(server: Server, name: str) -> str:
-    """The last thing that a session's agent said."""
+    """The agent's last message on a session's screen; empty when there is none."""
     found = re.findall(r"^(?:  ⎿  |● )((?:You've hit|Message).*\S)", server.screen(name), re.MULTILINE)
     return found[-1] if found else ""
 
 
 def changed(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, ...]:
-    """The names of what is there on one side only, or differs."""
+    """The names whose values differ, or that only one side has."""
     return tuple(sorted(name for name in {**before, **after} if before.get(name) != after.get(name)))
 
 
 def _summary(state: Mapping[str, Any]) -> Sequence[Sequence[str]]:
-    """The state file's main facts as a table."""
+    """The main facts of the state file as table rows."""
     if not state:
-        return [("state.json", ""), ("there is none yet", "")]
+        return [("state.json", ""), ("not written yet", "")]
     swap, check = state.get("last_swap") or {}, state.get("last_check") or {}
     rows = [("state.json", ""), ("active_account", str(state.get("active_account")))]
     if swap:
         rows.append(("last_swap", f"{swap.get('from')} → {swap.get('to')} at {swap.get('at')}"))
-    rows.append(("last_check", f"{check.get('outcome')}, {check.get('blocked_pool')} of the pool blocked"))
+    rows.append(("last_check", f"{check.get('outcome')}, {check.get('blocked_pool')} pool sessions blocked"))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""`failoverctl doctor`: the installation examined, line by line, with the command that mends each. Changes nothing."""
+"""`failoverctl doctor`: check the installation and print a fix for each problem. Changes nothing."""
 
 import argparse
 import os
@@ -17,25 +17,26 @@ from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.terminal import Terminal
 from failover_oneshot.ctl.systemd.programs import seen_from_here
 from failover_oneshot.ctl.systemd.units import UnitView
+from failover_oneshot.lib.plural import plural
 from failover_oneshot.lib.redact import redact
 
 STYLES = {Level.OK: "good", Level.WARNING: "bold", Level.ERROR: "bad"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments and the epilog."""
     installation.arguments(parser)
     parser.epilog = (
-        "Reads only: no file, session or unit is changed.\n\n"
+        "It only reads: it changes no file, session or unit.\n\n"
         "examples:\n"
         "  failoverctl doctor\n"
         "  failoverctl doctor --json | jq '.lines[] | select(.level != \"ok\")'\n\n"
-        "exit codes: 0 all is ok, 1 there are warnings, 2 there are errors"
+        "exit codes: 0 no problems, 1 warnings, 2 errors"
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Examine everything; the exit code says how bad it is."""
+    """Run all checks. 0: no problems; 1: warnings; 2: errors."""
     lines = list(examine(options))
     code = exit_code(lines)
     if options.json:
@@ -52,12 +53,13 @@ def run(options: argparse.Namespace) -> int:
             paper.paragraph(f"→ {line.fix}", first=indent, rest=indent + "  ")
     counts = [sum(line.level is level for line in lines) for level in (Level.ERROR, Level.WARNING)]
     paper.say()
-    paper.say("All is well." if not any(counts) else f"{_count(counts[0], 'error')}, {_count(counts[1], 'warning')}.")
+    found = f"{plural(counts[0], 'error')}, {plural(counts[1], 'warning')}."
+    paper.say(found if any(counts) else "No problems found.")
     return code
 
 
 def examine(options: argparse.Namespace) -> Iterator[DoctorLine]:
-    """All lines, in the order in which one would look."""
+    """All lines, in the order in which an operator would look."""
     now = datetime.now(UTC)
     settings: Config | None = None
     try:
@@ -66,9 +68,10 @@ def examine(options: argparse.Namespace) -> Iterator[DoctorLine]:
     except loader.ConfigError as problem:
         missing = "no config:" in str(problem) or "no such file" in str(problem)
         for text in problem.problems:
-            yield error("config", text, "failoverctl init" if missing else "correct it, then: failover-check --dry-run")
+            fix = "failoverctl init" if missing else "correct it, then run: failover-check --dry-run"
+            yield error("config", text, fix)
     else:
-        yield ok("config", f"{file}: {_count(len(settings.accounts), 'account')}, method {settings.swap.method}")
+        yield ok("config", f"{file}: {plural(len(settings.accounts), 'account')}, method {settings.swap.method}")
         yield from guarded("config", lambda: files.config_mode(file, settings))
     if settings is None:
         yield from guarded("tmux", lambda: machine.tmux(Config().tmux))
@@ -90,13 +93,9 @@ def examine(options: argparse.Namespace) -> Iterator[DoctorLine]:
 
 
 def guarded(topic: str, work: Callable[[], Iterator[DoctorLine]]) -> Iterator[DoctorLine]:
-    """The lines; what can not be examined is a line too, and the rest is examined all the same."""
+    """The lines of one topic. An exception becomes an error line, so the other topics are still checked."""
     try:
         yield from work()
     except Exception as problem:
-        yield error(topic, f"can not be examined: {type(problem).__name__}: {redact(str(problem))}",
-                    "mend what it names, or report it")  # fmt: skip
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+        yield error(topic, f"could not be examined: {type(problem).__name__}: {redact(str(problem))}",
+                    "correct what the message names, or report it")  # fmt: skip

@@ -1,4 +1,4 @@
-"""`failoverctl explain`: a text block by block, which rule fired on which line, and what a check would make of it."""
+"""`failoverctl explain`: show a text block by block, the rule that matched each line, and what a check would decide."""
 
 import argparse
 import os
@@ -27,12 +27,12 @@ from failover_oneshot.model import Evidence, Finding, Kind, Reading
 from failover_oneshot.observe import machine_zone
 from failover_oneshot.state.model import stamp
 
-LIMIT = 4 * 1024 * 1024  # bytes of a text: some thousand screens
+LIMIT = 4 * 1024 * 1024  # bytes of a text, some thousand screens
 STYLES = {Kind.OK: "good", Kind.WARNING: "warn", Kind.SERVER_ERROR: "warn"}
 
 
 class Text(Struct, frozen=True):
-    """What is explained: its name, the text, the pane's title, and what the pane's client recorded, if anything."""
+    """A text to explain: its name, the text, the pane's title, and what the agent's records say, if there are any."""
 
     name: str
     text: str
@@ -41,12 +41,13 @@ class Text(Struct, frozen=True):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument("what", metavar="FILE|SESSION|-", nargs="?", help="a text file, a watched session, or stdin")
+    """Add the arguments and the epilog."""
+    parser.add_argument("what", metavar="FILE|SESSION|-", nargs="?", help="text file, watched session, or - for stdin")
     installation.arguments(parser)
-    parser.add_argument("--title", default="", help="for a text: the title of its pane (a spinner in it means busy)")
-    parser.add_argument("--at", metavar="TIME", help="for a text: when it was seen, such as 2026-11-23T10:23Z")
-    parser.add_argument("--save", metavar="DIR", help="keep the text there as a recording, without secrets")
+    parser.add_argument("--title", default="", help="pane title of a text; a spinner in it means busy")
+    parser.add_argument("--at", metavar="TIME",
+                        help="when a text was on the screen, e.g. 2026-11-23T10:23Z (default: now)")  # fmt: skip
+    parser.add_argument("--save", metavar="DIR", help="save the text to this folder, without secrets")
     installation.explained(
         parser,
         """
@@ -55,25 +56,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
         tmux capture-pane -pJ -t =ccl-auto-11: | failoverctl explain
         failoverctl explain ccl-auto-11 --save tests/panes/quota
         """,
-        "Grey is what is not looked at: chrome, earlier turns, blocks above the tail. Texts are explained without a "
-        "config too, by the built-in rules. A session is compared with what its client recorded and with what the "
-        "state remembers of it.",
-        "exit codes: 0; 1 no such file or session; 2 usage; 74 the state can not be read",
+        "Lines in gray are ignored: borders and status lines, earlier turns, blocks above the tail. Without a "
+        "configuration a text is explained by the built-in rules. For a session, the agent's records and the state are "
+        "used as well.",
+        "exit codes: 0; 1 no such file or session; 2 wrong usage; 74 the state cannot be read",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Explain it."""
+    """Explain the text or the session."""
     site, _ = installation.find_or_default(options, os.environ)
     installation.quiet()
     what = options.what or ("" if sys.stdin.isatty() else "-")
     if not what:
-        log.error("name a file or a session, or pipe a text in: failoverctl explain --help")
+        log.error("nothing to explain; name a file or a session, or pipe a text to stdin")
         return EXIT_USAGE
     try:
         now = datetime.fromisoformat(options.at).astimezone(UTC) if options.at else installation.now()
     except (ValueError, OverflowError):
-        log.error("--at: %r is no time: write it like 2026-11-23T10:23Z", options.at)
+        log.error("--at: not a valid time: %r (try 2026-11-23T10:23Z)", options.at)
         return EXIT_USAGE
     if what != "-" and not os.path.lexists(what):
         return _session(site, what, options)
@@ -111,7 +112,7 @@ def _session(site: Installation, name: str, options: argparse.Namespace) -> int:
     seen = snapshot(site, now)
     session = None if seen.observation is None else next((s for s in seen.observation.sessions if s.name == name), None)
     if session is None or seen.observation is None or seen.findings is None:
-        return _nobody(name, seen)
+        return _not_found(name, seen)
     finding = next(f for f in seen.findings if f.name == name)
     agent, told = registry.of_the_pool(site.config), []
     for pane in session.panes:
@@ -130,7 +131,7 @@ def _session(site: Installation, name: str, options: argparse.Namespace) -> int:
             _print(text, pane_told, out)
             _reading(pane_told.reading, finding, now, out)
             if text.record:
-                out.fact("Its records", f"say {text.record.kind}, and decide: {_rule(text.record)}")
+                out.fact("Records", f"{text.record.kind}, which decides: {_rule(text.record)}")
         if finding.error:
             out.fact("Unreadable", finding.error, "warn")
         _memory(finding, out)
@@ -139,18 +140,18 @@ def _session(site: Installation, name: str, options: argparse.Namespace) -> int:
     return _save([text for text, _ in told], options, site)
 
 
-def _nobody(name: str, seen: Snapshot) -> int:
+def _not_found(name: str, seen: Snapshot) -> int:
     if seen.observation is None:
-        log.error("%s is no file, and %s", name, seen.notes[-1])
+        log.error("no file named '%s', and %s", name, seen.notes[-1])
         return EXIT_FAILED
     sessions = [s.name for s in seen.observation.sessions]
     known = ", ".join(sessions[:10]) + (f" and {len(sessions) - 10} more" if len(sessions) > 10 else "")
-    log.error("%s is neither a file nor a watched session that runs (there are: %s)", name, known or "none")
+    log.error("no file or watched session named '%s' (sessions: %s)", name, known or "none")
     return EXIT_FAILED
 
 
 def _memory(finding: Finding, out: Terminal) -> None:
-    """What the state adds: whether the hit counts."""
+    """Print what the state adds: whether the hit counts."""
     if not finding.blocked:
         return
     since = f"first seen {stamp(finding.first_seen)}" if finding.first_seen else ""
@@ -163,7 +164,7 @@ def _memory(finding: Finding, out: Terminal) -> None:
 
 
 def _print(text: Text, told: Explanation, out: Terminal) -> None:
-    kind = "a client's screen" if told.structured else "plain text: each line is a block"
+    kind = "the agent's screen" if told.structured else "plain text, each line is a block"
     out.say(out.style(printable(f"{text.name}: {kind}{', busy' if told.busy else ''}"), "bold"))
     width = out.width if out.interactive else 0
     digits = len(str(len(told.lines)))
@@ -189,7 +190,7 @@ def _line(line: ExplainedLine, head: str, body: str, digits: int, out: Terminal)
 
 def _rule(reading: Reading) -> str:
     parts = [reading.rule, str(reading.limit or ""), f"“{reading.snippet}”" if reading.snippet else ""]
-    return ", ".join(filter(None, parts)) or "nothing stands against it"
+    return ", ".join(filter(None, parts)) or "no rule matched"
 
 
 def _reading(reading: Reading, finding: Finding, now: datetime, out: Terminal) -> None:
@@ -205,10 +206,14 @@ def _reading(reading: Reading, finding: Finding, now: datetime, out: Terminal) -
     if reading.reset_text:
         at = finding.resets_at
         left = (at - now).total_seconds() if at else 0.0
-        when = f"{stamp(at)}, {f'in {span(left)}' if left > 0 else f'{span(-left)} ago'}" if at else "no instant"
+        when = (
+            f"{stamp(at)}, {f'in {span(left)}' if left > 0 else f'{span(-left)} ago'}"
+            if at
+            else "cannot be resolved to a time"
+        )
         out.fact("Reset", f"“{reading.reset_text}”: {when}", "" if at else "warn")
     elif reading.kind in {Kind.QUOTA, Kind.BILLING}:
-        out.fact("Reset", "none is given: such a hit has to be seen by two checks in a row")
+        out.fact("Reset", "unknown; two checks in a row must see such a hit")
 
 
 def _json(panes: list[tuple[Text, Explanation]], facts: Mapping[str, Any]) -> None:
@@ -228,11 +233,11 @@ def _json(panes: list[tuple[Text, Explanation]], facts: Mapping[str, Any]) -> No
     installation.paper().say(msgspec.json.encode({"version": 1, "panes": rows, **facts}).decode())
 
 
-# --- kept as a recording ---------------------------------------------------------------------------------------------
+# --- saved ----------------------------------------------------------------------------------------------------------
 
 
 def _save(texts: list[Text], options: argparse.Namespace, site: Installation) -> int:
-    """Each text as a file of its own; one that is there already is never replaced."""
+    """Save each text to its own file; an existing file is never replaced."""
     if options.save is None:
         return 0
     folder = Path(options.save)
@@ -256,9 +261,9 @@ def _save(texts: list[Text], options: argparse.Namespace, site: Installation) ->
         agent = registry.of_the_pool(site.config)
         before, after = (agent.classify(t, text.title, site.config.quota) for t in (text.text, clean))
         if (before.kind, before.rule) != (after.kind, after.rule):
-            log.warning("without its secrets the text is read as %s, not as %s", after.kind, before.kind)
+            log.warning("the saved text, without its secrets, reads as %s instead of %s", after.kind, before.kind)
         if not options.json:
             out = installation.paper()
             out.say()
-            out.fact("Kept as", f"{path}: look through it for what is private before it is shared")
+            out.fact("Saved as", f"{path}; check it for private data before you share it")
     return 0

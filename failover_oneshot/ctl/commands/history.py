@@ -1,4 +1,4 @@
-"""`failoverctl history`: what was swapped when, and on what evidence."""
+"""`failoverctl history`: list past swaps and failed attempts, with their evidence."""
 
 import argparse
 import os
@@ -21,24 +21,30 @@ STYLES = {Outcome.SWAPPED: "good", Outcome.RESUMED: "good", Outcome.FAILED: "bad
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments and the epilog."""
     installation.arguments(parser)
-    parser.add_argument("--since", metavar="TIME", help="from then on: 2h, 3d, today, 2026-11-24, 2026-11-24T10:00Z")
-    parser.add_argument("-n", "--last", metavar="N", type=int, help=f"so many of the newest (default {FEW}; 0: all)")
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        help="show events from this time on: 2h (ago), 3d, today, 2026-11-24, 2026-11-24T10:00Z",
+    )
+    parser.add_argument(
+        "-n", "--last", metavar="N", type=int, help=f"show the newest N events (default: {FEW}; 0: all)"
+    )
     installation.explained(
         parser,
         """
-        failoverctl history                 the last 20 events, the newest at the end
+        failoverctl history                 the last 20 events, newest last
         failoverctl history --since today
         failoverctl history --json | jq '.entries[] | select(.outcome == "failed")'
         """,
-        "The state keeps state.history events: swaps, restarts on the account that became free, failed attempts, and "
-        "how long no account was free. With --since, and with --json, all that fit are printed.",
+        "Events are swaps, restarts on an account that became free, failed attempts, and times without a free account. "
+        "The state keeps the newest state.history of them. With --since or --json, the default is all of them.",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the events; 2 for a wrong --since."""
     site = installation.find(options, os.environ)
     now = installation.now()
     out = installation.paper()
@@ -57,16 +63,16 @@ def run(options: argparse.Namespace) -> int:
     for note in notes:
         out.fact("Note", note, "warn")
     if len(shown) < len(entries):
-        out.say(out.style(f"… {len(entries) - len(shown)} older ones: -n 0 prints all", "dim"))
+        out.say(out.style(f"… {len(entries) - len(shown)} older (-n 0 shows all)", "dim"))
     for written in shown:
         _print(written, now, out)
     if not shown:
-        out.say("nothing was swapped yet" if not state.history else "nothing was swapped in that time")
+        out.say("no swaps yet" if not state.history else "no swaps in that time")
     return code
 
 
 def _at(written: Mapping[str, Any]) -> datetime | None:
-    """When that was. Here, where nothing depends on it, a time without a zone, as people write it, counts as UTC."""
+    """The time of an entry. One without a zone, as in a state edited by hand, counts as UTC: it is only displayed."""
     try:
         at = datetime.fromisoformat(str(written.get("at")))
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
@@ -101,7 +107,7 @@ def _details(entry: HistoryEntry) -> Iterator[str]:
     for what, names in by_what.items():
         yield f"{what}: {_few(names)}"
     for name, why in entry.rejected.items():
-        yield f"{name} was rejected: {why}"
+        yield f"{name} rejected: {why}"
 
 
 def _few(names: Sequence[str]) -> str:

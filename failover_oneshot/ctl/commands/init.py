@@ -1,4 +1,4 @@
-"""`failoverctl init`: a configuration from the sessions and the login that are here; nothing else is changed."""
+"""`failoverctl init`: write a configuration for the sessions and accounts found here. Changes nothing else."""
 
 import argparse
 import os
@@ -19,58 +19,60 @@ from failover_oneshot.ctl.lib.terminal import Terminal
 from failover_oneshot.ctl.systemd.units import BASE_PATH
 from failover_oneshot.errors import EXIT_FAILED
 from failover_oneshot.lib import atomicfile
+from failover_oneshot.lib.plural import plural
 from failover_oneshot.tmux.client import TmuxError, TmuxReader
 from failover_oneshot.tmux.formats import PaneRow, is_shell
 
 ACCOUNTS = "~/.claude-accounts"
 _NAME = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9._@+-]{0,63}")
-_LIMIT = 8 << 20  # bytes: the client's settings grow
+_LIMIT = 8 << 20  # bytes; Claude Code's settings file grows over time
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments and the epilog."""
+    parser.add_argument("--config", metavar="PATH", help="file to write (default: ~/.config/failover/failover.yaml)")
+    parser.add_argument("--prefix", help="name of the pool's sessions without the number, such as ccl-auto-")
     parser.add_argument(
-        "--config", metavar="PATH", help="the file to write (default: ~/.config/failover/failover.yaml)"
+        "--accounts",
+        metavar="NAMES",
+        help="account names, in order of preference (default: the existing stores, else main,backup)",
     )
-    parser.add_argument("--prefix", help="the names of the pool's sessions up to their number, such as ccl-auto-")
-    parser.add_argument("--accounts", metavar="NAMES", help="names for the accounts, in order: main,backup")
-    parser.add_argument("--socket-path", metavar="PATH", help="the tmux server's socket (default: as tmux finds it)")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be written where, and write nothing")
-    parser.add_argument("--stdout", action="store_true", help="print the configuration alone, and write nothing")
+    parser.add_argument("--socket-path", metavar="PATH", help="socket of the tmux server (default: as tmux finds it)")
+    parser.add_argument("--dry-run", action="store_true", help="print the path and the configuration; write nothing")
+    parser.add_argument("--stdout", action="store_true", help="print only the configuration; write nothing")
     parser.epilog = (
-        "Looks at the sessions of the tmux server (their names and programs, not their\n"
-        "screens) and at the client's login (whose it is). A file that exists is never\n"
-        "written over.\n\n"
+        "It reads the names and programs of the tmux sessions, not their screens, and\n"
+        "whose credentials are live. It never overwrites an existing file.\n\n"
         "examples:\n"
         "  failoverctl init --dry-run\n"
         "  failoverctl init --prefix agent- --accounts work,private\n\n"
-        "exit codes: 0 done, 1 nothing was written (the file exists, or it is not clear\n"
-        "which sessions are the pool), 69 tmux is not installed"
+        "exit codes: 0 done, 1 nothing written (the file exists, or several groups of\n"
+        "sessions could be the pool), 69 tmux is not installed"
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it."""
+    """Write or print the configuration; 1 when nothing was written."""
     paper = Terminal(sys.stderr if options.stdout else sys.stdout, os.environ)
     target = _target(options.config, os.environ)
     try:
         facts, notes = _facts(options, os.environ)
     except AmbiguousError as error:
-        paper.paragraph(f"nothing written: {error}", first="", rest="")
+        paper.paragraph(f"not written: {error}", first="", rest="")
         return error.exit_code
     text = proposal.render(facts, schema.sentences())
     code = 0
     if options.stdout:
         sys.stdout.write(text)
     elif os.path.lexists(target):
-        paper.paragraph(f"nothing written: {target} exists, and is never written over. See what init would "
-                        "write: failoverctl init --stdout", first="", rest="")  # fmt: skip
+        paper.paragraph(f"{target} already exists; not overwritten. To see what init would write, run: "
+                        "failoverctl init --stdout", first="", rest="")  # fmt: skip
         return EXIT_FAILED
     elif options.dry_run:
         paper.say(f"would write {target}:\n")
         paper.say(text)
     elif problem := publish(target, text):
-        paper.say(f"nothing written: {problem}")
+        paper.say(f"not written: {problem}")
         code = EXIT_FAILED
     else:
         paper.say(f"wrote {target}")
@@ -80,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _target(explicit: str | None, environ: Mapping[str, str]) -> Path:
-    """The file to write: where the search of `config.find` begins."""
+    """The file to write: the first that `loader.find` would look for."""
     if named := explicit or environ.get("FAILOVER_CONFIG"):
         return Path(named).absolute()
     xdg = environ.get("XDG_CONFIG_HOME", "")
@@ -89,25 +91,25 @@ def _target(explicit: str | None, environ: Mapping[str, str]) -> Path:
 
 
 def publish(target: Path, text: str) -> str | None:
-    """Write a file that does not exist, whole or not at all, once it has passed the check; why not, if not."""
+    """Write a new file atomically, after it passes the config check. Returns the problem, or None."""
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = atomicfile.write_temporary(target, text.encode())
         try:
             loader.load(temporary, os.environ)
-            os.link(temporary, target)  # unlike a rename it refuses a name that is taken meanwhile
+            os.link(temporary, target)  # unlike a rename, it fails when the name exists by now
             atomicfile.sync_folder(target.parent)
         finally:
             atomicfile.remove(temporary)
     except loader.ConfigError as error:
-        return f"what it would say is refused: {error}".replace(str(temporary), str(target))
+        return f"the new configuration is not valid: {error}".replace(str(temporary), str(target))
     except OSError as error:
         return f"{target}: {error.strerror}"
     return None
 
 
 def _facts(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[ProposalFacts, list[str]]:
-    """What is here, and what to tell the operator. Raises AmbiguousError and TmuxError."""
+    """What was found here, and notes for the operator. Raises AmbiguousError and TmuxError."""
     home = environ.get("HOME", "/")
     tmux = _tmux(options.socket_path, environ)
     settings = TmuxSettings(socket_path=tmux.get("socket_path"))
@@ -127,29 +129,31 @@ def _facts(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Pro
         tmux={key: value if key == "binary" else _homed(Path(value), home) for key, value in tmux.items()},
     )
     notes = [_pool_note(found, server=rows is not None), *found.notes]
-    notes += [f"dedicated, watched and never touched: {', '.join(found.dedicated)}"] if found.dedicated else []
+    notes += (
+        [f"dedicated sessions, watched but never restarted: {', '.join(found.dedicated)}"] if found.dedicated else []
+    )
     if not stored:
         first, *others = (name for name, _ in accounts)
         if logged_in:
-            whose = f" (that of {live.email})" if live and live.email else ""
-            notes.append(f"next: failoverctl accounts add {first}    # captures the login that is live now{whose}")
+            whose = f" ({live.email})" if live and live.email else ""
+            notes.append(f"next: failoverctl accounts add {first}    # saves the live credentials{whose}")
         else:
-            notes.append(f"next: log in with the client, then: failoverctl accounts add {first}")
-        notes += [f"then log in as the other account, and: failoverctl accounts add {name}" for name in others]
+            notes.append(f"next: log in with the agent, then run: failoverctl accounts add {first}")
+        notes += [f"then: log in as {name} and run: failoverctl accounts add {name}" for name in others]
     notes.append("then: failover-check --dry-run, failoverctl install")
     return facts, notes
 
 
 def _pool_note(found: Proposal, *, server: bool) -> str:
     if not found.indices:
-        why = "no session of a pool was found" if server else "no tmux server is running"
-        return f"{why}: prefix, start_index and max are examples, change them to yours"
+        why = "no pool sessions found" if server else "no tmux server is running"
+        return f"{why}; prefix, start_index and max are examples: change them to yours"
     first, last = found.indices[0], found.indices[-1]
-    return f"pool: {found.prefix}{first} … {found.prefix}{last} ({len(found.indices)} sessions)"
+    return f"pool: {found.prefix}{first} … {found.prefix}{last} ({plural(len(found.indices), 'session')})"
 
 
 def _tmux(socket_path: str | None, environ: Mapping[str, str]) -> dict[str, str]:
-    """What of the section the timer could not know: a socket that is not tmux's default one, a program not in $PATH."""
+    """The keys of section `tmux` that the timer needs: a socket other than the default, a program outside its $PATH."""
     found = {}
     here = socket_path or environ.get("TMUX", "").rpartition(",")[0].rpartition(",")[0]
     if not here and (tmpdir := environ.get("TMUX_TMPDIR")):
@@ -158,7 +162,7 @@ def _tmux(socket_path: str | None, environ: Mapping[str, str]) -> dict[str, str]
         found["socket_path"] = os.path.abspath(here)  # noqa: PTH100
     program = shutil.which("tmux", path=environ.get("PATH"))
     if program is None:
-        raise TmuxError("tmux is not installed: apt install tmux")
+        raise TmuxError("tmux is not installed; run `apt install tmux`")
     folders = [folder.replace("%h", environ.get("HOME", "/")) for folder in BASE_PATH]
     if not any(os.access(f"{folder}/tmux", os.X_OK) for folder in folders):
         found["binary"] = program
@@ -166,7 +170,7 @@ def _tmux(socket_path: str | None, environ: Mapping[str, str]) -> dict[str, str]
 
 
 def _running(rows: Iterable[PaneRow], claude_dir: Path) -> Iterable[RunningSession]:
-    """The sessions, each with the pane that an agent runs in, if one does."""
+    """The sessions, each judged by the pane that an agent runs in, if there is one."""
     by_name: dict[str, list[PaneRow]] = {}
     for row in rows:
         by_name.setdefault(row.session_name, []).append(row)
@@ -181,7 +185,7 @@ def _running(rows: Iterable[PaneRow], claude_dir: Path) -> Iterable[RunningSessi
 
 
 def _accounts(names: str | None, live: credentials.Identity | None, home: Path) -> tuple[list[tuple[str, str]], bool]:
-    """Each account's name and remark, the live one first; whether their stores are there already."""
+    """Each account's name and remark, the live one first; and whether their stores exist already."""
     stores = {}
     try:
         folders = sorted((home / ACCOUNTS.removeprefix("~/")).iterdir())

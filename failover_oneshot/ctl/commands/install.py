@@ -1,4 +1,4 @@
-"""`failoverctl install`: the user units with this machine's paths, enabled and started."""
+"""`failoverctl install`: write the systemd user units with this machine's paths, enable and start the timer."""
 
 import argparse
 import os
@@ -15,38 +15,38 @@ from failover_oneshot.ctl.systemd.units import SERVICE, TIMER
 from failover_oneshot.errors import EXIT_FAILED, EXIT_UNAVAILABLE
 
 LINGER = {
-    True: "Lingering is on: the timer runs while you are not logged in, and from boot on.",
-    False: "Lingering is off: the timer stops when your last login ends. To let it run on: loginctl enable-linger",
-    None: "Whether the timer goes on after you log out can not be told here. `loginctl enable-linger` sees to it.",
+    True: "Lingering is on: the timer also runs while you are logged out, from boot on.",
+    False: "Lingering is off: the timer stops when you log out. To keep it running, run: loginctl enable-linger",
+    None: "Lingering is unknown on this system. To keep the timer running after you log out, run: "
+    "loginctl enable-linger",
 }
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument("--config", metavar="PATH", help="the configuration that the timer is to use")
-    parser.add_argument("--state", metavar="PATH", help="the state file that the timer is to use")
-    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and change nothing")
+    """Add the arguments and the epilog."""
+    parser.add_argument("--config", metavar="PATH", help="configuration file for the timer")
+    parser.add_argument("--state", metavar="PATH", help="state file for the timer")
+    parser.add_argument("--dry-run", action="store_true", help="print the steps; change nothing")
     parser.add_argument("--json", action="store_true", help="print the steps as one JSON object")
     parser.epilog = (
-        "May be repeated: what is so already is left alone. Your own changes belong into\n"
-        "drop-ins (systemctl --user edit failover.service), which it never touches.\n\n"
+        "It writes the units, then enables and starts the timer. It is safe to repeat:\n"
+        "only what differs is changed. Put your own settings in drop-ins\n"
+        "(systemctl --user edit failover.service); install never changes those.\n\n"
         "examples:\n"
-        "  failoverctl install --dry-run   # the files and commands, before they are\n"
-        "  failoverctl install             # again after a change of quota.poll_interval\n\n"
-        "exit codes: 0 done, 1 a step failed, 69 there is no systemd user manager,\n"
-        "78 the configuration is missing or wrong"
+        "  failoverctl install --dry-run   show the files and commands first\n"
+        "  failoverctl install             repeat after a change of quota.poll_interval\n\n"
+        "exit codes: 0 done, 1 a step failed, 69 no systemd user manager,\n"
+        "78 configuration missing or wrong"
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it."""
+    """Install, or print the steps of a dry run."""
     file = loader.find(options.config, os.environ)
     settings = loader.load(file, os.environ)
     check = programs.check_program(os.environ.get("PATH"))
     if check is None:
-        sys.stderr.write(
-            "failover-check is not beside this failoverctl: install both, `pipx install failover-oneshot`\n"
-        )
+        sys.stderr.write("no failover-check beside this failoverctl; run `pipx install failover-oneshot`\n")
         return EXIT_UNAVAILABLE
     if why := programs.no_manager():
         sys.stderr.write(programs.NO_MANAGER.format(why=why, check=check) + "\n")
@@ -55,20 +55,22 @@ def run(options: argparse.Namespace) -> int:
     try:
         todo = plan(steps.unit_folder(os.environ), wanted)
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"the units can not be written: {error}\n")
+        sys.stderr.write(f"cannot write the units: {error}\n")
         return EXIT_FAILED
     notes = [LINGER[programs.linger()]]
     if not options.dry_run:
         if any(step.run for step in todo):
-            notes.insert(0, "The first check is made within seconds. See it: journalctl --user -u failover.service -f")
-        notes.append("To see whether all is well: failoverctl doctor")
+            notes.insert(
+                0, "The first check runs within seconds. To watch it, run: journalctl --user -u failover.service -f"
+            )
+        notes.append("To verify the installation, run: failoverctl doctor")
     return steps.perform(todo, notes, dry_run=options.dry_run, as_json=options.json)
 
 
 def place(
     settings: Config, file: Path, state: str | None, check: str, environ: Mapping[str, str]
 ) -> units.UnitSettings:
-    """What the units have to know. What the timer would find by itself is not spelled out."""
+    """The values for the units. What the timer finds by default is left out."""
     home = environ.get("HOME", "/")
     view = programs.seen_from_here(settings, file, state, environ)
     arguments = [*(["--config", view.config] if view.config else []), *(["--state", view.state] if view.state else [])]
@@ -87,7 +89,7 @@ def place(
 
 
 def plan(folder: Path, wanted: units.UnitSettings) -> list[InstallStep]:
-    """The steps from what is there to what is wanted. OSError, or ValueError for a unit that is a link."""
+    """The steps that make the installed units match. Raises OSError, and ValueError for a unit that is a link."""
     todo = []
     changed = []
     for name in programs.UNITS:
@@ -95,10 +97,12 @@ def plan(folder: Path, wanted: units.UnitSettings) -> list[InstallStep]:
         template = programs.template(name)
         text = units.render(name, template, wanted)
         if path.is_symlink():
-            raise ValueError(f"{path} is a link to {path.readlink()}: `systemctl --user disable {name}` takes it away")
+            raise ValueError(
+                f"{path} is a link to {path.readlink()}; run `systemctl --user disable {name}` to remove it"
+            )
         old = steps.read(path)
         if old == text:
-            todo.append(InstallStep(already=f"{path} is as it should be"))
+            todo.append(InstallStep(already=f"{path} is up to date"))
             continue
         changed.append(name)
         backup = None if old is None or units.is_ours(old, template) else path.with_name(f"{name}.bak")
@@ -110,7 +114,7 @@ def plan(folder: Path, wanted: units.UnitSettings) -> list[InstallStep]:
     enabled, active = known.get("UnitFileState") == "enabled", known.get("ActiveState") == "active"
     todo.append(InstallStep(already=f"{TIMER} is enabled") if enabled else _systemctl("enable", TIMER))
     todo.append(InstallStep(already=f"{TIMER} is running") if active else _systemctl("start", TIMER))
-    return todo  # a running timer takes a new interval at daemon-reload
+    return todo  # a running timer reads a new interval at daemon-reload
 
 
 def _systemctl(*argv: str) -> InstallStep:

@@ -1,4 +1,4 @@
-"""`failoverctl pause`: the checks go on running, but keep still."""
+"""`failoverctl pause`: let checks run without doing anything, until a time or until resume."""
 
 import argparse
 import logging
@@ -13,29 +13,30 @@ from failover_oneshot.ctl.lib.times import duration
 from failover_oneshot.lib.redact import redact
 from failover_oneshot.state.model import Pause, State, seconds, stamp
 
-REASON = 200  # characters: it stands in every summary line
+REASON = 200  # characters; every summary line of a pause shows it
 
 log = logging.getLogger("failover")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments and the epilog."""
     installation.arguments(parser)
-    parser.add_argument("--for", dest="time", metavar="TIME", type=duration, help="how long (default: until resume)")
-    parser.add_argument("--reason", metavar="TEXT", help="why: it stands in the checks' summary line")
+    parser.add_argument("--for", dest="time", metavar="TIME", type=duration,
+                        help="how long, such as 30m, 2h or 3d (default: until resume)")  # fmt: skip
+    parser.add_argument("--reason", metavar="TEXT", help="why; shown in the summary line of each check")
     installation.explained(
         parser,
         """
         failoverctl pause --for 2h --reason 'moving the accounts'
-        failoverctl pause                        until failoverctl resume
+        failoverctl pause                        pause until failoverctl resume
         """,
-        "A check that is paused looks at nothing, swaps nothing and creates no session; a swap that is under way is "
-        "finished all the same. A second pause takes the place of the first.",
+        "A paused check reads no pane, swaps no account and starts no session. An unfinished swap is still finished. A "
+        "second pause replaces the first.",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Note the pause in the state."""
+    """Record the pause in the state."""
     site = installation.find(options, os.environ)
     now = seconds(installation.now())
     try:
@@ -54,6 +55,6 @@ def run(options: argparse.Namespace) -> int:
     code = site.change(now, work)
     end = f"until {stamp(until)}" if until else "until `failoverctl resume`"
     if owed:
-        log.warning("a swap is under way: the next check still finishes it")
-    installation.say_fact(options, f"paused {end}: the checks keep still", paused=pause)
+        log.warning("a swap is unfinished; the next check finishes it despite the pause")
+    installation.say_fact(options, f"paused {end}", paused=pause)
     return code

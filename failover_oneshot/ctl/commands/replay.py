@@ -1,4 +1,4 @@
-"""`failoverctl replay`: what a config would have decided on recorded observations."""
+"""`failoverctl replay`: decide recorded checks again, with any configuration."""
 
 import argparse
 import os
@@ -23,6 +23,7 @@ from failover_oneshot.ctl.lib.terminal import OUTCOMES, Terminal
 from failover_oneshot.ctl.lib.times import span
 from failover_oneshot.decision.decision import Action
 from failover_oneshot.errors import EXIT_FAILED
+from failover_oneshot.lib.plural import plural
 from failover_oneshot.model import Outcome, Role
 from failover_oneshot.state.model import State, stamp
 from failover_oneshot.tmux.client import index_in_range
@@ -31,7 +32,7 @@ SHOWN_PROBLEMS = 5
 
 
 class ReplayEvent(Struct, frozen=True, kw_only=True):
-    """A check at which something changed."""
+    """One replayed check; printed when its outcome changed."""
 
     at: datetime
     outcome: Outcome
@@ -43,26 +44,28 @@ class ReplayEvent(Struct, frozen=True, kw_only=True):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument("file", metavar="FILE", nargs="+", help="a recording, or the folder of failover-check --record")
+    """Add the arguments and the epilog."""
+    parser.add_argument(
+        "file", metavar="FILE", nargs="+", help="recording, or a folder written by failover-check --record"
+    )
     installation.arguments(parser)
-    parser.add_argument("-v", "--verbose", action="store_true", help="every check, not only the changes")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print every check, not only changes")
     installation.explained(
         parser,
         """
-        failover-check --record ~/recorded          so in the service, to have one
+        failover-check --record ~/recorded          record a check
         failoverctl replay ~/recorded --config try.yaml
-        cat ~/recorded/*.json.gz > all.jsonl.gz     one file of many
+        cat ~/recorded/*.json.gz > all.jsonl.gz     join many recordings in one file
         """,
-        "Each check is decided on what the ones before it left behind, beginning with the state of the first record. "
-        "From the first difference on (≠) the recorded panes are those of another course of events: what follows is a "
-        "hint, no proof.",
-        "exit codes: 0; 1 nothing that can be replayed; 78 the config is wrong",
+        "The replay starts with the state of the first record. Each check then continues from the result of the one "
+        "before. After the first difference (≠) the recorded panes no longer match the replayed decisions, so later "
+        "results are only a hint.",
+        "exit codes: 0; 1 nothing to replay; 78 configuration missing or wrong",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replay it."""
+    """Replay all records; 1 when there is none."""
     installation.quiet()
     site, _ = installation.find_or_default(options, os.environ)
     wrong: list[str] = []
@@ -74,15 +77,18 @@ def run(options: argparse.Namespace) -> int:
     for problem in wrong[:SHOWN_PROBLEMS]:
         log.error("%s", problem)
     if len(wrong) > SHOWN_PROBLEMS:
-        log.error("and %d more that could not be read", len(wrong) - SHOWN_PROBLEMS)
+        log.error("%s more could not be read", plural(len(wrong) - SHOWN_PROBLEMS, "record"))
     if not records:
-        log.error("nothing is recorded in %s: failover-check --record DIR makes a recording", ", ".join(options.file))
+        log.error("no records in %s; run `failover-check --record DIR` to make some", ", ".join(options.file))
         return EXIT_FAILED
     config = _with_accounts(site.config, records)
     out = installation.paper()
     unwatched = {s.name for record in records for s in record.sessions if _watched(config)(s.name) is None}
     if unwatched:
-        log.error("not watched by this config, and left out: %s", ", ".join(sorted(unwatched)[:SHOWN_PROBLEMS]))
+        log.error(
+            "left out, because this configuration does not watch them: %s",
+            ", ".join(sorted(unwatched)[:SHOWN_PROBLEMS]),
+        )
     events: list[ReplayEvent] = []
     outcomes: Counter[str] = Counter()
     for record, checked, event in _events(config, records):
@@ -97,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _with_accounts(config: Config, records: list[RecordedCheck]) -> Config:
-    """A config without accounts gets those that the recording speaks of: else nothing could be swapped to."""
+    """The config; without accounts, it gets those of the recording, so that a swap has a target."""
     if config.accounts:
         return config
     names: dict[str, None] = {}
@@ -121,7 +127,9 @@ def _watched(config: Config) -> Watched:
 def _events(config: Config, records: Iterable[RecordedCheck]) -> Iterator[tuple[RecordedCheck, Checked, ReplayEvent]]:
     state: State | None = None
     watched = _watched(config)
-    classify = lru_cache(maxsize=4096)(registry.of_the_pool(config).classify)  # a pane shows the same for many checks
+    classify = lru_cache(maxsize=4096)(
+        registry.of_the_pool(config).classify
+    )  # most panes stay the same over many checks
     for record in records:
         state = record.state if state is None else state
         if config.account(state.active_account) is None and config.accounts:
@@ -142,7 +150,7 @@ def _events(config: Config, records: Iterable[RecordedCheck]) -> Iterator[tuple[
 
 
 def _changed(events: list[ReplayEvent], event: ReplayEvent) -> bool:
-    """Whether that is worth a line: something was done, or the outcome is another one than before."""
+    """Whether to print the event: it acted, or its outcome differs from the one before."""
     return not events or event.outcome in {Outcome.SWAPPED, Outcome.RESUMED} or events[-1].outcome != event.outcome
 
 
@@ -180,6 +188,9 @@ def _summary(
     time = span((last.at - first.at).total_seconds())
     told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
     out.say()
-    out.fact("Replayed", f"{checks} checks over {time}: {told}")
+    out.fact("Replayed", f"{plural(checks, 'check')} over {time}: {told}")
     out.fact("Swaps", ", ".join(f"{stamp(s.at)} to {s.to}" for s in swaps[:10]) or "none")
-    out.fact("Differences", f"{differences} checks ended otherwise than the recorded ones" if differences else "none")
+    out.fact(
+        "Differences",
+        f"{plural(differences, 'check')} ended with another outcome than recorded" if differences else "none",
+    )

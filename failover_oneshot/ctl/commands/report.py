@@ -1,4 +1,4 @@
-"""`failoverctl report`: one HTML page about the accounts over time, or the same facts as JSON."""
+"""`failoverctl report`: write an HTML page about the accounts over time, or print the same facts as JSON."""
 
 import argparse
 import os
@@ -16,28 +16,29 @@ from failover_oneshot.state.model import seconds
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument("--since", metavar="WHEN", default="30d", help="36h, 30d, 8w, 2026-11-24, today (default: 30d)")
+    """Add the arguments and the epilog."""
+    parser.add_argument("--since", metavar="WHEN", default="30d",
+                        help="start: 36h (ago), 30d, 8w, 2026-11-24 or today (default: 30d)")  # fmt: skip
     parser.add_argument("-o", "--output", metavar="FILE", default="failover-report.html",
-                        help="the page to write (failover-report.html); - for stdout")  # fmt: skip
+                        help="page to write, - for stdout (default: failover-report.html)")  # fmt: skip
     installation.arguments(parser)
     installation.explained(
         parser,
         "failoverctl report --since 7d -o week.html",
-        "The page needs no network and no script: it can be mailed, printed, and read on a phone. It holds what the "
-        "sessions showed when they hit a limit, so it is for your eyes only (mode 0600). How far back it goes depends "
-        "on state.history. With --json the facts are printed and no page is written.",
+        "The page is one file without scripts or network access, to be mailed, printed or read on a phone. It quotes "
+        "what sessions showed when they hit a limit, so it is written with mode 0600. It goes back as far as "
+        "state.history does. With --json the facts are printed and no page is written.",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it."""
+    """Write the page or print the facts. 2: a wrong --since; 74: the page cannot be written."""
     here = installation.find(options, os.environ)
     now = seconds(datetime.now(UTC))
     try:
         start = times.instant(options.since, now)
         if not timedelta(minutes=1) <= now - start:
-            raise ValueError(f"{options.since!r} is not past: write 2h, 3d or a date")  # noqa: TRY301
+            raise ValueError(f"must be in the past: {options.since!r} (try 2h, 3d or a date)")  # noqa: TRY301
     except ValueError as error:
         sys.stderr.write(f"--since: {error}\n")
         return EXIT_USAGE

@@ -1,4 +1,4 @@
-"""`failoverctl reset NAME`: forget that an account is exhausted, or that a swap to it failed."""
+"""`failoverctl reset NAME`: forget that an account is exhausted or unusable."""
 
 import argparse
 import logging
@@ -13,21 +13,21 @@ log = logging.getLogger("failover")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments and the epilog."""
     installation.arguments(parser)
-    parser.add_argument("name", metavar="NAME", nargs="+", help="the account, as the config names it")
+    parser.add_argument("name", metavar="NAME", nargs="+", help="account name from the configuration")
     installation.explained(
         parser,
         """
-        failoverctl reset main           it counts as free again
+        failoverctl reset main           count main as free again
         """,
-        "For a limit that was raised, or a reset time that was read wrong. Nothing is swapped: the next check decides.",
-        "exit codes: 0 done, or nothing was known; 2 no such account",
+        "Use it when a limit was raised or a reset time was read wrong. It does not swap; the next check decides.",
+        "exit codes: 0 done, or nothing to forget; 2 no such account",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Forget it."""
+    """Change the state; 2 when an account does not exist."""
     site = installation.find(options, os.environ)
     now = installation.now()
     told: dict[str, str] = {}
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
             if memory.exhausted_until and memory.exhausted_until > now:
                 parts.append(f"was exhausted until {stamp(memory.exhausted_until)}")
             if memory.unusable:
-                parts.append(f"a swap to it had failed ({memory.unusable.reason})")
+                parts.append(f"was unusable ({memory.unusable.reason})")
             told[name] = "; ".join(parts)
             if memory.exhausted_until or memory.unusable:
                 state = with_account(state, name, exhausted_until=None, reason=None, unusable=None)
@@ -57,11 +57,11 @@ def run(options: argparse.Namespace) -> int:
     code = site.change(now, work)
     if unknown:
         known = ", ".join(a.name for a in site.config.accounts) or "none"
-        log.error("%s: no account of the config (there are: %s)", ", ".join(unknown), known)
+        log.error("no account named %s (accounts: %s)", ", ".join(f"'{name}'" for name in unknown), known)
         return EXIT_USAGE
-    lines = [f"{name}: {f'{what}; forgotten' if what else 'nothing to forget'}" for name, what in told.items()]
+    lines = [f"{name}: free again, {what}" if what else f"{name}: nothing to forget" for name, what in told.items()]
     if shows:
         few = ", ".join(shows[:3]) + (" and others" if len(shows) > 3 else "")
-        lines.append(f"note: {few} still showed its hit at the last check: the next one may mark it exhausted again")
+        lines.append(f"note: {few} still showed its hit at the last check; the next check may mark it exhausted again")
     installation.say_fact(options, "\n".join(lines), accounts={name: bool(what) for name, what in told.items()})
     return code

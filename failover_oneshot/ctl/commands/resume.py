@@ -1,4 +1,4 @@
-"""`failoverctl resume`: the end of a pause."""
+"""`failoverctl resume`: end a pause."""
 
 import argparse
 import os
@@ -11,19 +11,19 @@ from failover_oneshot.state.model import Pause, State
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments and the epilog."""
     installation.arguments(parser)
     installation.explained(
         parser,
         """
         failoverctl resume
         """,
-        "Where nothing is paused nothing is changed.",
+        "Without a pause it changes nothing.",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Take the pause out of the state."""
+    """Remove the pause from the state."""
     site = installation.find(options, os.environ)
     now = installation.now()
     before: Pause | None = None
@@ -35,11 +35,9 @@ def run(options: argparse.Namespace) -> int:
 
     code = site.change(now, work)
     if before is None:
-        text = "the checks were not paused: nothing is changed"
+        text = "not paused; nothing changed"
     else:
         over = before.until is not None and before.until <= now
-        text = (
-            f"the pause of {ago(before.since, now)} {'was over already' if over else 'is over'}: the checks work again"
-        )
+        text = f"resumed: the pause began {ago(before.since, now)}{' and was already over' if over else ''}"
     installation.say_fact(options, text, resumed=before is not None)
     return code

@@ -1,4 +1,4 @@
-"""`failoverctl simulate`: strategies, thresholds and cooldowns compared over a simulated month."""
+"""`failoverctl simulate`: compare strategies, thresholds and cooldowns over a simulated month."""
 
 import argparse
 import os
@@ -12,27 +12,36 @@ from failover_oneshot.config.model import Config, Strategy
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.terminal import Cell, Terminal
 from failover_oneshot.ctl.lib.times import duration, span
+from failover_oneshot.lib.plural import plural
 
 T = TypeVar("T")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments and the epilog."""
     usual = SimulatedLoad()
-    parser.add_argument("--strategy", metavar="LIST", type=_several(Strategy), help="default: all four")
-    parser.add_argument("--threshold", metavar="LIST", type=_several(_count), help="pool_threshold (default: config's)")
-    parser.add_argument("--cooldown", metavar="LIST", type=_several(duration), help="default: the config's")
-    parser.add_argument("--accounts", metavar="N", type=_count, help="default: the config's, else 3")
-    parser.add_argument("--sessions", metavar="N", type=_count, help="default: pool.autonomous.max")
-    parser.add_argument("--load", metavar="SHARE", type=_share, default=usual.busy, help="of its time a session works")
+    parser.add_argument("--strategy", metavar="LIST", type=_several(Strategy),
+                        help="values of swap.strategy (default: all)")  # fmt: skip
+    parser.add_argument("--threshold", metavar="LIST", type=_several(_count),
+                        help="values of quota.pool_threshold (default: as configured)")  # fmt: skip
+    parser.add_argument("--cooldown", metavar="LIST", type=_several(duration),
+                        help="values of quota.reactivate_cooldown (default: as configured)")  # fmt: skip
+    parser.add_argument("--accounts", metavar="N", type=_count,
+                        help=f"number of accounts (default: as configured, else {usual.accounts})")  # fmt: skip
+    parser.add_argument("--sessions", metavar="N", type=_count,
+                        help="number of pool sessions (default: pool.autonomous.max)")  # fmt: skip
+    parser.add_argument("--load", metavar="SHARE", type=_share, default=usual.busy,
+                        help=f"share of time that a session works, up to 1 (default: {usual.busy:g})")  # fmt: skip
     parser.add_argument("--five-hour", metavar="HOURS", type=_hours, default=usual.five_hour,
-                        help=f"session-hours in a 5-hour window (default {usual.five_hour:g})")  # fmt: skip
+                        help=f"session-hours in a 5-hour window (default: {usual.five_hour:g})")  # fmt: skip
     parser.add_argument("--weekly", metavar="HOURS", type=_hours, default=usual.weekly,
-                        help=f"session-hours in a week (default {usual.weekly:g})")  # fmt: skip
+                        help=f"session-hours in a week (default: {usual.weekly:g})")  # fmt: skip
     parser.add_argument("--unknown", metavar="SHARE", type=_zero_to_one, default=usual.unknown,
-                        help="of the hits that tell no reset time (default 0)")  # fmt: skip
-    parser.add_argument("--days", metavar="N", type=_hours, default=usual.days, help="default 30")
-    parser.add_argument("--seed", metavar="N", type=int, default=usual.seed, help="another month (default 1)")
+                        help=f"share of hits without a reset time, 0 to 1 (default: {usual.unknown:g})")  # fmt: skip
+    parser.add_argument("--days", metavar="N", type=_hours, default=usual.days,
+                        help=f"days to simulate (default: {usual.days:g})")  # fmt: skip
+    parser.add_argument("--seed", metavar="N", type=int, default=usual.seed,
+                        help=f"seed of the random workload (default: {usual.seed})")  # fmt: skip
     installation.arguments(parser)
     installation.explained(
         parser,
@@ -41,14 +50,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         failoverctl simulate --strategy ordered --threshold 1,2,4 --cooldown 1m,30m
         failoverctl simulate --accounts 2 --sessions 10 --load 0.3 --unknown 0.2
         """,
-        "Each check is decided by the code that decides the real ones. A session-hour is an hour of one session at "
-        "work; how many an account holds is for you to measure. Everything follows from the seed: the same command "
-        "prints the same table, and every row met the same work.",
+        "LIST is one value or several, separated by commas. Simulated checks are decided by the code of real checks. A "
+        "session-hour is one session working for one hour; measure how many your accounts allow. The same seed gives "
+        "the same table, and every row has the same workload.",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Simulate each combination, and print the best first."""
+    """Simulate each combination and print the results, the best first."""
     site, _ = installation.find_or_default(options, os.environ)
     config = site.config
     load = SimulatedLoad(
@@ -94,8 +103,8 @@ def _results(config: Config, load: SimulatedLoad, options: argparse.Namespace) -
 def _print(load: SimulatedLoad, results: list[SimulationResult], out: Terminal) -> None:
     wanted = results[0].wanted
     out.paragraph(
-        f"accounts: {load.accounts}, each of {load.five_hour:g} session-hours in 5 h and {load.weekly:g} in a week; "
-        f"sessions: {load.sessions}, at work {load.busy:.0%} of the time, which is {wanted:g} session-hours in "
+        f"{plural(load.accounts, 'account')}, each with {load.five_hour:g} session-hours in 5 h and {load.weekly:g} in "
+        f"a week; {plural(load.sessions, 'session')}, working {load.busy:.0%} of the time: {wanted:g} session-hours in "
         f"{load.days:g} days",
         first="",
         rest="",
@@ -121,8 +130,8 @@ def _print(load: SimulatedLoad, results: list[SimulationResult], out: Terminal) 
     out.table(rows, indent="", cut=False)
     out.say()
     out.paragraph(
-        "stalled: session-hours of work that were wanted and not done, blocked or restarting; pool: hours in "
-        "which all that wanted to work were blocked; waited: hours in which no account was free.",
+        "stalled: session-hours lost while blocked or restarting, also as a share of the work; pool: hours in which "
+        "all sessions with work were blocked; waited: hours without a free account.",
         first="",
         rest="",
         style="dim",
@@ -130,14 +139,14 @@ def _print(load: SimulatedLoad, results: list[SimulationResult], out: Terminal) 
 
 
 def _several(convert: Callable[[str], T]) -> Callable[[str], list[T]]:
-    """For argparse: a list, parted by commas."""
+    """An argparse type: a list, separated by commas."""
 
     def several(text: str) -> list[T]:
         try:
             return [convert(part.strip()) for part in text.split(",")]
         except ValueError:
-            known = f"; there are: {', '.join(Strategy)}" if convert is Strategy else ""
-            raise argparse.ArgumentTypeError(f"{text!r} is no such list{known}") from None
+            known = f" (strategies: {', '.join(Strategy)})" if convert is Strategy else ""
+            raise argparse.ArgumentTypeError(f"not a valid list: {text!r}{known}") from None
 
     return several
 
@@ -145,7 +154,7 @@ def _several(convert: Callable[[str], T]) -> Callable[[str], list[T]]:
 def _count(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 1000:
-        raise argparse.ArgumentTypeError("it has to be between 1 and 1000")
+        raise argparse.ArgumentTypeError(f"must be between 1 and 1000: {text!r}")
     return number
 
 
@@ -167,5 +176,5 @@ def _between(text: str, least: float, most: float) -> float:
     except ValueError:
         number = float("nan")
     if not least <= number <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} has to be a number from {least:g} to {most:g}")
+        raise argparse.ArgumentTypeError(f"must be between {least:g} and {most:g}: {text!r}")
     return number

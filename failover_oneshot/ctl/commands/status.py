@@ -1,4 +1,4 @@
-"""`failoverctl status`: accounts, sessions, what is going on, and what the next check will do. Reads only."""
+"""`failoverctl status`: show accounts, sessions and what the next check will do. Changes nothing."""
 
 import argparse
 import logging
@@ -28,11 +28,12 @@ from failover_oneshot.ctl.lib.status import (
 from failover_oneshot.ctl.lib.terminal import OUTCOMES, Cell, Terminal
 from failover_oneshot.ctl.lib.times import ago, clock, duration, span
 from failover_oneshot.ctl.systemd import timer
+from failover_oneshot.lib.plural import plural
 from failover_oneshot.model import Kind, Outcome, PoolTally, TaskTally
 from failover_oneshot.state.store import StoreError
 from failover_oneshot.tasks import spool
 
-MANY = 24  # sessions: beyond it those that are well are only counted
+MANY = 24  # sessions; with more, those in order are only counted
 KINDS = {
     Kind.OK: "good", Kind.QUOTA: "bad", Kind.BILLING: "bad", Kind.AUTH: "bad", Kind.WARNING: "warn",
     Kind.SERVER_ERROR: "warn", Kind.UNREADABLE: "warn",
@@ -42,22 +43,26 @@ log = logging.getLogger("failover")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments and the epilog."""
     installation.arguments(parser)
-    parser.add_argument("-w", "--watch", action="store_true", help="show it again and again, until Ctrl-C")
-    parser.add_argument("--interval", metavar="TIME", type=duration, default=2.0, help="for --watch (default 2s)")
-    parser.add_argument("-a", "--all", action="store_true", help="every session, also of many and the remembered ones")
+    parser.add_argument("-w", "--watch", action="store_true", help="redraw until Ctrl-C")
+    parser.add_argument(
+        "--interval", metavar="TIME", type=duration, default=2.0, help="how often --watch redraws (default: 2s)"
+    )
+    parser.add_argument(
+        "-a", "--all", action="store_true", help="show every session, including those that no longer run"
+    )
     installation.explained(
         parser,
         """
-        failoverctl status                       once
-        failoverctl status --watch               redrawn every 2 s
-        failoverctl status --json | jq .next     what the next check will do
+        failoverctl status                       print the status once
+        failoverctl status --watch               redraw it every 2 s
+        failoverctl status --json | jq .next     print what the next check will do
         """,
-        "It looks at the panes as a check does, and changes nothing. Times are UTC. With --watch --json: "
-        "one object a line.",
-        "exit codes: 0, 65 the state is corrupt and has no good backup, 74 the state can not be read, "
-        "78 the config is wrong",
+        "It reads the panes as a check does and changes nothing. Times are UTC. --watch --json prints one object per "
+        "line.",
+        "exit codes: 0; 65 the state is corrupt without a good backup; 74 the state cannot be read; "
+        "78 configuration missing or wrong",
     )
 
 
@@ -92,21 +97,21 @@ def _facts(site: Installation) -> tuple[StatusReport, int]:
 
 
 def tasks(config: Config) -> TaskTally | None:
-    """How many tasks wait, run and have failed; None without a spool."""
+    """The number of tasks that wait, run or failed; None without a spool."""
     return spool.counts(config.dispatch.spool) if config.dispatch.spool else None
 
 
-# --- again and again -------------------------------------------------------------------------------------------------
+# --- --watch ---------------------------------------------------------------------------------------------------------
 
 
 def _watch(options: argparse.Namespace, paper: Terminal) -> int:
-    """Redraw until Ctrl-C or another signal that ends programs; a changed window is redrawn at once."""
-    installation.find(options, os.environ)  # a config that is wrong from the beginning is no moment's trouble
+    """Redraw until Ctrl-C, SIGTERM or SIGHUP; a resized window is redrawn at once."""
+    installation.find(options, os.environ)  # a config that is wrong from the start ends the command
     wakes = {signal.SIGWINCH, signal.SIGTERM, signal.SIGHUP}
     signal.pthread_sigmask(signal.SIG_BLOCK, wakes)
     drawn = paper.moves and not options.json
     if drawn:
-        paper.control("\x1b[?1049h\x1b[?25l")  # another screen, so that the one before comes back; no cursor
+        paper.control("\x1b[?1049h\x1b[?25l")  # the alternate screen, without a cursor
     try:
         while True:
             _frame(options, paper, drawn=drawn)
@@ -130,23 +135,23 @@ def _frame(options: argparse.Namespace, paper: Terminal, *, drawn: bool) -> None
     foot = f"  {installation.now():%H:%M:%SZ} · every {span(options.interval)} · Ctrl-C ends"
     room = height - 1
     if len(lines) > room:
-        foot = f"  … {len(lines) - room} more lines: make the terminal taller · Ctrl-C ends"
+        foot = f"  … {plural(len(lines) - room, 'more line')}; enlarge the terminal · Ctrl-C ends"
     text = "".join(f"{line}\x1b[K\r\n" for line in lines[:room])
     paper.control(f"\x1b[H{text}{paper.style(foot[: paper.width - 1], 'dim')}\x1b[J")
 
 
 def _one(options: argparse.Namespace, paper: Terminal) -> None:
-    """One frame. What is wrong for the moment is shown in it: the next may be right again."""
+    """Print one frame. A config or state error is shown in it, because the next frame may succeed."""
     try:
         status, _ = _facts(installation.find(options, os.environ))
     except (ConfigError, StoreError) as error:
         for problem in str(error).splitlines():
-            paper.fact("Trouble", problem, "bad")
+            paper.fact("Error", problem, "bad")
     else:
         _print(status, options, paper)
 
 
-# --- as a person reads it --------------------------------------------------------------------------------------------
+# --- as text ---------------------------------------------------------------------------------------------------------
 
 
 def _print(status: StatusReport, options: argparse.Namespace, paper: Terminal) -> None:
@@ -161,10 +166,10 @@ def _print(status: StatusReport, options: argparse.Namespace, paper: Terminal) -
         )
         for account in status.accounts:
             if account.problem:
-                mend = "" if account.state == DISABLED else f"; see failoverctl accounts check {account.name}"
-                paper.paragraph(f"{account.name}: {account.problem}{mend}", first="    ", rest="      ", style="dim")
+                hint = "" if account.state == DISABLED else f"; run `failoverctl accounts check {account.name}`"
+                paper.paragraph(f"{account.name}: {account.problem}{hint}", first="    ", rest="      ", style="dim")
     else:
-        paper.say("  no accounts are configured: a check only observes")
+        paper.say("  no accounts configured; checks only observe")
     paper.say()
     _sessions(status, paper, show_all=options.all)
 
@@ -177,25 +182,23 @@ def _situation(status: StatusReport, paper: Terminal) -> None:
     if status.paused and doing is not Outcome.PAUSED:
         until = f"until {clock(status.paused.until, now)}" if status.paused.until else "until `failoverctl resume`"
         why = f": {status.paused.reason}" if status.paused.reason else ""
-        paper.fact("Paused", f"since {ago(status.paused.since, now)}, {until}{why}", "warn")
+        paper.fact("Paused", f"{ago(status.paused.since, now)}, {until}{why}", "warn")
     if status.swap_in_progress:
         journal = status.swap_in_progress
         paper.fact(
             "In progress",
-            f"{journal.kind} from {journal.from_ or 'no account'} to {journal.to or 'nobody'}, begun "
-            f"{ago(journal.started_at, now)}, at step {journal.step}: the next check goes on with it",
+            f"{journal.kind} from {journal.from_ or 'no account'} to {journal.to or 'no account'}, started "
+            f"{ago(journal.started_at, now)}, at step {journal.step}; the next check continues it",
             "bad",
         )
     if status.waiting and doing is not Outcome.WAITING:
         frees = status.waiting.until
-        first = f": {status.waiting.account} frees first, in {span((frees - now).total_seconds())} " \
+        first = f"; {status.waiting.account} is free first, in {span((frees - now).total_seconds())} " \
                 f"({clock(frees, now)})" if frees else ""  # fmt: skip
         since = span((now - status.waiting.since).total_seconds())
-        paper.fact("Waiting", f"for {since} ({status.waiting.checks} checks){first}", "bad")
+        paper.fact("Waiting", f"for {since} ({plural(status.waiting.checks, 'check')}){first}", "bad")
     if status.suspected_hit_at and doing is not Outcome.SUSPECTED:
-        paper.fact(
-            "Suspected", f"since {ago(status.suspected_hit_at, now)}: the next check confirms or clears it", "warn"
-        )
+        paper.fact("Suspected", f"{ago(status.suspected_hit_at, now)}; the next check confirms or clears it", "warn")
     if status.cooldown and doing is not Outcome.COOLDOWN:
         paper.fact("Cooldown", f"{span(status.cooldown.left)} left, until {clock(status.cooldown.until, now)}", "warn")
     if status.last_swap:
@@ -205,7 +208,7 @@ def _situation(status: StatusReport, paper: Terminal) -> None:
     if status.last_failure and (not status.last_swap or status.last_failure.at > status.last_swap.at):
         paper.fact("Last failure", f"{ago(status.last_failure.at, now)}: {status.last_failure.reason}", "bad")
     if status.live_account and status.live_account != status.active_account:
-        paper.fact("Live login", f"that of {status.live_account}, not of {status.active_account}", "warn")
+        paper.fact("Credentials", f"{status.live_account}'s are live, but {status.active_account} is active", "warn")
     if status.tasks is not None:
         paper.fact("Tasks", counted(status.tasks), "warn" if status.tasks.failed else "")
     if status.last_check and status.last_check.pool:
@@ -215,29 +218,31 @@ def _situation(status: StatusReport, paper: Terminal) -> None:
 
 
 def counted(tally: TaskTally | PoolTally) -> str:
-    """`3 free, 2 busy`: what is not none."""
-    parts = [f"{count} {what}" for what, count in structs.asdict(tally).items() if count]
-    return ", ".join(parts) or "none"
+    """The counts above zero, as in `3 idle, 2 busy`; else `none`."""
+    counts = {what: count for what, count in structs.asdict(tally).items() if count}
+    no_task = "gets no task" if counts.get("held") == 1 else "get no task"
+    words = {"free": "idle", "waiting": "queued", "held": no_task}
+    return ", ".join(f"{count} {words.get(what, what)}" for what, count in counts.items()) or "none"
 
 
 def _next(status: StatusReport) -> tuple[str, str, str]:
-    """What a check would do at this instant, as a fact."""
+    """What a check would do now, as a name, a text and a style."""
     plan = status.next
     if plan is None:
-        return "Next check", "what it will do can not be said", "warn"
+        return "Next check", "cannot predict the next check", "warn"
     return "Next check", would(plan), OUTCOMES.get(plan.outcome, "")
 
 
 def _last_check(status: StatusReport) -> tuple[str, str]:
-    """When the last check was and when the next one is, and the style for it."""
+    """When the last check ran and when the next one will, and the style of the text."""
     last, plan = status.last_check, status.timer
     said = f"{ago(last.at, status.at)}: {last.outcome} ({last.duration_ms} ms)" if last else "never"
     if plan is None:
-        return f"{said}; no failover.timer is installed for this user (failoverctl install)", ""
+        return f"{said}; no timer installed, run `failoverctl install`", ""
     if plan.running:
         return f"{said}; one is running now", ""
     if plan.next_in is not None:
-        return f"{said}; the timer runs the next in {span(plan.next_in)}", ""
+        return f"{said}; next in {span(plan.next_in)}", ""
     return f"{said}; {plan.note}", "bad"
 
 
@@ -252,9 +257,9 @@ def _account(account: AccountStatus, status: StatusReport) -> Sequence[Cell]:
         free = f"{span(account.free_in)} ({clock(account.free_at, now)})"
     notes = [account.reason or ""]
     if account.last_failure:
-        notes.append(f"swapping to it failed {ago(account.last_failure.at, now)}: {account.last_failure.reason}")
+        notes.append(f"swap failed {ago(account.last_failure.at, now)}: {account.last_failure.reason}")
     if account.window_resets_at and account.state == FREE:
-        notes.append(f"near a limit; its window ends {clock(account.window_resets_at, now)}")
+        notes.append(f"near a limit; window resets {clock(account.window_resets_at, now)}")
     style = "good" if account.state == FREE else "warn" if account.state != EXHAUSTED else "bad"
     return mark, (account.name, "bold" if account.active else ""), (word, style), free, "; ".join(filter(None, notes))
 
@@ -271,31 +276,31 @@ def _sessions(status: StatusReport, paper: Terminal, *, show_all: bool) -> None:
     if len(shown) < len(here) or (here and len(here) > MANY):
         counts = Counter(str(s.kind or "unknown") for s in here)
         told = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
-        more = "" if show_all else "; --all shows each"
-        paper.say(f"  {len(here)} sessions: {told}{more}")
+        more = "" if show_all else " (--all shows each)"
+        paper.say(f"  {plural(len(here), 'session')}: {told}{more}")
     if not here:
         paper.say("  no watched session is running")
     if gone and not show_all:
         names = ", ".join(s.name for s in gone[:4]) + (", …" if len(gone) > 4 else "")
-        paper.paragraph(f"remembered, but not running now: {len(gone)} ({names})", style="dim")
+        paper.paragraph(f"{len(gone)} no longer running: {names}", style="dim")
 
 
 def _session(session: SessionStatus, status: StatusReport) -> Sequence[Cell]:
     kind = str(session.kind or "unknown")
     if session.blocked:
-        kind += ", counts" if session.counted else ", stale" if session.stale else ", aside"
+        kind += ", counted" if session.counted else ", not counted"
     elif session.busy:
         kind += ", busy"
     elif session.running is False:
-        kind += ", gone"
+        kind += ", not running"
     since = span((status.at - session.since).total_seconds()) if session.since else ""
     left = session.resets_in
-    frees = "" if left is None or session.running is False else span(left) if left > 0 else "passed"
+    frees = "" if left is None or session.running is False else span(left) if left > 0 else "expired"
     notes = [session.snippet or session.error or "", session.why_not or ""]
     if session.held:
         notes.append(f"gets no task: {session.held.reason}")
     if session.own_login:
-        notes.append(f"sets {session.own_login}: a swap does not reach it")
+        notes.append(f"has its own login ({session.own_login}); a swap does not reach it")
     style = KINDS.get(session.kind, "") if session.kind else "dim"
     if session.blocked and not session.counted:
         style = "warn"

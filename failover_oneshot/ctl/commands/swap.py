@@ -1,4 +1,4 @@
-"""`failoverctl swap`: a check in which the operator decides. Look, lock, journal and steps are those of a check."""
+"""`failoverctl swap`: swap the account now. Observation, lock, journal and steps are those of a check."""
 
 import argparse
 import logging
@@ -16,27 +16,28 @@ log = logging.getLogger("failover")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments and the epilog."""
     installation.arguments(parser)
-    parser.add_argument("--to", metavar="NAME", help="the account (default: the one that the strategy picks)")
-    parser.add_argument("-n", "--dry-run", action="store_true", help="say what would be done, and change nothing")
+    parser.add_argument("--to", metavar="NAME", help="account to swap to (default: as swap.strategy picks)")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="print what would be done; change nothing")
     parser.add_argument(
-        "--force", action="store_true", help="also to an exhausted or disabled account, and beyond swap.max_per_hour"
+        "--force", action="store_true", help="allow an exhausted or disabled account, and ignore swap.max_per_hour"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="log every session and step")
     installation.explained(
         parser,
         """
-        failoverctl swap --dry-run       which account is next, which sessions restart
-        failoverctl swap --to backup     also while paused or in a cooldown
+        failoverctl swap --dry-run       show the next account and the restarts
+        failoverctl swap --to backup     swap to backup
         """,
-        "The sessions are restarted as after any swap. A swap that an earlier run left unfinished is finished first.",
-        "exit codes: 0 swapped, or already there; 1 refused or failed; 2 no such account; else those of failover-check",
+        "It takes the lock and the steps of a check, and restarts the sessions like any swap. It ignores a pause and "
+        "the cooldown. An unfinished swap is finished first.",
+        "exit codes: 0 swapped, or already active; 1 refused or failed; 2 no such account; others as in failover-check",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it."""
+    """Swap, or print what a dry run would do."""
     if not options.verbose:
         log.setLevel(logging.WARNING)
     site = installation.find(options, os.environ)
@@ -59,6 +60,6 @@ def run(options: argparse.Namespace) -> int:
         return 0
     installation.paper().say(to_json(report) if options.json else summary_line(report))
     if options.to and report.swap and report.active_account != options.to and not report.exit_code:
-        log.error("an earlier swap was finished first: run this again for the swap to %s", options.to)
+        log.error("an unfinished swap was finished first; run the command again to swap to %s", options.to)
         return EXIT_FAILED
     return report.exit_code

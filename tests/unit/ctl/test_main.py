@@ -53,7 +53,8 @@ def test_every_help_begins_with_what_the_command_does(words: list[str], capsys: 
     """After the usage comes one sentence, then what can be given."""
     _, text, _ = answer(capsys, *words, "--help")
     sentence = " ".join(text.split("\n\n")[1].split())
-    assert sentence[0].isupper() and sentence.endswith(".") and len(sentence) <= 80, sentence
+    assert len(sentence) <= 80
+    assert (sentence[0].isupper(), sentence[-1]) == (True, ".")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -91,7 +92,8 @@ def test_the_help_groups_the_commands_one_line_each(capsys: pytest.CaptureFixtur
         ("failoverctl task lsit",
          "failoverctl task: unknown command 'lsit'; did you mean 'list'? (failoverctl task --help lists all)"),
         ("failoverctl accounts chekc",
-         "failoverctl accounts: unknown command 'chekc'; did you mean 'check'? (failoverctl accounts --help lists all)"),
+         "failoverctl accounts: unknown command 'chekc'; did you mean 'check'? "
+         "(failoverctl accounts --help lists all)"),
         ("failoverctl completion bsh",
          "failoverctl completion: not a valid shell: 'bsh'; did you mean 'bash'? (bash, zsh, fish)"),
         ("failoverctl --verison",
