@@ -107,7 +107,7 @@ def test_done_tasks_are_listed_with_all(shell: Shell) -> None:
         (["add", "--dir", "/nonexistent"], b"do", 1, "is not a folder"),
         (["show", "none"], b"", 2, "no task named 'none'"),
         (["cancel", "fix"], b"", 2, "'fix' matches queue/fix-a, queue/fix-b"),
-        (["nonsense"], b"", 2, "invalid choice"),
+        (["nonsense"], b"", 2, "unknown command 'nonsense'"),
     ],
 )
 def test_an_error_is_one_sentence(shell: Shell, argv: list[str], text: bytes, code: int, why: str) -> None:

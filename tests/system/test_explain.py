@@ -99,7 +99,7 @@ def test_the_agents_own_record_counts_more_than_the_screen(blocked: Sandbox) -> 
     assert (told["finding"]["blocked"], told["finding"]["evidence"]) == (False, "transcript")
     assert "Records       ok, which decides" in ctl(blocked, "explain", "ccl-auto-11").stdout
     write(conversation, prompt(1), hit(2))
-    assert "say quota, and decide" in ctl(blocked, "explain", "ccl-auto-11").stdout
+    assert "quota, which decides" in ctl(blocked, "explain", "ccl-auto-11").stdout
 
 
 @every_state

@@ -54,7 +54,7 @@ def test_a_running_pool_becomes_a_configuration(server: Server, agent: str) -> N
     log_in(server)
     said = init(server)
     assert MARK not in said
-    assert "that of main@example.invalid" in " ".join(said.split())
+    assert "(main@example.invalid)" in " ".join(said.split())
     assert stat.S_IMODE(written(server).stat().st_mode) == 0o600
     made = loader.load(written(server), {"HOME": str(server.home)})
     auto = made.pool.autonomous
@@ -81,8 +81,8 @@ def test_an_existing_file_is_never_overwritten(server: Server, agent: str) -> No
     pool(server, agent)
     written(server).parent.mkdir(parents=True)
     written(server).write_text("mine: true\n")
-    assert "never written over" in init(server, code=1)
-    assert "never written over" in init(server, "--dry-run", code=1)
+    assert "already exists; not" in init(server, code=1)
+    assert "already exists; not" in init(server, "--dry-run", code=1)
     assert "ccl-auto-" in init(server, "--stdout")
     assert [p.name for p in written(server).parent.iterdir()] == ["failover.yaml"]
     assert written(server).read_text() == "mine: true\n"
@@ -109,7 +109,7 @@ def test_on_an_empty_machine_the_file_is_an_example(server: Server) -> None:
     """Without a server and credentials it says so, and a check still accepts the file."""
     said = init(server, "--accounts", "work")
     assert "no tmux server is running" in said
-    assert "log in with the client" in said
+    assert "log in with the agent" in said
     assert [a.name for a in loader.load(written(server), {"HOME": str(server.home)}).accounts] == ["work"]
 
 

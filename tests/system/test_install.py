@@ -146,7 +146,7 @@ def test_uninstall_removes_what_install_added(manager: UserManager) -> None:
     assert "drop-ins" in ctl(manager, "uninstall")
     assert sorted(p.name for p in manager.units.rglob("*") if not p.is_dir()) == ["test.conf"]
     poll(lambda: manager.property(TIMER, "ActiveState") == "inactive")
-    assert "there is no" in ctl(manager, "uninstall")
+    assert "does not exist" in ctl(manager, "uninstall")
     assert (manager.home / ".config/failover/failover.yaml").read_text() == CONFIG
 
 

@@ -160,9 +160,9 @@ def test_reset_makes_an_account_free_again(blocked: Sandbox) -> None:
     assert blocked.check()["outcome"] == "waiting"
     done = ctl(blocked, "reset", "backup", "gone")
     assert done.returncode == 0
-    assert "backup: was exhausted until" in done.stdout
-    assert "had failed (blank); forgotten" in done.stdout
-    assert "gone: was exhausted" in done.stdout, "an account that is not in the config can be reset too"
+    assert "backup: free again, was exhausted until" in done.stdout
+    assert "was unusable (blank)" in done.stdout
+    assert "gone: free again, was exhausted" in done.stdout, "an account that left the config can be forgotten too"
     kept = blocked.state()["accounts"]["backup"]
     assert (kept["exhausted_until"], kept["unusable"], kept["mine"]) == (None, None, 1)
     assert ctl(blocked, "reset", "backup").stdout == "backup: nothing to forget\n"

@@ -58,7 +58,7 @@ def test_a_wait_that_ended_is_in_the_history(blocked: Sandbox) -> None:
     [
         (["--since", "soon"], 2, "not a valid time: 'soon'"),
         (["--since", "999999d"], 2, "not a valid time: '999999d'"),
-        (["--since", "2999-01-01"], 2, "is not past"),
+        (["--since", "2999-01-01"], 2, "must be in the past"),
         (["-o", "/proc/nowhere/x.html"], 74, "cannot write /proc/nowhere/x.html"),
     ],
 )

@@ -67,7 +67,7 @@ def test_tasks_are_counted_and_their_records_are_not(sandbox: Sandbox, tmp_path:
         (queue / name).write_text("{}")
     sandbox.config["dispatch"] = {"spool": str(tmp_path / "spool")}
     assert facts(sandbox, "status")["tasks"] == {"waiting": 2, "running": 0, "failed": 0}
-    assert "Tasks         2 waiting" in ctl(sandbox, "status").stdout
+    assert "Tasks         2 queued" in ctl(sandbox, "status").stdout
 
 
 def test_without_tmux_the_state_is_shown(blocked: Sandbox) -> None:
@@ -93,7 +93,7 @@ def test_a_huge_state_is_summed_up(sandbox: Sandbox) -> None:
     put_state(sandbox, json.dumps(huge()))
     done = ctl(sandbox, "status")
     assert (done.returncode, len(done.stdout.splitlines()) < 20) == (0, True)
-    assert "remembered, but not running now: 500" in done.stdout
+    assert "500 no longer running" in done.stdout
     assert len(ctl(sandbox, "status", "--all").stdout.splitlines()) < 520
     assert len(facts(sandbox, "status")["sessions"]) == 500
 
@@ -104,8 +104,8 @@ def test_many_sessions_are_counted_and_only_problems_are_listed(sandbox: Sandbox
     sandbox.server.show("ops", hit_screen())
     sandbox.config["pool"]["autonomous"]["max"] = 40
     text = ctl(sandbox, "status").stdout
-    assert "31 sessions: 30 ok, 1 quota; --all shows each" in text
-    assert re.search(r"ops +quota, counts", text)
+    assert "31 sessions: 30 ok, 1 quota (--all shows each)" in text
+    assert re.search(r"ops +quota, counted", text)
     assert "ccl-auto-11 " not in text
     assert "ccl-auto-11 " in ctl(sandbox, "status", "--all").stdout
 
@@ -123,7 +123,7 @@ def test_watch_in_a_real_terminal(blocked: Sandbox, width: int) -> None:
     blocked.server.tmux("resize-window", "-t", f"={name}:", "-x", str(width - 20), "-y", "10")
     good = blocked.config_file.read_text()
     blocked.config_file.write_text("quota: {")
-    screen(blocked, name, "Trouble")
+    screen(blocked, name, "Error")
     blocked.config_file.write_text(good)
     small = screen(blocked, name, "more lines")
     assert (len(small), small[0].startswith("Next check"), "Ctrl-C" in small[-1]) == (10, True, True)
@@ -163,6 +163,6 @@ def test_the_timers_next_run_comes_from_systemd(manager: UserManager) -> None:
 def test_it_needs_no_accounts(blocked: Sandbox) -> None:
     blocked.config["accounts"] = []
     done = ctl(blocked, "status")
-    assert "a check only observes" in done.stdout
+    assert "checks only observe" in done.stdout
     shutil.rmtree(Path(blocked.claude))
     assert ctl(blocked, "status").returncode == 0

@@ -47,9 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     installation.explained(
         parser,
         """
-        failoverctl accounts                 list all accounts and their state
-        failoverctl accounts add backup      save the live credentials in backup's store
-        failoverctl accounts check           show what each store contains
+        failoverctl accounts               list all accounts and their state
+        failoverctl accounts add backup    save the live credentials in backup's store
+        failoverctl accounts check         show what each store contains
         """,
         "add refuses live credentials that belong to another account. It accepts credentials of an unknown owner only "
         "if the account's store is empty. It creates a missing store.",
