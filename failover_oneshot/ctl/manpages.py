@@ -1,6 +1,6 @@
-"""The man pages, from the same text as `--help`: `python -m failover_oneshot.ctl.manpages man` writes them.
+"""The man pages, generated from the text of `--help`. Run `python -m failover_oneshot.ctl.manpages man` to write them.
 
-They are kept in the project's `man/` so that a package has them; a test holds them to the text.
+They are checked in as `man/` so that a package contains them; a test compares them with the help.
 """
 
 import argparse
@@ -10,28 +10,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from failover_oneshot.ctl.commands.completion import PROGRAMS
-from failover_oneshot.ctl.main import command_line
+from failover_oneshot.ctl.main import GROUPS, command_line
 
 SHORT = {
-    "failoverctl": "see and steer the account failover of coding agents in tmux",
-    "failover-check": "look once at coding agents in tmux, and swap the account if its quota is used up",
+    "failoverctl": "watch and steer the account failover of coding agents in tmux",
+    "failover-check": "check coding agents in tmux once and swap the account if needed",
 }
 FILES = (
-    ("~/.config/failover/failover.yaml", "the configuration; else /etc/failover/failover.yaml"),
-    ("~/.local/state/failover/state.json", "what is remembered between checks, meant to be read"),
-    ("~/.config/systemd/user/failover.service, failover.timer", "the units that failoverctl install writes"),
+    ("~/.config/failover/failover.yaml", "configuration; without it, /etc/failover/failover.yaml is used"),
+    ("~/.local/state/failover/state.json", "state kept between checks, as readable JSON"),
+    ("~/.config/systemd/user/failover.service, failover.timer", "units written by failoverctl install"),
 )
 VARIABLES = (
-    ("FAILOVER_CONFIG", "the configuration, unless --config names one"),
-    ("STATE_DIRECTORY", "the folder of state.json, as systemd sets it"),
-    ("XDG_CONFIG_HOME, XDG_STATE_HOME", "in place of ~/.config and ~/.local/state"),
-    ("TMUX_TMPDIR", "where tmux keeps its sockets"),
-    ("NO_COLOR", "no colours on a terminal either"),
+    ("FAILOVER_CONFIG", "configuration file; --config takes precedence"),
+    ("STATE_DIRECTORY", "folder of state.json; systemd sets it"),
+    ("XDG_CONFIG_HOME, XDG_STATE_HOME", "used instead of ~/.config and ~/.local/state"),
+    ("TMUX_TMPDIR", "folder of the tmux sockets"),
+    ("NO_COLOR", "if set, no colors on a terminal"),
 )
 
 
 def page(program: str) -> str:
-    """The man page of a program, as roff."""
+    """The man page of a program in roff."""
     other = next(name for name in PROGRAMS if name != program)
     return "\n".join([*_lines(program, command_line(program), other), ""])
 
@@ -39,15 +39,16 @@ def page(program: str) -> str:
 def _lines(program: str, parser: argparse.ArgumentParser, other: str) -> Iterator[str]:
     commands = next((a for a in parser._actions if isinstance(a, argparse._SubParsersAction)), None)
     yield f'.TH {program.upper()} 1 "" "failover\\-oneshot" "User Commands"'
-    yield from (".ad l", ".nh")  # ragged, without hyphenation: options and paths stay whole
+    yield from (".ad l", ".nh")  # ragged right, no hyphenation: options and paths stay whole
     yield from (".SH NAME", f"{_roff(program)} \\- {_roff(SHORT[program])}", ".SH SYNOPSIS")
     yield f".B {_roff(program)}\n" + (r"\fICOMMAND\fR [\fIoption\fR ...]" if commands else r"[\fIoption\fR ...]")
     yield from (".SH DESCRIPTION", _roff(parser.description or ""))
     yield from _options(parser, ".SH OPTIONS")
     if commands:
-        yield ".SH COMMANDS"
-        for name, inner in commands.choices.items():
-            yield from _command(f"{program} {name}", inner)
+        for title, names in GROUPS.items():
+            yield f".SH COMMANDS: {title.upper()}"
+            for name in names:
+                yield from _command(f"{program} {name}", commands.choices[name])
     else:
         yield from _epilog(parser)
     yield from _list(".SH FILES", FILES)
@@ -77,11 +78,11 @@ def _options(parser: argparse.ArgumentParser, head: str | None) -> Iterator[str]
         yield from (".TP", f"{named} \\fI{_roff(value)}\\fR" if named and value else named or f"\\fI{_roff(value)}\\fR")
         text = (action.help or "").replace("%(prog)s", parser.prog)
         if text or values:
-            yield _roff(text or "one of these")
+            yield _roff(text or "one of these values")
 
 
 def _epilog(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """As it stands where its lines are laid out by hand, else as a paragraph."""
+    """Verbatim if its lines are laid out by hand, otherwise as a paragraph."""
     text = parser.epilog or ""
     if not text:
         return
@@ -98,13 +99,13 @@ def _list(head: str, entries: tuple[tuple[str, str], ...]) -> Iterator[str]:
 
 
 def _roff(text: str) -> str:
-    """Text that roff takes literally: hyphens stay hyphens, and no line begins a request."""
+    """The text escaped for roff: hyphens stay hyphens, and no line starts a request."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return re.sub(r"^(?=[.'])", r"\\&", text, flags=re.MULTILINE)
 
 
 def main(folder: str) -> None:
-    """Write the pages into a folder."""
+    """Write all pages into a folder."""
     for program in PROGRAMS:
         Path(folder, f"{program}.1").write_text(page(program), encoding="utf-8")
 
