@@ -57,7 +57,7 @@ class Command(Protocol):
         """Add the arguments and the epilog."""
 
     def run(self, options: argparse.Namespace) -> int:
-        """Run the command and return its exit code. Errors and codes are those of `failover-check`."""
+        """Run the command and return its exit code. Errors and codes are the same as of `failover-check`."""
 
 
 class _Failoverctl(CommandLine):

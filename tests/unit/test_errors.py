@@ -76,9 +76,7 @@ def test_each_problem_of_a_config_is_a_line(caplog: pytest.LogCaptureFixture) ->
 
 
 @pytest.mark.parametrize("error", [ValueError("no sk-ant-FAKE0123456789abcdef"), FailoverError("?"), RecursionError()])
-def test_an_unexpected_error_is_one_line_without_secrets(
-    caplog: pytest.LogCaptureFixture, error: Exception
-) -> None:
+def test_an_unexpected_error_is_one_line_without_secrets(caplog: pytest.LogCaptureFixture, error: Exception) -> None:
     caplog.set_level(logging.INFO, "failover")
     assert guarded(lambda: raising(error)) == os.EX_SOFTWARE
     [(level, line)] = logged(caplog)

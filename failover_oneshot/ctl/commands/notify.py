@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Send it. 1: a target did not get it, or there is no target."""
+    """Send it. 1: a target did not get it, or no target is configured."""
     settings = installation.find(options, os.environ).config.notify
     now = seconds(installation.now())
     test = Notice(

@@ -103,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _with_accounts(config: Config, records: list[RecordedCheck]) -> Config:
-    """The config; without accounts, it gets those of the recording, so that a swap has a target."""
+    """The config; one without accounts gets the accounts of the recording, so that a swap has a target."""
     if config.accounts:
         return config
     names: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""`failoverctl swap`: swap the account now. Observation, lock, journal and steps are those of a check."""
+"""`failoverctl swap`: swap the account now, with the observation, lock, journal and steps of a check."""
 
 import argparse
 import logging

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     folder = steps.unit_folder(os.environ)
     found = [name for name in programs.UNITS if os.path.lexists(folder / name)]
     if found and (why := programs.no_manager()):
-        sys.stderr.write(f"no systemd user manager ({why}); log in as the user and try again\n")
+        sys.stderr.write(f"no systemd user manager available: {why}; log in as the user and try again\n")
         return EXIT_UNAVAILABLE
     try:
         todo = plan(folder)
