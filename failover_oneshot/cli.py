@@ -43,7 +43,8 @@ class CommandLine(argparse.ArgumentParser):
     def error(self, message: str) -> Never:
         """Exit with 2. A message that does not end with what is valid gets a pointer to the help."""
         advice = "" if message.endswith(")") else f"; run `{self.prog} --help`"
-        self.exit(EXIT_USAGE, f"{self.prog}: {message.removeprefix('argument ')}{advice}\n")
+        plain = message.removeprefix("argument ").replace("invalid int value", "not a valid number")
+        self.exit(EXIT_USAGE, f"{self.prog}: {plain}{advice}\n")
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

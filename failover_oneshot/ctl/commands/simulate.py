@@ -152,10 +152,9 @@ def _several(convert: Callable[[str], T]) -> Callable[[str], list[T]]:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1000:
-        raise argparse.ArgumentTypeError(f"must be between 1 and 1000: {text!r}")
-    return number
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 1000: {text!r}")
+    return int(text)
 
 
 def _hours(text: str) -> float:

@@ -112,6 +112,14 @@ def test_the_help_groups_the_commands_one_line_each(capsys: pytest.CaptureFixtur
          "failoverctl reset: the following arguments are required: NAME; run `failoverctl reset --help`"),
         ("failoverctl pause --for",
          "failoverctl pause: --for: expected one argument; run `failoverctl pause --help`"),
+        ("failoverctl history -n all",
+         "failoverctl history: -n/--last: not a valid number: 'all'; run `failoverctl history --help`"),
+        ("failoverctl simulate --accounts none",
+         "failoverctl simulate: --accounts: must be a whole number from 1 to 1000: 'none'; "
+         "run `failoverctl simulate --help`"),
+        ("failoverctl simulate --threshold 1,0",
+         "failoverctl simulate: --threshold: must be a whole number from 1 to 1000: '0'; "
+         "run `failoverctl simulate --help`"),
         ("failover-check --dryrun",
          "failover-check: unknown option '--dryrun'; did you mean '--dry-run'? (failover-check --help lists all)"),
         ("failover-check now", "failover-check: unexpected argument: 'now'; run `failover-check --help`"),
