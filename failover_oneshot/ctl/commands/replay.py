@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     for problem in wrong[:SHOWN_PROBLEMS]:
         log.error("%s", problem)
     if len(wrong) > SHOWN_PROBLEMS:
-        log.error("%s more could not be read", plural(len(wrong) - SHOWN_PROBLEMS, "record"))
+        log.error("%s could not be read", plural(len(wrong) - SHOWN_PROBLEMS, "more record"))
     if not records:
         log.error("no records in %s; run `failover-check --record DIR` to make some", ", ".join(options.file))
         return EXIT_FAILED
