@@ -254,7 +254,7 @@ def test_a_test_message_lists_its_recipients(sandbox: Sandbox, hook: Webhook, re
     notify(sandbox, hook)
     sandbox.config["notify"]["urls"].append(f"json://{refused}/{SECRET}")
     done = ctl(sandbox)
-    assert (done.returncode, done.stdout) == (1, "notify.urls[0]: told\nnotify.urls[1]: NOT told\n")
+    assert (done.returncode, done.stdout) == (1, "notify.urls[0]: sent\nnotify.urls[1]: NOT sent\n")
     assert "notify.urls[1]: no connection" in done.stderr
     sandbox.config["notify"]["urls"].pop()
     done = ctl(sandbox, "--json")
@@ -265,7 +265,7 @@ def test_a_test_message_lists_its_recipients(sandbox: Sandbox, hook: Webhook, re
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"), [({}, "there is nobody to tell"), ({"urls_file": "/nonexistent/urls"}, "No such file")]
+    ("settings", "said"), [({}, "no targets"), ({"urls_file": "/nonexistent/urls"}, "No such file")]
 )
 def test_a_test_message_without_urls_is_an_error(sandbox: Sandbox, settings: dict[str, Any], said: str) -> None:
     sandbox.config["notify"] = settings

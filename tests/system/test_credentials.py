@@ -60,7 +60,7 @@ def test_a_session_with_its_own_login_is_one_warning(sandbox: Sandbox) -> None:
     late = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%dT%H:%M:%SZ}"
     sandbox.set_state(active_account="main", accounts={"backup": {"exhausted_until": late}})
     first, second = sandbox.run(), sandbox.run()
-    assert first.stderr.count("sets ANTHROPIC_API_KEY") == 2
+    assert first.stderr.count("has its own login (ANTHROPIC_API_KEY)") == 2
     assert "ANTHROPIC_API_KEY" not in second.stderr
     assert "FAKE-key" not in first.stdout + first.stderr + sandbox.state_file.read_text()
 

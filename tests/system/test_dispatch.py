@@ -209,4 +209,4 @@ def test_the_counts_are_in_the_summary_the_state_and_the_status(pool: AgentPool)
     assert last["tasks"] == {"waiting": 1, "running": 2, "failed": 0}
     status = pool.execute([*CTL, "status", *pool.flags()])
     assert "2 busy, at the last check" in status.stdout
-    assert "1 waiting, 2 running" in status.stdout
+    assert "1 queued, 2 running" in status.stdout

@@ -44,7 +44,7 @@ def test_swapping_to_the_active_account_changes_no_byte(blocked: Sandbox) -> Non
     environ(blocked)
     before = blocked.fingerprint()
     done = ctl(blocked, "swap", "--to", "main")
-    assert (done.returncode, done.stdout) == (0, "main is the active account already: nothing is changed\n")
+    assert (done.returncode, done.stdout) == (0, "main is already the active account; nothing to do\n")
     lock = {str(blocked.state_file) + ".lock", str(blocked.state_file.parent), str(blocked.state_file.parent.parent)}
     assert {k: v for k, v in blocked.fingerprint().items() if k not in lock} == {
         k: v for k, v in before.items() if k not in lock
@@ -55,7 +55,7 @@ def test_the_active_account_follows_the_live_credentials(blocked: Sandbox) -> No
     """The operator has logged in by hand, so the state is out of date."""
     environ(blocked)
     blocked.set_state(active_account="backup")
-    assert "main is the active account already" in ctl(blocked, "swap", "--to", "main").stdout
+    assert "main is already the active account" in ctl(blocked, "swap", "--to", "main").stdout
     assert facts(blocked, "swap", "--to", "backup")["swap"] == {"from": "main", "to": "backup"}
 
 

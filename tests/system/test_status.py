@@ -43,7 +43,7 @@ def test_the_text_covers_every_situation(blocked: Sandbox) -> None:
         "runs": 2,
     }
     situations: list[tuple[dict[str, Any], str]] = [
-        ({}, "would swap to backup: 3 of 3 pool sessions blocked"),
+        ({}, "would swap to backup: 3 of 3 pool sessions hit"),
         ({"paused": {"since": stamp(hours=-1), "until": stamp(hours=1), "reason": "dinner"}}, "dinner"),
         ({"last_failure": {"at": stamp(minutes=-2), "reason": "no stores"}}, "no stores"),
         ({"waiting": {"since": stamp(hours=-1), "account": "main", "until": stamp(hours=1), "checks": 7}}, "Waiting"),
@@ -119,7 +119,7 @@ def test_watch_in_a_real_terminal(blocked: Sandbox, width: int) -> None:
     assert lines[-1] == "" or "Ctrl-C" in "".join(lines)
     assert "\x1b[" in "\n".join(screen(blocked, name, "Ctrl-C", "-e"))
     blocked.check()
-    screen(blocked, name, "cooldown for another")
+    screen(blocked, name, "cooldown: 9m")
     blocked.server.tmux("resize-window", "-t", f"={name}:", "-x", str(width - 20), "-y", "10")
     good = blocked.config_file.read_text()
     blocked.config_file.write_text("quota: {")

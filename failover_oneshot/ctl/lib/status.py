@@ -78,7 +78,8 @@ class NextCheck(Struct, frozen=True, kw_only=True):
     """What a check would decide at this instant."""
 
     outcome: Outcome
-    reason: str
+    summary: str  # in short, for people
+    reason: str  # with the evidence
     to: str | None = None  # the account that it would swap to
     at: datetime | None = None  # the earliest instant at which a check can decide otherwise
 
@@ -177,7 +178,13 @@ def next_of(state: State, decision: Decision) -> NextCheck:
     """The decision in short; ``to`` is the account of an unfinished swap if the decision has no candidate."""
     owed = state.swap_in_progress.to if state.swap_in_progress else None
     to = next(iter(decision.candidates), owed)
-    return NextCheck(outcome=decision.outcome, reason=decision.reason, to=to, at=decision.next_possible_at)
+    return NextCheck(
+        outcome=decision.outcome,
+        summary=decision.summary,
+        reason=decision.reason,
+        to=to,
+        at=decision.next_possible_at,
+    )
 
 
 def would(plan: NextCheck) -> str:
@@ -190,8 +197,8 @@ def would(plan: NextCheck) -> str:
         Outcome.STATE_RESET: "would start a fresh state without swapping: ",
         Outcome.OK: "nothing to do: ",
         Outcome.NO_SESSIONS: "nothing to do: ",
-    }.get(plan.outcome, "" if plan.reason.startswith(plan.outcome) else f"{plan.outcome}: ")
-    return does + plan.reason
+    }.get(plan.outcome, f"{plan.outcome}: ")
+    return does + plan.summary
 
 
 def _account(config: Config, state: State, name: str, problems: Mapping[str, str], now: datetime) -> AccountStatus:
