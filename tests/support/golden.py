@@ -39,7 +39,7 @@ VARYING = [
     (r"\b([A-Z][a-z]{2} \d{1,2} )?\d\d:\d\d(Z| UTC)", "<time>"),
     (r"\b\d{1,2}(:\d\d)?[ap]m\b", "<clock>"),
     (r"\b[\d.]+m?s ago\b|\b(\d+[dhms])+ ago\b|\bjust now\b", "<ago>"),
-    (r"(\d+[dhm]){1,3}\d+[hms]\b|(?<=[\s("])\d+[dhms](?=[\s,;.):])", "<duration>"),
+    (r'(\d+[dhm]){1,3}\d+[hms]\b|(?<=[\s("])\d+[dhms](?=[\s,;.):])', "<duration>"),
     (r"\b\d+ ms\b|(?<=\bfor )[\d.]+m?s\b", "<duration>"),
     (r'("(?:\w+_ms|\w+_in|pid|left|seconds)": )[\d.]+', r"\1<number>"),
     (r'(?<="folder": ")[^"]+', "<folder>"),
