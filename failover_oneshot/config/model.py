@@ -66,7 +66,7 @@ class Swap(Section, frozen=True):
     """How to make another account active."""
 
     method: Method = Method.CLAUDE
-    "how a swap changes the account: claude (Claude Code's credentials), files (any), env (variables), command (yours)"
+    "how to change the account: claude (Claude Code's credentials), files (any), env (variables), command (your program)"
     claude_dir: values.Path = "~/.claude"
     "method claude: Claude Code's folder, which holds .credentials.json"
     claude_json: values.Path = "~/.claude.json"
@@ -74,7 +74,7 @@ class Swap(Section, frozen=True):
     files: tuple[values.Path, ...] = ()
     "method files: live files that make an account active, such as ~/.codex/auth.json"
     command: tuple[values.SwapArgument, ...] = ()
-    "method command: program and arguments, with {from} and {to}; exit status 0 means success"
+    "method command: program and arguments, with {from} and {to}; exit code 0 means success"
     strategy: Strategy = Strategy.ORDERED
     "which free account to try first: ordered, round_robin, least_recently_used or soonest_reset"
     timeout: values.Timeout = values.Duration(30)
@@ -95,11 +95,11 @@ class Quota(Section, frozen=True):
     dedicated_threshold: values.Count = 1
     "swap when this many dedicated sessions are blocked"
     tail_lines: values.Count = 3
-    "how many of the last blocks of a pane's current turn to read (lines, where a pane has no blocks)"
+    "how many of the last blocks of a pane's current turn to read (of its last lines, if it has no blocks)"
     swap_on: tuple[Swappable, ...] = (Kind.QUOTA, Kind.BILLING)
     "kinds of message that count as blocked: quota, billing, auth"
     patience: values.Delay = values.Duration(180)
-    "do not swap when the limit resets within this time, as the agent continues by itself; 0: never wait"
+    "do not swap if the limit resets within this time, because the agent continues by itself; 0: never wait"
     unknown_reset_backoff: values.Delay = values.Duration(3600)
     "how long an account counts as exhausted when its reset time is unknown"
     failback: bool = False
@@ -122,9 +122,9 @@ class Autonomous(Section, frozen=True):
     max: values.Count = 10
     "number of indexes in the range; sessions outside it are never touched"
     agent_process: str = ""
-    "process whose exit to a shell makes a session count as dead (with min); unset: first word of command"
+    "the agent's process name; a session with a shell instead counts as dead (with min); unset: first word of command"
     command: values.Command = ""
-    "shell command that starts a session, with {name}, {index}, {account}; unset: what started the pane"
+    "shell command that starts a session, with {name}, {index}, {account}; unset: the pane's start command"
     resume_command: values.ResumeCommand = ""
     "replaces command when the conversation is known, and may also use {session_id}; unset: command"
     workdir: values.Path = "~"
@@ -143,7 +143,7 @@ class Dedicated(Section, frozen=True):
     after_swap: AfterSwap = AfterSwap.NONE
     "how this session gets the new account: recreate, respawn, nudge, none"
     command: values.Command = ""
-    "shell command that starts the session, with {name}, {index}, {account}; unset: what started the pane"
+    "shell command that starts the session, with {name}, {index}, {account}; unset: the pane's start command"
     resume_command: values.ResumeCommand = ""
     "replaces command when the conversation is known, and may also use {session_id}; unset: command"
     workdir: values.Path = "~"
@@ -167,13 +167,13 @@ class Dispatch(Section, frozen=True):
     spool: values.Path | None = None
     "folder with queue/, running/, done/ and failed/; unset: no tasks are dispatched"
     timeout: values.Period = values.Duration(6 * 3600)
-    "a task fails when it is not done within this time; its session is left alone"
+    "a task that is not done within this time fails; its session is left alone"
     attempts: values.Count = 3
-    "dispatch a task at most this many times if its session dies; then it fails"
+    "how many times to dispatch a task, if its session dies each time; then the task fails"
     keep: values.Period = values.Duration(7 * 86400)
-    "how long to keep tasks that are done"
+    "how long to keep done tasks"
     keep_count: values.Count = 1000
-    "how many tasks that are done to keep"
+    "how many done tasks to keep"
 
 
 class Tmux(Section, frozen=True):

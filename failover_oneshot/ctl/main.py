@@ -32,11 +32,11 @@ GROUPS = {
     },
     "set up": {
         "init": "write a configuration for the sessions that run here",
-        "accounts": "list accounts, store the live credentials, check the stores",
+        "accounts": "list accounts, save the live credentials, check the stores",
         "install": "install and start the systemd timer of this user",
         "uninstall": "stop the timer and remove its units",
         "doctor": "check the installation and print a fix for each problem",
-        "notify": "send a test message to all notification targets",
+        "notify": "send a test notice to every target",
         "completion": "print a completion script for bash, zsh or fish",
     },
     "try": {
@@ -78,7 +78,7 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The command line. Only the commands among ``words`` are imported and get their arguments."""
     top = _Failoverctl(
         prog="failoverctl",
-        description="Watch and steer failover-check, which swaps accounts of coding agents.",
+        description="Watch and steer failover-check, which swaps the accounts of coding agents.",
         epilog="`failoverctl COMMAND --help` explains a command.",
     )
     top.add_argument(

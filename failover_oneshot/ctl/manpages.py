@@ -6,11 +6,12 @@ They are checked in as `man/` so that a package contains them; a test compares t
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from failover_oneshot.ctl.commands.completion import PROGRAMS
 from failover_oneshot.ctl.main import GROUPS, command_line
+from failover_oneshot.errors import EXIT_CODES
 
 SHORT = {
     "failoverctl": "watch and steer the account failover of coding agents in tmux",
@@ -23,7 +24,7 @@ FILES = (
 )
 VARIABLES = (
     ("FAILOVER_CONFIG", "configuration file; --config takes precedence"),
-    ("STATE_DIRECTORY", "folder of state.json; systemd sets it"),
+    ("STATE_DIRECTORY", "folder of state.json, instead of ~/.local/state/failover"),
     ("XDG_CONFIG_HOME, XDG_STATE_HOME", "used instead of ~/.config and ~/.local/state"),
     ("TMUX_TMPDIR", "folder of the tmux sockets"),
     ("NO_COLOR", "if set, no colors on a terminal"),
@@ -50,7 +51,7 @@ def _lines(program: str, parser: argparse.ArgumentParser, other: str) -> Iterato
             for name in names:
                 yield from _command(f"{program} {name}", commands.choices[name])
     else:
-        yield from _epilog(parser)
+        yield from _list(".SH EXIT STATUS", [(str(code), meaning) for code, meaning in EXIT_CODES.items()])
     yield from _list(".SH FILES", FILES)
     yield from _list(".SH ENVIRONMENT", VARIABLES)
     yield from (".SH SEE ALSO", f".BR {_roff(other)} (1),", ".BR tmux (1),", ".BR systemd.timer (5)")
@@ -59,11 +60,11 @@ def _lines(program: str, parser: argparse.ArgumentParser, other: str) -> Iterato
 def _command(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
     yield from (f".SS {_roff(name)}", _roff(" ".join((parser.description or "").split())))
     yield from _options(parser, None)
+    yield from _epilog(parser)  # before its subcommands, or it would read as the last one's
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for word, inner in action.choices.items():
                 yield from _command(f"{name} {word}", inner)
-    yield from _epilog(parser)
 
 
 def _options(parser: argparse.ArgumentParser, head: str | None) -> Iterator[str]:
@@ -92,7 +93,7 @@ def _epilog(parser: argparse.ArgumentParser) -> Iterator[str]:
         yield from (".PP", _roff(text))
 
 
-def _list(head: str, entries: tuple[tuple[str, str], ...]) -> Iterator[str]:
+def _list(head: str, entries: Iterable[tuple[str, str]]) -> Iterator[str]:
     yield head
     for name, text in entries:
         yield from (".TP", rf"\fI{_roff(name)}\fR", _roff(text))

@@ -1,4 +1,4 @@
-"""`failoverctl accounts`: list accounts, store the live credentials, check the stores. Never prints a token."""
+"""`failoverctl accounts`: list accounts, save the live credentials, check the stores. Never prints a token."""
 
 import argparse
 import os
@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments and the epilog."""
     parser.add_argument("what", metavar="COMMAND", nargs="?", choices=["list", "add", "check"], default="list",
                         help="list (default), add or check")  # fmt: skip
-    parser.add_argument("name", metavar="NAME", nargs="?", help="account name from the configuration")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="account name from the configuration (default: all; required for add)")
     installation.arguments(parser)
     installation.explained(
         parser,

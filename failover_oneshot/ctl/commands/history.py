@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         failoverctl history --json | jq '.entries[] | select(.outcome == "failed")'
         """,
         "Events are swaps, restarts on an account that became free, failed attempts, and times without a free account. "
-        "The state keeps the newest state.history of them. With --since or --json, the default is all of them.",
+        "The state keeps the newest state.history of them. With --since or --json, --last defaults to 0.",
     )
 
 

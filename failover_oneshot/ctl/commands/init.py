@@ -41,8 +41,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print the path and the configuration; write nothing")
     parser.add_argument("--stdout", action="store_true", help="print only the configuration; write nothing")
     parser.epilog = (
-        "It reads the names and programs of the tmux sessions, not their screens, and\n"
-        "whose credentials are live. It never overwrites an existing file.\n\n"
+        "It reads the names and programs of the tmux sessions and the owner of the live\n"
+        "credentials. It does not read screens. It never overwrites an existing file.\n\n"
         "examples:\n"
         "  failoverctl init --dry-run\n"
         "  failoverctl init --prefix agent- --accounts work,private\n\n"

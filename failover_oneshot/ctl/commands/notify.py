@@ -1,4 +1,4 @@
-"""`failoverctl notify`: send a test message to each target and print the result. Never prints a URL."""
+"""`failoverctl notify`: send a test notice to each target and print the result. Never prints a URL."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         failoverctl notify
         """,
         "URLs are secret, so a target is shown as its place in notify.urls or its line in notify.urls_file.",
-        "exit codes: 0 all targets got the message, 1 a target did not, or there is none",
+        "exit codes: 0 every target got the notice, 1 a target did not, or there is none",
     )
 
 

@@ -17,7 +17,7 @@ from failover_oneshot.state.model import seconds
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments and the epilog."""
-    parser.add_argument("--since", metavar="WHEN", default="30d",
+    parser.add_argument("--since", metavar="TIME", default="30d",
                         help="start: 36h (ago), 30d, 8w, 2026-11-24 or today (default: 30d)")  # fmt: skip
     parser.add_argument("-o", "--output", metavar="FILE", default="failover-report.html",
                         help="page to write, - for stdout (default: failover-report.html)")  # fmt: skip

@@ -30,8 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         failoverctl swap --dry-run       show the next account and the restarts
         failoverctl swap --to backup     swap to backup
         """,
-        "It takes the lock and the steps of a check, and restarts the sessions like any swap. It ignores a pause and "
-        "the cooldown. An unfinished swap is finished first.",
+        "It takes the same lock and the same steps as a swap by a check, and restarts the same sessions. It ignores a "
+        "pause and the cooldown. An unfinished swap is finished first.",
         "exit codes: 0 swapped, or already active; 1 refused or failed; 2 no such account; others as in failover-check",
     )
 
