@@ -66,7 +66,7 @@ class Swap(Section, frozen=True):
     """How to make another account active."""
 
     method: Method = Method.CLAUDE
-    "how to change the account: claude (Claude Code's credentials), files (any), env (variables), command (your program)"
+    "how to change the account: claude (Claude Code's credentials), files (any), env (variables), command (a program)"
     claude_dir: values.Path = "~/.claude"
     "method claude: Claude Code's folder, which holds .credentials.json"
     claude_json: values.Path = "~/.claude.json"

@@ -42,7 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments and the epilog."""
     parser.add_argument("what", metavar="COMMAND", nargs="?", choices=["list", "add", "check"], default="list",
                         help="list (default), add or check")  # fmt: skip
-    parser.add_argument("name", metavar="NAME", nargs="?", help="account name from the configuration (default: all; required for add)")
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", help="account name from the configuration (default: all; required for add)"
+    )
     installation.arguments(parser)
     installation.explained(
         parser,

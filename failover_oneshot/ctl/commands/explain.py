@@ -42,7 +42,9 @@ class Text(Struct, frozen=True):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments and the epilog."""
-    parser.add_argument("what", metavar="FILE|SESSION|-", nargs="?", help="text file, watched session, or - (default): stdin")
+    parser.add_argument(
+        "what", metavar="FILE|SESSION|-", nargs="?", help="text file, watched session, or - (default): stdin"
+    )
     installation.arguments(parser)
     parser.add_argument("--title", default="", help="pane title of a text; a spinner in it means busy")
     parser.add_argument("--at", metavar="TIME",
@@ -59,8 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Lines in gray are ignored: borders and status lines, earlier turns, blocks above the tail. Without a "
         "configuration a text is explained by the built-in rules. For a session, the agent's records and the state are "
         "used as well.",
-        "exit codes: 0; 1 no such file or session; 2 wrong usage; 74 the state cannot be read; 78 configuration "
-        "wrong",
+        "exit codes: 0; 1 no such file or session; 2 wrong usage; 74 the state cannot be read; 78 configuration wrong",
     )
 
 

@@ -49,17 +49,17 @@ WORDS = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     installation.explained(
-        parser, EXAMPLES, "A file that you put into the spool's queue/ is a task, too. docs/dispatch.md has the details."
+        parser, EXAMPLES, "A file that you put into the spool's queue/ is a task, too. More in docs/dispatch.md."
     )
     words = parser.add_subparsers(dest="what", metavar=" | ".join(WORDS), required=True)
     add, listing, show, cancel, retry = (
         words.add_parser(word, help=text, description=f"{text[0].upper()}{text[1:]}.") for word, text in WORDS.items()
     )
-    add.add_argument(
-        "file", metavar="FILE", nargs="?", default="-", help="file with the prompt, or - (default): stdin"
-    )
+    add.add_argument("file", metavar="FILE", nargs="?", default="-", help="file with the prompt, or - (default): stdin")
     add.add_argument("--dir", metavar="WORKDIR", help="dispatch only to a session that works in this folder")
-    add.add_argument("--priority", metavar="N", type=int, default=0, help="tasks with a higher number go first (default: 0)")
+    add.add_argument(
+        "--priority", metavar="N", type=int, default=0, help="tasks with a higher number go first (default: 0)"
+    )
     listing.add_argument("--all", action="store_true", help="include done tasks")
     for named in (show, cancel, retry):
         named.add_argument("task", metavar="TASK", help="name of the task, or a prefix of it")
