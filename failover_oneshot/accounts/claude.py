@@ -193,7 +193,7 @@ class ClaudeMethod:
         """The changes that make the account's credentials live."""
         store = read_store(incoming)
         if store.problem or store.credentials is None or store.identity is None:
-            raise MethodError(store.problem or "its store is incomplete")
+            raise MethodError(store.problem or f"store {incoming.store} is incomplete")
         merged = credentials.with_own_keys(live.credentials or json_document.EMPTY, store.credentials.values)
         if live.settings is None:
             settings = json_document.rendered({IDENTITY: store.identity.values})

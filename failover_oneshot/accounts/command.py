@@ -122,7 +122,7 @@ class CommandMethod:
                     os.killpg(process.pid, signal.SIGKILL)
                 raise
         if process.returncode:
-            how = f"exit {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
+            how = f"exit status {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
             raise MethodError(f"swap.command failed ({how}){': ' + said if said else ''}")
 
 

@@ -114,7 +114,7 @@ def _read(path: Path) -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise MethodError(f"env_file: {cannot_read(error)}") from None
     if info.st_uid != os.geteuid():
-        raise MethodError(f"env_file {path} belongs to another user (uid {info.st_uid}); chown it")
+        raise MethodError(f"env_file {path} belongs to another user (uid {info.st_uid}); run `sudo chown $USER {path}`")
     if (mode := stat.S_IMODE(info.st_mode)) & 0o077:
         raise MethodError(f"env_file {path} is accessible to others (mode {mode:04o}); run `chmod 600 {path}`")
     try:

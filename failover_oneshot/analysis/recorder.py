@@ -140,8 +140,8 @@ def read(paths: Iterable[Path], wrong: list[str]) -> Iterator[RecordedCheck]:
                     wrong.append(f"{file}:{number}: not a valid record: {error}")
                     continue
                 if record.version > VERSION:
-                    known = f"record version {record.version}, this one knows {VERSION}"
-                    wrong.append(f"{file}:{number}: recorded by a newer version ({known})")
+                    newer = f"recorded by a newer version (format {record.version}, not {VERSION}); upgrade this one"
+                    wrong.append(f"{file}:{number}: {newer}")
                     continue
                 yield record
 

@@ -78,5 +78,5 @@ def _read(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         raise ConfigError((f"cannot read {path}: {getattr(error, 'strerror', None) or error}",)) from None
     if len(content) > MAX_BYTES:
-        raise ConfigError((f"{path}: larger than {MAX_BYTES >> 20} MiB; not a configuration of this program",))
+        raise ConfigError((f"{path}: larger than {MAX_BYTES >> 20} MiB; not a config of this program",))
     return content

@@ -177,7 +177,7 @@ class _Reader:
                 text = "a key must be text; put it in quotes"
                 self.problems.append(Problem(path, text, spot=spot, rejects=False))
             elif key.value in own:
-                text = f"duplicate key; already set in line {own[key.value][1][0]}"
+                text = f"duplicate key; already set on line {own[key.value][1][0]}"
                 self.problems.append(Problem((*path, key.value), text, spot=spot, rejects=False))
             else:
                 own[key.value] = value, spot
@@ -247,7 +247,7 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> UnreadableError:
     elif "quoted scalar" in (error.context or "") and "end of stream" in problem and error.context_mark:
         spot, problem = _spot(error.context_mark), "the quote that opens here is never closed"
     elif error.context and error.context_mark:
-        problem += f" ({error.context} that begins in line {error.context_mark.line + 1})"
+        problem += f" ({error.context} that begins on line {error.context_mark.line + 1})"
     return UnreadableError(spot, f"not valid YAML: {problem}")
 
 

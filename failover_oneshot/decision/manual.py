@@ -39,7 +39,7 @@ def obey(
     Raises NothingDoneError when the order is refused.
     """
     if not config.accounts:
-        raise NothingDoneError("no accounts are configured; add them under `accounts` in the config")
+        raise NothingDoneError("no accounts configured; add them under `accounts` in the config")
     chosen = (
         (_named(config, state, observation, order.to, order, now),)
         if order.to

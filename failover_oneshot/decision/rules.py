@@ -176,7 +176,7 @@ def _below(base: Decision, state: State, findings: Sequence[Finding]) -> Decisio
     """Rule 5: too few hits."""
     blind = [f for f in findings if f.error is not None]
     if state.suspected_hit_at is not None and blind:
-        note = f"suspected hit kept ({names(blind)} unreadable: neither a hit nor a clear)"
+        note = f"suspected hit kept: cannot read {names(blind)}, so nothing confirms or clears it"
         return replace(base, waiting=None, notes=(*base.notes, note))
     return _clear_suspicion(replace(base, waiting=None), state)
 
@@ -238,7 +238,7 @@ def _move(
     evidence = f"{base.reason}: {shown(counted or blocked)}"
     if not config.accounts:
         base = replace(base, summary=f"{hits}; no accounts configured, nothing to swap to")
-        return wait(base, state, None, until, f"{evidence}; no accounts are configured, nothing to swap to", now)
+        return wait(base, state, None, until, f"{evidence}; no accounts configured, nothing to swap to", now)
 
     found = candidates(config, state, observation.unusable, now)
     if not found:

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from failover_oneshot.config.model import Notify
 from failover_oneshot.errors import EXIT_FAILED, FailoverError
-from failover_oneshot.lib import atomicfile
+from failover_oneshot.lib import atomicfile, durations
 from failover_oneshot.monitoring.apprise_sender import EXIT_MISSING
 from failover_oneshot.state.model import Notice
 
@@ -73,7 +73,8 @@ def send(notify: Notify, notices: Sequence[Notice]) -> list[tuple[int, ...]]:
     }
     senders = {number: _start(to[number].url, [notices[i] for i in mine]) for number, mine in wanted.items() if mine}
     # The senders run side by side; all are bounded by the same deadline.
-    answers = {number: _answers(sender, len(wanted[number]), deadline) for number, sender in senders.items()}
+    late = f"no answer within {durations.format(notify.timeout)} (notify.timeout)"
+    answers = {number: _answers(sender, len(wanted[number]), deadline, late) for number, sender in senders.items()}
     if any(sender.returncode == EXIT_MISSING for sender in senders.values()):
         raise NotifyError(MISSING)
     left: list[tuple[int, ...]] = [() for _ in notices]
@@ -110,8 +111,8 @@ def _start(url: str, notices: Sequence[Notice]) -> subprocess.Popen[bytes]:
     return process
 
 
-def _answers(process: subprocess.Popen[bytes], count: int, deadline: float) -> list[str | None]:
-    """The result of each of ``count`` notices: None if it was delivered, else why not."""
+def _answers(process: subprocess.Popen[bytes], count: int, deadline: float, late: str) -> list[str | None]:
+    """The result of each of ``count`` notices: None if it was delivered, else why not; ``late`` after the deadline."""
     why = ""
     try:
         said, _ = process.communicate(timeout=max(0.0, deadline - time.monotonic()))
@@ -119,12 +120,12 @@ def _answers(process: subprocess.Popen[bytes], count: int, deadline: float) -> l
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         said, _ = process.communicate()  # keep what was delivered before the kill
-        why = "no answer within notify.timeout"
+        why = late
     answers: list[str | None] = []
     for line in said.splitlines():
         with suppress(ValueError):  # a line cut short, or printed by a plugin
             answers.append(json.loads(line))
-    missing = why or f"the sender exited with code {process.returncode}"
+    missing = why or f"the sender ended with exit status {process.returncode}"
     return [*answers, *[missing] * count][:count]
 
 
@@ -137,7 +138,9 @@ def _read(path: Path) -> str:
     except ValueError as error:
         raise NotifyError(f"cannot read notify.urls_file: {error}") from None
     if info.st_uid != os.geteuid():
-        raise NotifyError(f"notify.urls_file {path} belongs to another user (uid {info.st_uid}); it must be yours")
+        raise NotifyError(
+            f"notify.urls_file {path} belongs to another user (uid {info.st_uid}); run `sudo chown $USER {path}`"
+        )
     if (mode := stat.S_IMODE(info.st_mode)) & 0o077:
         raise NotifyError(f"notify.urls_file {path} is accessible to others (mode {mode:04o}); run `chmod 600 {path}`")
     try:

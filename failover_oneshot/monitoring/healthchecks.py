@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from failover_oneshot import __version__
 from failover_oneshot.config.model import Ping
+from failover_oneshot.lib import durations
 
 LONGEST_BODY = 10_000  # bytes that every instance of healthchecks.io keeps
 
@@ -28,7 +29,7 @@ def ping(settings: Ping, end: str, body: str) -> None:
     thread = threading.Thread(target=lambda: answers.append(_post(settings, end, body)), daemon=True)
     thread.start()
     thread.join(settings.timeout)
-    why = answers[0] if answers else "no answer within ping.timeout"
+    why = answers[0] if answers else f"no answer within {durations.format(settings.timeout)} (ping.timeout)"
     if why:
         log.warning("ping of ping.url failed: %s", why)
 

@@ -10,6 +10,7 @@ import subprocess
 from contextlib import suppress
 
 from failover_oneshot.config.model import Hooks
+from failover_oneshot.lib import durations
 from failover_oneshot.model import Outcome
 from failover_oneshot.report import Report, to_json
 
@@ -46,7 +47,7 @@ def run(name: str, argv: tuple[str, ...], report: Report, timeout: float) -> Non
             errors="replace",
         )
     except OSError as error:
-        log.warning("hook %s cannot be started: %s", name, error.strerror)
+        log.warning("cannot start hook %s: %s", name, error.strerror)
         return
     try:
         _, said = process.communicate(to_json(report) + "\n", timeout=timeout)
@@ -54,11 +55,11 @@ def run(name: str, argv: tuple[str, ...], report: Report, timeout: float) -> Non
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        log.warning("hook %s exceeded hooks.timeout and was killed", name)
+        log.warning("hook %s did not finish within %s (hooks.timeout); killed", name, durations.format(timeout))
         return
     if process.returncode:
         from failover_oneshot.lib.redact import redact
 
         lines = [line for line in said.splitlines() if line.strip()]
         why = f": {redact(lines[-1])[:200]}" if lines else ""
-        log.warning("hook %s failed (exit %d)%s", name, process.returncode, why)
+        log.warning("hook %s failed (exit status %d)%s", name, process.returncode, why)

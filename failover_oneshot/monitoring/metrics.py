@@ -60,7 +60,7 @@ def _check(config: Config, state: State, report: Report) -> Iterator[Family]:
     yield gauge("paused", "1 while paused by the operator.", report.outcome is Outcome.PAUSED)
     yield gauge("swap_in_progress", "1 while a swap is unfinished.", state.swap_in_progress is not None)
     if state.waiting:
-        text = "Unix time since which all accounts are exhausted; absent while one is free."
+        text = "Unix time when the wait for a free account began; absent without a wait."
         yield gauge("waiting_since_timestamp_seconds", text, _time(state.waiting.since))
         if state.waiting.until:
             text = "Unix time when the first account becomes free; absent while one is free."

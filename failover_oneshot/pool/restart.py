@@ -76,7 +76,8 @@ def _restart(
     command, workdir = _program(settings, session, pane, account, resume_id)
     restart = replace(restart, command=command, workdir=workdir)
     if "\ufffd" in command:
-        return replace(restart, status="failed", note="its start command is not valid UTF-8; set `command`")
+        why = "its start command is not valid UTF-8; set `command` in the config"
+        return replace(restart, status="failed", note=why)
     if not command:
         return replace(restart, note="no command known; starts a plain shell")
     return restart
@@ -247,7 +248,7 @@ def _respawn(tmux: TmuxControl, restart: Restart, listing: _Listing, env: _Env) 
 
 def _nudge(tmux: TmuxControl, restart: Restart, listing: _Listing, agent: Agent | None) -> Restart:
     if agent is None:
-        raise TypeError("a nudge needs the agent whose prompt it types into")
+        raise TypeError("a nudge needs an agent")
     rows = _of(listing, restart)
     if not rows or not _as_planned(rows, restart):
         return replace(restart, status="failed", note="the blocked session is gone")

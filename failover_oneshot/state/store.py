@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from failover_oneshot.errors import EXIT_IO, EXIT_TEMPFAIL, FailoverError
-from failover_oneshot.lib import atomicfile
+from failover_oneshot.lib import atomicfile, durations
 from failover_oneshot.state.model import VERSION, State
 
 MAX_BYTES = 16 * 1024 * 1024  # about a thousand times what a busy pool needs
@@ -29,7 +29,7 @@ class LockTimeoutError(FailoverError):
     """Another check holds the lock."""
 
     exit_code = EXIT_TEMPFAIL
-    next_run = " for longer than state.lock_timeout; trying again at the next check"
+    next_run = "; trying again at the next check"
     by_hand = "; run this again when it has ended"
 
 
@@ -79,7 +79,9 @@ class StateStore:
         except FileExistsError:
             raise StoreError(f"cannot write {self.path}: {self.path.parent} is not a folder") from None
         except Timeout:
-            raise LockTimeoutError(f"another check holds {self.path}.lock") from None
+            waited = durations.format(self._lock_timeout)
+            why = f"another check still holds {self.path}.lock after {waited} (state.lock_timeout)"
+            raise LockTimeoutError(why) from None
         except (OSError, NotImplementedError) as error:
             raise StoreError(f"cannot lock {self.path}.lock: {_why(error)}") from None
         try:

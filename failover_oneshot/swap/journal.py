@@ -47,7 +47,7 @@ RULES: Final = {
     SwapStep.INSTALL: "saving the live credentials, then installing the remaining files; rolling back on failure",
     SwapStep.VERIFY: "reading back the installed files; rolling back if they are wrong",
     SwapStep.RESTART: "restarting the remaining sessions; the account is active, so no rollback",
-    SwapStep.RECORD: "writing the record, which is all that is missing; no rollback",
+    SwapStep.RECORD: "writing the record, the only step left; no rollback",
 }
 
 

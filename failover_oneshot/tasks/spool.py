@@ -96,7 +96,8 @@ class Spool:
             if not stat.S_ISDIR(info.st_mode):
                 raise SpoolError(f"{path} is not a folder; move it elsewhere")
             if info.st_uid != os.geteuid():
-                raise SpoolError(f"{path} belongs to another user (uid {info.st_uid}); chown it, or use another folder")
+                owner = f"{path} belongs to another user (uid {info.st_uid})"
+                raise SpoolError(f"{owner}; run `sudo chown $USER {path}`, or use another folder")
             if info.st_mode & stat.S_IWOTH:
                 raise SpoolError(f"{path} is writable by everyone; run `chmod o-w {path}`")
 

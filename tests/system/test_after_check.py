@@ -171,7 +171,7 @@ def test_a_hanging_server_costs_the_timeout_and_no_other_notice(
     hook.go_on.clear()
     done = blocked.run()
     assert (done.returncode, len(second.got)) == (0, 1)
-    assert "swapped notice not delivered to notify.urls[0]: no answer within notify.timeout" in done.stderr
+    assert "swapped notice not delivered to notify.urls[0]: no answer within 15s (notify.timeout)" in done.stderr
     assert [notice["left"] for notice in blocked.state()["outbox"]] == [[0]]
 
 
@@ -307,7 +307,7 @@ def test_a_check_that_will_be_tried_again_is_not_pinged(blocked: Sandbox, hook: 
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("hangs", "no answer within ping.timeout"),
+        ("hangs", "no answer within 500ms (ping.timeout)"),
         ("404", "the server answered 404"),
         ("refused", "Connection refused"),
         ("no such host", "ping of ping.url failed"),

@@ -142,7 +142,7 @@ def test_the_daemons_configuration_observes_and_decides(blocked: Sandbox) -> Non
     before = blocked.server.pids()
     report = blocked.check()
     assert (report["outcome"], report["blocked_pool"], report["actions"]) == ("waiting", 3, [])
-    assert "no accounts are configured" in report["reason"]
+    assert "no accounts configured" in report["reason"]
     assert blocked.server.pids() == before
 
 

@@ -97,9 +97,9 @@ def test_the_agents_own_record_counts_more_than_the_screen(blocked: Sandbox) -> 
     told = facts(blocked, "explain", "ccl-auto-11")
     assert (told["panes"][0]["reading"]["kind"], told["panes"][0]["record"]["kind"]) == ("quota", "ok")
     assert (told["finding"]["blocked"], told["finding"]["evidence"]) == (False, "transcript")
-    assert "Records       ok, which decides" in ctl(blocked, "explain", "ccl-auto-11").stdout
+    assert "Records       ok (overrides the screen)" in ctl(blocked, "explain", "ccl-auto-11").stdout
     write(conversation, prompt(1), hit(2))
-    assert "quota, which decides" in ctl(blocked, "explain", "ccl-auto-11").stdout
+    assert "quota (overrides the screen)" in ctl(blocked, "explain", "ccl-auto-11").stdout
 
 
 @every_state

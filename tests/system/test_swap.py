@@ -40,8 +40,9 @@ def test_a_failing_target_is_reported_and_the_next_candidate_is_used(blocked: Sa
     assert (report["outcome"], report["swap"]) == ("swapped", {"from": "main", "to": "spare"})
     assert calls.read_text().splitlines() == ["main backup", "main spare"]
     state = blocked.state()
-    assert state["accounts"]["backup"]["unusable"]["reason"] == "swap.command failed (exit 3): no seat left for backup"
-    assert state["history"][0]["rejected"] == {"backup": "swap.command failed (exit 3): no seat left for backup"}
+    why = "swap.command failed (exit status 3): no seat left for backup"
+    assert state["accounts"]["backup"]["unusable"]["reason"] == why
+    assert state["history"][0]["rejected"] == {"backup": why}
 
 
 def test_when_no_candidate_works_the_swap_is_rolled_back(blocked: Sandbox) -> None:
@@ -49,7 +50,7 @@ def test_when_no_candidate_works_the_swap_is_rolled_back(blocked: Sandbox) -> No
     before = blocked.server.pids()
     report = blocked.check(code=1)
     assert report["outcome"] == "failed"
-    assert "backup: swap.command failed (exit 3); spare: swap.command failed (exit 3)" in report["reason"]
+    assert "backup: swap.command failed (exit status 3); spare: swap.command failed (exit status 3)" in report["reason"]
     assert (blocked.state()["active_account"], blocked.state()["swap_in_progress"]) == ("main", None)
     assert blocked.server.pids() == before
     assert blocked.check()["outcome"] == "cooldown"

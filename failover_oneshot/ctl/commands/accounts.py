@@ -19,10 +19,10 @@ from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE
 from failover_oneshot.state.model import State
 
 FIXES = {
-    Method.CLAUDE: "log in as this account, then run: failoverctl accounts add {}",
-    Method.FILES: "log in as this account, then run: failoverctl accounts add {}",
-    Method.ENV: "set env or env_file of this account in the configuration",
-    Method.COMMAND: "correct swap.command in the configuration",
+    Method.CLAUDE: "log in as this account, then run `failoverctl accounts add {}`",
+    Method.FILES: "log in as this account, then run `failoverctl accounts add {}`",
+    Method.ENV: "set env or env_file of this account in the config",
+    Method.COMMAND: "correct swap.command in the config",
 }
 
 
@@ -97,7 +97,7 @@ def _add(site: Installation, account: Account, options: argparse.Namespace) -> i
     """Save the live credentials in the account's store, unless they belong to another account."""
     config = site.config
     if config.swap.method not in {Method.CLAUDE, Method.FILES}:
-        log.error("nothing to save: method %s keeps its accounts in the configuration", config.swap.method)
+        log.error("nothing to save: method %s keeps its accounts in the config", config.swap.method)
         return EXIT_FAILED
     state = site.peek(installation.now()).state
     method = registry.method(config, site.unclaimed, state.lineage)
@@ -109,7 +109,7 @@ def _add(site: Installation, account: Account, options: argparse.Namespace) -> i
         log.error("not saved: %s", error)
         return error.exit_code
     if owner != account.name:
-        whose = f"belong to {owner}" if owner else "are empty or belong to no account of the configuration"
+        whose = f"belong to {owner}" if owner else "are empty or belong to no configured account"
         log.error("not saved in %s's store: the live credentials %s; %s; log in as %s first",
                   account.name, whose, said, account.name)  # fmt: skip
         return EXIT_FAILED
@@ -142,7 +142,7 @@ def _rows(site: Installation, state: State, name: str | None, now: datetime) -> 
 
 def _print(site: Installation, rows: Sequence[AccountRow], now: datetime, out: Terminal, *, detailed: bool) -> None:
     if not rows:
-        out.say(f"no accounts: add them to accounts in {site.config_file}")
+        out.say(f"no accounts configured; add them under `accounts` in {site.config_file}")
         return
     if not detailed:
         out.table([("", "ACCOUNT", "STATE", "IDENTITY", "NOTE"), *(_line(row, now) for row in rows)], indent=" ")

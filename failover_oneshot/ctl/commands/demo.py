@@ -194,7 +194,8 @@ class DemoRun:
         broken = sum(promise.problem is not None for promise in promises)
         paper.say()
         if broken:
-            paper.say(paper.style(f"{broken} of {len(promises)} promises do not hold ({seconds} s).", "bad"))
+            verb = "does" if broken == 1 else "do"
+            paper.say(paper.style(f"{broken} of {len(promises)} promises {verb} not hold ({seconds} s).", "bad"))
         else:
             paper.say(f"All {len(promises)} promises hold ({seconds} s).")
         if kept:

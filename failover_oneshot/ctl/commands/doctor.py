@@ -68,7 +68,7 @@ def examine(options: argparse.Namespace) -> Iterator[DoctorLine]:
     except loader.ConfigError as problem:
         missing = "no config:" in str(problem) or "no such file" in str(problem)
         for text in problem.problems:
-            fix = "failoverctl init" if missing else "correct it, then run: failover-check --dry-run"
+            fix = "failoverctl init" if missing else "correct it, then run `failover-check --dry-run`"
             yield error("config", text, fix)
     else:
         yield ok("config", f"{file}: {plural(len(settings.accounts), 'account')}, method {settings.swap.method}")
@@ -97,5 +97,5 @@ def guarded(topic: str, work: Callable[[], Iterator[DoctorLine]]) -> Iterator[Do
     try:
         yield from work()
     except Exception as problem:
-        yield error(topic, f"could not be examined: {type(problem).__name__}: {redact(str(problem))}",
-                    "correct what the message names, or report it")  # fmt: skip
+        yield error(topic, f"could not check: {type(problem).__name__}: {redact(str(problem))}",
+                    "fix what the message names, or please report it")  # fmt: skip

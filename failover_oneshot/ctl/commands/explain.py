@@ -133,7 +133,7 @@ def _session(site: Installation, name: str, options: argparse.Namespace) -> int:
             _print(text, pane_told, out)
             _reading(pane_told.reading, finding, now, out)
             if text.record:
-                out.fact("Records", f"{text.record.kind}, which decides: {_rule(text.record)}")
+                out.fact("Records", f"{text.record.kind} (overrides the screen): {_rule(text.record)}")
         if finding.error:
             out.fact("Unreadable", finding.error, "warn")
         _memory(finding, out)
@@ -157,7 +157,7 @@ def _memory(finding: Finding, out: Terminal) -> None:
     if not finding.blocked:
         return
     since = f"first seen {stamp(finding.first_seen)}" if finding.first_seen else ""
-    whose = f"a hit of {finding.account}" if finding.account else ""
+    whose = f"account {finding.account}" if finding.account else ""
     verdict = "counts" if finding.counted else f"not counted: {finding.why_not}"
     out.fact("This session", "; ".join(filter(None, (verdict, whose, since))), "bad" if finding.counted else "warn")
 

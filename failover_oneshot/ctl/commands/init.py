@@ -65,8 +65,8 @@ def run(options: argparse.Namespace) -> int:
     if options.stdout:
         sys.stdout.write(text)
     elif os.path.lexists(target):
-        paper.paragraph(f"{target} already exists; not overwritten. To see what init would write, run: "
-                        "failoverctl init --stdout", first="", rest="")  # fmt: skip
+        paper.paragraph(f"{target} already exists; not overwritten. To see what init would write, run "
+                        "`failoverctl init --stdout`.", first="", rest="")  # fmt: skip
         return EXIT_FAILED
     elif options.dry_run:
         paper.say(f"would write {target}:\n")
@@ -102,7 +102,7 @@ def publish(target: Path, text: str) -> str | None:
         finally:
             atomicfile.remove(temporary)
     except loader.ConfigError as error:
-        return f"the new configuration is not valid: {error}".replace(str(temporary), str(target))
+        return f"the new config is not valid: {error}".replace(str(temporary), str(target))
     except OSError as error:
         return f"{target}: {error.strerror}"
     return None
@@ -136,11 +136,11 @@ def _facts(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Pro
         first, *others = (name for name, _ in accounts)
         if logged_in:
             whose = f" ({live.email})" if live and live.email else ""
-            notes.append(f"next: failoverctl accounts add {first}    # saves the live credentials{whose}")
+            notes.append(f"next: run `failoverctl accounts add {first}`; it saves the live credentials{whose}")
         else:
-            notes.append(f"next: log in with the agent, then run: failoverctl accounts add {first}")
-        notes += [f"then: log in as {name} and run: failoverctl accounts add {name}" for name in others]
-    notes.append("then: failover-check --dry-run, failoverctl install")
+            notes.append(f"next: log in with the agent, then run `failoverctl accounts add {first}`")
+        notes += [f"then: log in as {name} and run `failoverctl accounts add {name}`" for name in others]
+    notes.append("then: run `failover-check --dry-run`, then `failoverctl install`")
     return facts, notes
 
 
@@ -162,7 +162,7 @@ def _tmux(socket_path: str | None, environ: Mapping[str, str]) -> dict[str, str]
         found["socket_path"] = os.path.abspath(here)  # noqa: PTH100
     program = shutil.which("tmux", path=environ.get("PATH"))
     if program is None:
-        raise TmuxError("tmux is not installed; run `apt install tmux`")
+        raise TmuxError("tmux is not installed; run `sudo apt install tmux`")
     folders = [folder.replace("%h", environ.get("HOME", "/")) for folder in BASE_PATH]
     if not any(os.access(f"{folder}/tmux", os.X_OK) for folder in folders):
         found["binary"] = program

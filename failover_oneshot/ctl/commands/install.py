@@ -16,9 +16,9 @@ from failover_oneshot.errors import EXIT_FAILED, EXIT_UNAVAILABLE
 
 LINGER = {
     True: "Lingering is on: the timer also runs while you are logged out, from boot on.",
-    False: "Lingering is off: the timer stops when you log out. To keep it running, run: loginctl enable-linger",
-    None: "Lingering is unknown on this system. To keep the timer running after you log out, run: "
-    "loginctl enable-linger",
+    False: "Lingering is off: the timer stops when you log out. To keep it running, run `loginctl enable-linger`.",
+    None: "Lingering is unknown on this system. To keep the timer running after you log out, run "
+    "`loginctl enable-linger`.",
 }
 
 
@@ -61,9 +61,9 @@ def run(options: argparse.Namespace) -> int:
     if not options.dry_run:
         if any(step.run for step in todo):
             notes.insert(
-                0, "The first check runs within seconds. To watch it, run: journalctl --user -u failover.service -f"
+                0, "The first check runs within seconds. To watch it, run `journalctl --user -u failover.service -f`."
             )
-        notes.append("To verify the installation, run: failoverctl doctor")
+        notes.append("To verify the installation, run `failoverctl doctor`.")
     return steps.perform(todo, notes, dry_run=options.dry_run, as_json=options.json)
 
 

@@ -28,7 +28,10 @@ def run(options: argparse.Namespace) -> int:
     settings = installation.find(options, os.environ).config.notify
     now = seconds(installation.now())
     test = Notice(
-        at=now, event="test", text="This is a test by `failoverctl notify`. Nothing has happened.", next_at=now
+        at=now,
+        event="test",
+        text="This is a test message from `failoverctl notify`. Nothing has happened.",
+        next_at=now,
     )
     try:
         to = apprise.targets(settings)

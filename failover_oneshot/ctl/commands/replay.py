@@ -79,14 +79,14 @@ def run(options: argparse.Namespace) -> int:
     if len(wrong) > SHOWN_PROBLEMS:
         log.error("%s could not be read", plural(len(wrong) - SHOWN_PROBLEMS, "more record"))
     if not records:
-        log.error("no records in %s; run `failover-check --record DIR` to make some", ", ".join(options.file))
+        log.error("no records in %s; run `failover-check --record DIR` to record some", ", ".join(options.file))
         return EXIT_FAILED
     config = _with_accounts(site.config, records)
     out = installation.paper()
     unwatched = {s.name for record in records for s in record.sessions if _watched(config)(s.name) is None}
     if unwatched:
         log.error(
-            "left out, because this configuration does not watch them: %s",
+            "left out, because this config does not watch them: %s",
             ", ".join(sorted(unwatched)[:SHOWN_PROBLEMS]),
         )
     events: list[ReplayEvent] = []

@@ -35,7 +35,9 @@ def accounts_lines(settings: Config, path: Path, state: State | None) -> Iterato
     method = registry.method(settings, path.parent / "unclaimed", state.lineage)
     enabled = [account for account in settings.accounts if account.enabled]
     if not settings.accounts:
-        yield warning("accounts", "no accounts configured; checks only observe", "add them to accounts in the config")
+        yield warning(
+            "accounts", "no accounts configured; checks only observe", "add them under `accounts` in the config"
+        )
         return
     captured = settings.swap.method in {Method.CLAUDE, Method.FILES}
     live = method.live_account()
@@ -50,7 +52,7 @@ def accounts_lines(settings: Config, path: Path, state: State | None) -> Iterato
             text = f"{account.name} (live): {problem}; the next swap saves the live credentials there"
             yield warning("accounts", text, f"failoverctl accounts add {account.name}")
         else:
-            fix = f"log in as {account.name}, then run: failoverctl accounts add {account.name}"
+            fix = f"log in as {account.name}, then run `failoverctl accounts add {account.name}`"
             yield (error if account.enabled else warning)("accounts", f"{account.name}: {problem}",
                                                           fix if captured else "correct it in the config")  # fmt: skip
         if account.store:
@@ -58,8 +60,8 @@ def accounts_lines(settings: Config, path: Path, state: State | None) -> Iterato
     if not captured:
         return
     if live is None:
-        yield warning("accounts", "the live credentials are missing or belong to no account of the config",
-                      "log in if necessary, then run: failoverctl accounts add NAME")  # fmt: skip
+        yield warning("accounts", "the live credentials are missing or belong to no configured account",
+                      "log in if necessary, then run `failoverctl accounts add NAME`")  # fmt: skip
     elif state.active_account and live != state.active_account:
         yield warning("accounts", f"the live credentials belong to {live}, the state says {state.active_account}",
                       f"no action needed: the next check that finds a hit uses {live} as active")  # fmt: skip
@@ -170,7 +172,8 @@ def _modes(topic: str, folder: Path, only: tuple[str, ...] = ()) -> Iterator[Doc
     except OSError:
         return
     if info.st_uid != os.geteuid():
-        yield warning(topic, f"{folder} is owned by another user", f"ls -ld {shlex.quote(str(folder))}")
+        text = f"{folder} belongs to another user (uid {info.st_uid})"
+        yield warning(topic, text, f"ls -ld {shlex.quote(str(folder))}")
     if stat.S_IMODE(info.st_mode) & 0o077:
         text = f"{folder} has mode {stat.S_IMODE(info.st_mode):04o}; other users can list or open it"
         yield warning(topic, text, f"chmod 700 {shlex.quote(str(folder))}")

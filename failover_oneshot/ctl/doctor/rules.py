@@ -212,7 +212,7 @@ def timers_view(known: Mapping[str, str]) -> UnitView:
 def same_view(timer: UnitView, here: UnitView) -> Iterator[DoctorLine]:
     """Whether the timer uses the same files and tmux server as this command; if not, there are two states and locks."""
     for name, theirs, ours in (
-        ("configuration", timer.config, here.config),
+        ("config", timer.config, here.config),
         ("state", timer.state, here.state),
         ("$TMUX_TMPDIR", timer.tmux_tmpdir, here.tmux_tmpdir),
     ):

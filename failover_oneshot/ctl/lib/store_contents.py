@@ -107,7 +107,9 @@ def _exposure(path: Path, wanted: int, exposed: list[str]) -> str | None:
         return None
     mode = stat.S_IMODE(info.st_mode)
     if info.st_uid != os.geteuid():
-        exposed.append(f"{path} is owned by another user; run `sudo chown $USER {shlex.quote(str(path))}`")
+        exposed.append(
+            f"{path} belongs to another user (uid {info.st_uid}); run `sudo chown $USER {shlex.quote(str(path))}`"
+        )
     elif mode & 0o077:
         exposed.append(f"{path} has mode {mode:04o}; run `chmod {wanted:o} {shlex.quote(str(path))}`")
     return f"{mode:04o}"

@@ -41,14 +41,14 @@ def test_placeholders_are_filled_in_without_a_shell(tmp_path: Path) -> None:
     [
         (
             "print('out'); print('first\\nlast fake sk-ant-oat01-abcdefghijklmnop', file=sys.stderr); sys.exit(3)",
-            "exit 3",
+            "exit status 3",
         ),
         ("print('only on stdout'); sys.exit(1)", "only on stdout"),
-        ("sys.exit(1)", r"\(exit 1\)$"),
+        ("sys.exit(1)", r"\(exit status 1\)$"),
         ("""print('{\\n"error": "no such account"\\n}'); sys.exit(1)""", "no such account"),
         ("os.kill(os.getpid(), 15)", "signal 15"),
         ("sys.stderr.write('x' * 1000000 + '\\nend\\x1b[1m\\n'); sys.exit(1)", r"end \[1m$"),
-        ("sys.stderr.buffer.write(b'\\xff\\n'); sys.exit(1)", "exit 1"),
+        ("sys.stderr.buffer.write(b'\\xff\\n'); sys.exit(1)", "exit status 1"),
     ],
 )
 def test_a_failure_ends_with_the_last_line_and_no_secrets(code: str, said: str, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_the_timeout_kills_the_whole_process_group(tmp_path: Path) -> None:
 
 
 def test_a_program_that_closes_its_output_is_still_waited_for(tmp_path: Path) -> None:
-    with pytest.raises(MethodError, match="exit 5"):
+    with pytest.raises(MethodError, match="exit status 5"):
         swap(tmp_path, *python("os.close(1); os.close(2); time.sleep(0.1); os._exit(5)"))
 
 

@@ -29,9 +29,9 @@ ONE_PROBLEM = [
     ("? 'a b\tc'\n: 1", "1:3: ?: unknown key (valid here: accounts, swap, quota, pool, tmux, state, dispatch, hooks,"),
     (
         "state: {history: 1, history: 2}",
-        "1:21: state.history: duplicate key; already set in line 1",
+        "1:21: state.history: duplicate key; already set on line 1",
     ),
-    ("quota: {}\nquota: {}", "2:1: quota: duplicate key; already set in line 1"),
+    ("quota: {}\nquota: {}", "2:1: quota: duplicate key; already set on line 1"),
     ("quota: {1: x}", "1:9: quota: a key must be text; put it in quotes"),
     ("on: {}", "1:1: a key must be text; put it in quotes"),
     ("? [a]\n: 1", "1:3: a key must be text; put it in quotes"),
@@ -334,7 +334,7 @@ ONE_PROBLEM = [
     ("quota: {}\n---\nquota: {}\n", "2:1: a second YAML document begins here (`---`); only one is allowed"),
     (
         "quota: {}\n- x\n",
-        "2:1: not valid YAML: did not find expected key (while parsing a block mapping that begins in",
+        "2:1: not valid YAML: did not find expected key (while parsing a block mapping that begins on",
     ),
     ("[" * 1000, "1:18: nested more than 16 levels deep"),
     ("quota: {x: \x07}", "1:12: not a text file (control character U+0007)"),

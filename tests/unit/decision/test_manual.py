@@ -61,5 +61,5 @@ def test_hits_on_the_screens_are_handled_by_an_order_too() -> None:
 
 
 def test_an_order_needs_accounts() -> None:
-    with pytest.raises(NothingDoneError, match="no accounts are configured"):
+    with pytest.raises(NothingDoneError, match="no accounts configured"):
         obey(make_config(()), State(), seen(), (), Order(), NOW)

@@ -215,7 +215,7 @@ def test_unusable_and_disabled_accounts_are_passed_over_and_named() -> None:
 def test_without_accounts_there_is_nothing_to_swap_to() -> None:
     decision = judge(BLOCKED, State(), make_config(()))
     assert decision.outcome is Outcome.WAITING
-    assert "no accounts are configured" in decision.reason
+    assert "no accounts configured" in decision.reason
 
 
 def test_max_per_hour_says_when_the_next_swap_is_possible() -> None:

@@ -32,7 +32,7 @@ def test_a_secret_is_replaced(text: str, expected: str) -> None:
     [
         "",
         "You've hit your 5-hour limit · resets 12:20pm (UTC)",
-        "swap.command failed (exit 3): no seat left for backup",
+        "swap.command failed (exit status 3): no seat left for backup",
         "/home/me/.claude-accounts/backup/.credentials.json does not exist",
         "token expired",
         "48354fc7-cfbb-4298-b623-94a401befdfa",
