@@ -66,7 +66,7 @@ def test_an_unusable_account_is_an_error(healthy: Sandbox) -> None:
     shutil.rmtree(healthy.stored("backup"))
     [line] = [line for line in doctor(healthy, code=2) if line["level"] == "error"]
     assert "does not exist" in line["text"]
-    assert line["fix"].endswith("failoverctl accounts add backup")
+    assert line["fix"].endswith("run `failoverctl accounts add backup`")
 
 
 def test_unclaimed_credentials_and_credentials_in_the_environment(healthy: Sandbox) -> None:
