@@ -1,3 +1,3 @@
-"""A one-shot quota failover for fleets of coding agents in tmux."""
+"""One-shot account failover for coding agents in tmux."""
 
 __version__ = "0.1.0"

@@ -38,7 +38,7 @@ log = logging.getLogger("failover")
 
 
 def state_path(explicit: str | None, config: Config, environ: Mapping[str, str]) -> Path:
-    """Where the state file is: --state, state.path, $STATE_DIRECTORY, $XDG_STATE_HOME, ~/.local/state."""
+    """The state file's path: the first of --state, state.path, $STATE_DIRECTORY, $XDG_STATE_HOME, ~/.local/state."""
     if explicit or config.state.path:
         return Path(explicit or config.state.path or "").absolute()
     if directory := environ.get("STATE_DIRECTORY"):  # systemd may list several, the first is ours

@@ -19,7 +19,7 @@ class CommandLine(argparse.ArgumentParser):
     """A parser that reports a wrong command line in one line, with the nearest word for a typo."""
 
     def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """Parse; whatever is left over is an error of the command that it was given to."""
+        """Parse; report a leftover argument as an error of the command that it was given to."""
         found, extra = super().parse_known_args(args, namespace)
         if extra and extra[0].startswith("-"):
             shown = [action for action in self._actions if action.help != argparse.SUPPRESS]

@@ -170,7 +170,7 @@ class Observation(Struct, frozen=True, kw_only=True):
 
 
 class Restart(Struct, frozen=True, kw_only=True):
-    """One session to restart on the new account, with what tells whether that has already been done.
+    """One session to restart on the new account, and how to see whether that has been done already.
 
     The state file keeps it during a swap, so it holds no secret: an account's environment is passed when the restart is
     performed.

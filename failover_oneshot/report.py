@@ -12,7 +12,7 @@ from failover_oneshot.model import Finding, Outcome, PoolTally, Restart, TaskMov
 
 
 class Move(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """From which account to which."""
+    """The two accounts of a swap."""
 
     from_: str | None
     to: str

@@ -36,7 +36,7 @@ class HeldLocks:
             os.utime(fd)
 
     def check(self) -> None:
-        """MethodError when a lock was broken because this process was stopped for too long."""
+        """Raise MethodError if a lock was broken because this process was stopped for too long."""
         for path, fd in self._locks:
             if not _is_at(path, fd):
                 raise MethodError(f"lost the lock {path}")

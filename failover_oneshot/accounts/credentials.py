@@ -124,8 +124,8 @@ def owner(
     """The account that the credentials belong to; None when in doubt.
 
     The refresh token decides if a store or the lineage (fingerprint to account) knows it; else the identity does.
-    `presumed` is the account that should be live. It decides between accounts that fit equally well. Credentials that
-    fit no account are its first ones if its store never held any.
+    `presumed` is the account that should be live. It decides between accounts that fit equally well. It also owns
+    credentials that fit no account, if its store never held any: they are its first ones.
     """
     by_identity = [s.name for s in stores if identity and s.identity and s.identity.same(identity)]
     names = known(tokens, stores, lineage)

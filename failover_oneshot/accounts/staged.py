@@ -128,7 +128,7 @@ def why(error: BaseException) -> str:
 
 
 def cannot_read(error: OSError | ValueError) -> str:
-    """The same for a file that could not be read: `cannot read /path/file: Permission denied`."""
+    """The error of a file that could not be read, as text: `cannot read /path/file: Permission denied`."""
     return f"cannot read {why(error)}" if isinstance(error, OSError) else str(error)
 
 

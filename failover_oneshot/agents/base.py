@@ -105,7 +105,7 @@ class Agent(Protocol):
         """The reading of a pane's visible text and title."""
 
     def explain(self, text: str, title: str, quota: Quota) -> Explanation:
-        """The same reading, with a reason for each line."""
+        """The reading that `classify` gives, with a reason for each line."""
 
     def prompt(self, text: str, title: str) -> Prompt:
         """The prompt on a pane's visible text."""
@@ -114,10 +114,10 @@ class Agent(Protocol):
         """The agents in these panes that keep records, by pane id. ``panes``: pane id to the pane's process id."""
 
     def record(self, process: AgentProcess) -> Reading | None:
-        """The reading of the newest record of its conversation; None when the screen must decide."""
+        """The reading of the newest record of a process's conversation; None when the screen must decide."""
 
     def conversation(self, process: AgentProcess) -> str:
-        """The path of its conversation's file, which may not exist yet."""
+        """The path of the file of a process's conversation; it may not exist yet."""
 
     def conversation_size(self, conversation: str) -> int:
         """The size of a conversation's file in bytes; 0 if it does not exist yet."""

@@ -78,7 +78,7 @@ def check(config: Config, state: State, record: RecordedCheck, watched: Watched,
 
 
 def step(config: Config, state: State, observation: Observation) -> Checked:
-    """One check at the observation's instant, as if everything it decides succeeds at once."""
+    """Run one check at the observation's instant, as if everything it decides succeeded at once."""
     now = observation.at
     state, _ = settle(state, now)
     assessment = assess(config, state, now, lambda state: (state, observation))

@@ -204,7 +204,7 @@ class _Month:
         )
 
     def _continue(self, now: float) -> bool:
-        """Let the sessions continue whose window has ended; whether there were any."""
+        """Let the sessions continue whose window has ended; return whether there were any."""
         over = [n for n, hit in self.hits.items() if now >= hit.over]
         for n in over:
             del self.hits[n]
@@ -212,7 +212,7 @@ class _Month:
         return bool(over)
 
     def _use(self, running: int, now: float) -> bool:
-        """Charge the running sessions to the active account's windows; whether one of them hit a limit."""
+        """Charge the running sessions to the active account's windows; return whether one of them hit a limit."""
         windows = self.windows[self.state.active_account or ""]
         for window in windows:
             window.roll(now)

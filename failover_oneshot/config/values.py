@@ -92,7 +92,7 @@ def _compiles(pattern: str) -> Iterator[str]:
 
 
 def session_name(name: str) -> Iterator[str]:
-    """Why tmux cannot keep this as a session's name, or as the beginning of one: it would rewrite or misread it."""
+    """Yield why tmux would rewrite or misread this as a session's name, or as the beginning of one."""
     if not name.strip():
         yield "is empty"
     elif name[0] in "@%":

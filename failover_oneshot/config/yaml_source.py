@@ -30,7 +30,7 @@ BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, 
 
 
 class Problem(Struct, frozen=True):
-    """One thing that is wrong. ``text`` has `VALUE` in place of the value, which may be a secret."""
+    """One problem in the file. ``text`` has `VALUE` in place of the value, which may be a secret."""
 
     path: KeyPath
     text: str

@@ -35,7 +35,7 @@ def decide(
 ) -> Decision:
     """The decision for this instant, by the rules in their order (docs/behavior.md, "Decision").
 
-    ``state`` has been settled (`state.model.settle`), ``findings`` carry what counts (`findings.detect`).
+    ``state`` has been settled (`state.transitions.settle`), ``findings`` carry what counts (`findings.detect`).
     """
     return before_observing(config, state, now) or _judge(config, state, observation, findings, now)
 

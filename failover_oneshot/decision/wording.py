@@ -79,7 +79,7 @@ def _trouble(counted: Sequence[Finding]) -> str:
 
 
 def too_many_swaps(config: Config, swaps: Sequence[datetime]) -> str:
-    """Why `swap.max_per_hour` forbids one more."""
+    """Why `swap.max_per_hour` forbids one more swap."""
     return (
         f"not swapped: {plural(len(swaps), 'swap')} in the last hour (swap.max_per_hour is {config.swap.max_per_hour})"
     )

@@ -39,9 +39,9 @@ def read_bounded(path: str | Path, limit: int) -> bytes:
 def shared(path: str | Path) -> str | None:
     """Why other users can write or replace the file, with the command that fixes it; None if they cannot.
 
-    Neither the file nor its folder need exist. For a link, both the link and its target are checked. Trusted are the
-    current user, root, and a user's private group (whose number is the user's), as many systems use umask 002. Raises
-    OSError when the owner or mode cannot be read.
+    Neither the file nor its folder need exist. For a link, both the link and its target are checked. The current
+    user, root, and a user's private group (whose number is the user's) are trusted, because many systems use umask 002.
+    Raises OSError when the owner or mode cannot be read.
     """
     for place in sorted({str(Path(path).absolute()), os.path.realpath(path)}):
         folder = os.path.dirname(place)  # noqa: PTH120

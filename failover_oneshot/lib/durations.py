@@ -14,7 +14,7 @@ _TRY = "(try 30s, 10m, 2h)"
 
 
 def parse(value: object) -> float:
-    """Seconds, from text such as `1h30m` or from a whole number of seconds.
+    """Parse text such as `1h30m`, or a whole number of seconds, into seconds.
 
     Raises ValueError with a message that quotes text and numbers and says what to write instead.
     """

@@ -1,4 +1,4 @@
-"""Restart sessions: a pure plan, which the journal keeps, and its execution, of which each part is safe to repeat."""
+"""Restart sessions: a pure plan, kept in the journal, and its execution, each part of which is safe to repeat."""
 
 import logging
 import re
@@ -146,7 +146,7 @@ def perform(tmux: TmuxReader, restart: Restart, env: _Env, agent: Agent | None =
 
 
 def verify(tmux: TmuxReader, restarts: Sequence[Restart]) -> tuple[Restart, ...]:
-    """The restarts again; those whose session is already gone are failed, as their program exited at once."""
+    """The restarts; those whose session is gone already are failed, because their program exited at once."""
     there = {row.session_name for row in tmux.rows() or () if not row.pane.dead}
     return tuple(
         replace(restart, status="failed", note="its program exited at once")

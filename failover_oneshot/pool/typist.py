@@ -1,4 +1,4 @@
-"""Type into agents' prompts: only into an empty, idle one, and each step only after the screen shows the last.
+"""Type into agents' prompts: only into empty, idle ones, and each key only after the screen shows the last.
 
 The typing of one text is a generator. It yields tmux commands and receives what its pane shows after them. `carry_out`
 advances any number of them side by side.
@@ -126,7 +126,7 @@ def type_text(view: PaneView, job: Job) -> Typing:
 
 
 def look_and_type(job: Job) -> Typing:
-    """The same, starting with an observation of the pane."""
+    """Observe the pane, then type the text as `type_text` does."""
     view = yield ""
     return (yield from type_text(view, job))
 
@@ -159,7 +159,7 @@ def keys(target: PaneTarget, *words: str) -> str:
 
 
 def paste(target: PaneTarget, text: str, folder: Path) -> PutText:
-    """One bracketed paste, so that no text can press a key. The text passes through a file in `folder`."""
+    """One bracketed paste, so that nothing in the text acts as a key. The text passes through a file in `folder`."""
     name = f"failover-{os.urandom(8).hex()}"
     file = folder / name
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:

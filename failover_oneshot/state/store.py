@@ -34,7 +34,7 @@ class LockTimeoutError(FailoverError):
 
 
 class Origin(Enum):
-    """The origin of a loaded state."""
+    """Where a loaded state came from."""
 
     FILE = "file"
     FRESH = "fresh"  # there was no file

@@ -3,8 +3,8 @@
     save_back -> install -> verify -> restart -> record
 
 Up to `verify`, a failure is rolled back and the next candidate is tried. From `restart` on the account is changed and
-the swap only goes forward. A run killed anywhere leaves the journal in the state, and the next run resumes at its step.
-`journal.py` has the values; this module has the effects.
+the swap only goes forward. A run killed at any point leaves the journal in the state, and the next run resumes at its
+step. `journal.py` has the values; this module has the effects.
 """
 
 import logging

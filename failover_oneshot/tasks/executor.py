@@ -109,7 +109,7 @@ def _undone(action: TaskAction, error: OSError) -> ExecutedAction:
 
 
 def _logged(done: ExecutedAction) -> ExecutedAction:
-    """The same action, after logging it."""
+    """Log the action and return it."""
     move = reported(done)
     if move:
         level = logging.WARNING if move.action == "fail" or move.status == "failed" else logging.INFO

@@ -1,4 +1,4 @@
-"""The spool's folders on disk: the queue, the records, and moves that neither lose nor double a task.
+"""The spool's folders on disk: the queue, the records, and moves that neither lose nor duplicate a task.
 
     queue/ -> running/ -> done/ or failed/      T is the text; T.task.json beside it is the record
 

@@ -121,7 +121,7 @@ class TmuxReader:
         return {pane_id: structs.replace(row, pane=_with_text(row.pane, texts)) for pane_id, row in rows.items()}
 
     def environment(self, session_id: str) -> dict[str, str | None]:
-        """The session's own variables, over the server's; None for removed ones. Empty when the session is gone.
+        """The session's variables merged over the server's; None for a removed one. Empty when the session is gone.
 
         The values may be secrets: only pass them on.
         """

@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def examine(options: argparse.Namespace) -> Iterator[DoctorLine]:
-    """All lines, in the order in which an operator would look."""
+    """Yield all lines, in the order in which an operator would look for a problem."""
     now = datetime.now(UTC)
     settings: Config | None = None
     try:

@@ -97,7 +97,7 @@ def _facts(site: Installation) -> tuple[StatusReport, int]:
 
 
 def tasks(config: Config) -> TaskTally | None:
-    """The number of tasks that wait, run or failed; None without a spool."""
+    """How many tasks are queued, running and failed; None without a spool."""
     return spool.counts(config.dispatch.spool) if config.dispatch.spool else None
 
 

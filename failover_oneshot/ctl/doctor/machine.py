@@ -58,7 +58,7 @@ def socket(config: model.Tmux) -> str:
 
 
 def sessions(config: Config) -> Iterator[DoctorLine]:
-    """The range against the running sessions, the agent's version, and whether its screens are recognized."""
+    """Compare the range with the running sessions; then the agent's version and screens."""
     try:
         server = TmuxReader(config.tmux, os.environ)
         rows = server.rows() or ()

@@ -60,7 +60,7 @@ def exit_code(lines: Iterable[DoctorLine]) -> int:
 
 
 def tmux_version(printed: str) -> DoctorLine:
-    """The tmux version against the oldest tested one; a build from git has no number and passes."""
+    """Compare the tmux version with the oldest tested one; a build from git has no number and passes."""
     match = re.search(r"(\d+)\.(\d+)", printed)
     if match and (int(match[1]), int(match[2])) < OLDEST_TMUX:
         oldest = ".".join(map(str, OLDEST_TMUX))
@@ -78,7 +78,7 @@ class WatchedSession(Struct, frozen=True, kw_only=True):
 
 
 def pool_range(config: Config, sessions: Sequence[WatchedSession]) -> Iterator[DoctorLine]:
-    """The configured range and the dedicated sessions against the running sessions."""
+    """Compare the configured range and the dedicated sessions with the running sessions."""
     auto = config.pool.autonomous
     last = auto.start_index + auto.max - 1
     inside = [s for s in sessions if s.index is not None]
@@ -119,7 +119,7 @@ def screens(understood: Mapping[str, bool]) -> DoctorLine:
 
 
 def agent_version(version: str | None) -> DoctorLine:
-    """The version of Claude Code against the recorded ones; None: unknown."""
+    """Compare the version of Claude Code with the recorded ones; None: unknown."""
     if version is None:
         return ok("agent", "Claude Code version unknown")
     found = re.match(r"(\d+)\.(\d+)\.", version)
@@ -168,7 +168,7 @@ def clock(synchronized: bool | None, state: State | None, now: datetime) -> Iter
 
 
 def timer(known: Mapping[str, str]) -> Iterator[DoctorLine]:
-    """The timer's unit; ``known``: its properties from `systemctl show`."""
+    """Findings about the timer's unit; ``known``: its properties from `systemctl show`."""
     if known.get("LoadState") != "loaded":
         text = f"failover.timer is {known.get('LoadState') or 'unknown'}; no checks run"
         yield error("timer", text, "failoverctl install")
@@ -183,7 +183,7 @@ def timer(known: Mapping[str, str]) -> Iterator[DoctorLine]:
 
 
 def service(known: Mapping[str, str], runnable: bool, program: str | None) -> Iterator[DoctorLine]:
-    """The service's unit; ``runnable``: its program exists and is executable; ``program``: this installation's own."""
+    """Findings about the service's unit; ``runnable``: its program can be run; ``program``: this installation's own."""
     path = exec_path(known)
     if path and not runnable:
         yield error("timer", f"failover.service runs {path}, which is missing or not executable", "failoverctl install")
@@ -228,7 +228,7 @@ def exec_path(known: Mapping[str, str]) -> str | None:
 
 
 def cadence(config: Config, interval: float | None) -> DoctorLine:
-    """The timer's interval, in seconds, against quota.poll_interval; None: unknown."""
+    """Compare the timer's interval (seconds; None: unknown) with quota.poll_interval."""
     poll = config.quota.poll_interval
     if interval is None:
         return ok("cadence", "timer interval unknown")

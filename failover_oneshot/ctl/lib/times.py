@@ -31,7 +31,7 @@ def clock(at: datetime, now: datetime) -> str:
 
 
 def duration(text: str) -> float:
-    """Seconds of `90s`, `2h`, `3d` or `1w`, more than zero. An argparse type: raises ArgumentTypeError."""
+    """Parse `90s`, `2h`, `3d` or `1w` into seconds, more than zero. An argparse type: raises ArgumentTypeError."""
     found = re.fullmatch(r"(\d{1,5})([dw])", text)
     try:
         seconds = float(int(found[1]) * LONG[found[2]]) if found else durations.parse(text)
@@ -43,7 +43,7 @@ def duration(text: str) -> float:
 
 
 def instant(text: str, now: datetime) -> datetime:
-    """The instant, in UTC, of a duration before ``now``, a date, a date with a time, `today` or `yesterday`.
+    """Parse a duration before ``now``, a date, a date with a time, `today` or `yesterday` into an instant (UTC).
 
     Without a zone, the machine's zone counts. Raises ValueError with the message for the user.
     """

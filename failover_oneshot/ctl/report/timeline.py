@@ -23,7 +23,7 @@ class Span(Struct, frozen=True, kw_only=True, order=True):
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Its length in seconds."""
         return (self.end - self.start).total_seconds()
 
 
