@@ -40,7 +40,7 @@ def tally(config: Config, findings: Sequence[Finding], pool: int, dedicated: int
         parts.append(f"{dedicated} of {named} dedicated (threshold {quota.dedicated_threshold})")
     left = [f"{f.name}: not counted, {f.why_not}" for f in findings if f.blocked and not f.counted]
     left += [f"{f.name}: unreadable, {f.error}" for f in findings if f.error is not None]
-    more = (f"{len(left) - 3} more not counted",) if len(left) > 3 else ()
+    more = (f"{len(left) - 3} more not counted or unreadable",) if len(left) > 3 else ()
     return "; ".join((", ".join(parts), *left[:3], *more))
 
 

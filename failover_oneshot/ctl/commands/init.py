@@ -140,7 +140,7 @@ def _facts(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Pro
         else:
             notes.append(f"next: log in with the agent, then run `failoverctl accounts add {first}`")
         notes += [f"then: log in as {name} and run `failoverctl accounts add {name}`" for name in others]
-    notes.append("then: run `failover-check --dry-run`, then `failoverctl install`")
+    notes.append("then: run `failover-check --dry-run` and `failoverctl install`")
     return facts, notes
 
 

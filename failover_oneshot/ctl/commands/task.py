@@ -209,7 +209,7 @@ def _find(spool: Spool, options: argparse.Namespace) -> tuple[str, str]:
     exact = [found for found in everywhere if found[1] == options.task]
     found = exact or [found for found in everywhere if found[1].startswith(options.task)]
     if not found:
-        raise LookupError(f"no task named '{printable(options.task)}' (run `failoverctl task list --all`)")
+        raise LookupError(f"no task named '{printable(options.task)}'; run `failoverctl task list --all`")
     if len(found) > 1 and options.what != "show":  # one name may be in done/ and in queue/
         fitting = {"cancel": (QUEUE, RUNNING), "retry": (FAILED, DONE)}[options.what]
         found = [one for one in found if one[0] in fitting] or found
