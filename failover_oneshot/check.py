@@ -146,7 +146,7 @@ def _check(run: _Run, order: "Order | None") -> _Ended:
 
 def _log_decision(decision: Decision) -> None:
     """Log what the summary line leaves out: the evidence of a decision that does something, and its notes."""
-    if decision.action is not Action.HOLD:
+    if decision.action not in {Action.HOLD, Action.FINISH}:  # the swap itself logs how it is resumed
         log.info("decision: %s", decision.reason)
     for note in decision.notes:
         log.info("%s", note)

@@ -35,16 +35,18 @@ class CommandLine(argparse.ArgumentParser):
         known = [str(choice) for choice in action.choices]
         if action.metavar == "COMMAND" or isinstance(action, argparse._SubParsersAction):
             self._unknown("command", value, known)
-        self.error(f"not a valid {action.dest}: {value!r}{_nearest(value, known)} ({', '.join(known)})")
+        self._stop(f"not a valid {action.dest}: {value!r}{_nearest(value, known)} ({', '.join(known)})")
 
     def _unknown(self, kind: str, word: str, known: Iterable[str]) -> Never:
-        self.error(f"unknown {kind} {word!r}{_nearest(word, known)} ({self.prog} --help lists all)")
+        self._stop(f"unknown {kind} {word!r}{_nearest(word, known)} ({self.prog} --help lists all)")
 
     def error(self, message: str) -> Never:
-        """Exit with 2. A message that does not end with what is valid gets a pointer to the help."""
-        advice = "" if message.endswith(")") else f"; run `{self.prog} --help`"
+        """Exit with 2. Most messages are argparse's own; none says what is valid, so the help is named."""
         plain = message.removeprefix("argument ").replace("invalid int value", "not a valid number")
-        self.exit(EXIT_USAGE, f"{self.prog}: {plain}{advice}\n")
+        self._stop(f"{plain}; run `{self.prog} --help`")
+
+    def _stop(self, message: str) -> Never:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

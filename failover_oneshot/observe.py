@@ -13,7 +13,7 @@ from failover_oneshot.agents import registry as agents
 from failover_oneshot.agents.base import Agent
 from failover_oneshot.config.model import Config, Method
 from failover_oneshot.model import AgentProcess, Finding, Observation, Session
-from failover_oneshot.state.model import SessionMemory, State
+from failover_oneshot.state.model import SessionMemory, State, stamp
 from failover_oneshot.tmux.client import TmuxReader
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def log_findings(findings: Sequence[Finding]) -> None:
         if f.error is not None:
             log.warning("%s: unreadable: %s", f.name, f.error)
         elif f.blocked:
-            reset = f", resets {f.resets_at:%Y-%m-%dT%H:%M:%SZ}" if f.resets_at else ", no reset time"
+            reset = f", resets {stamp(f.resets_at)}" if f.resets_at else ", no reset time"
             why_not = f"; not counted, {f.why_not}" if f.why_not else ""
             log.info("%s: %s by %s: %s [%s]%s%s", f.name, f.kind, f.evidence, f.snippet, f.rule, reset, why_not)
         elif f.kind in ("auth", "server_error", "warning"):

@@ -1,13 +1,13 @@
 """One check's result, as the summary line and as JSON (docs/behavior.md, "JSON output"). Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from failover_oneshot.lib.plural import plural
+from failover_oneshot.lib.plural import plural, up_to
 from failover_oneshot.model import Finding, Outcome, PoolTally, Restart, TaskMove, TaskTally
 
 
@@ -140,7 +140,7 @@ def _sessions(report: Report) -> Iterator[str]:
             yield f"{plural(count, 'session')} {verb}ed{on if verb == 'restart' else ''}"
     failed = [f"{r.session} ({r.note})" for r in report.restarts if r.status == "failed"]
     if failed:
-        yield f"{plural(len(failed), 'session')} not restarted: {_at_most(5, failed)}"
+        yield f"{plural(len(failed), 'session')} not restarted: {up_to(5, failed)}"
 
 
 def _tasks(report: Report) -> Iterator[str]:
@@ -156,11 +156,6 @@ def _tasks(report: Report) -> Iterator[str]:
             yield f"would {future} {tasks}" if report.dry_run else f"{tasks} {past}"
     failed = [f"{m.task} ({m.note})" for m in report.moves if m.action == "fail" or m.status == "failed"]
     if failed:
-        yield f"{plural(len(failed), 'task')} failed: {_at_most(5, failed)}"
+        yield f"{plural(len(failed), 'task')} failed: {up_to(5, failed)}"
     if report.tasks:
         yield f"tasks: {report.tasks.waiting} queued, {report.tasks.running} running, {report.tasks.failed} failed"
-
-
-def _at_most(count: int, texts: Sequence[str]) -> str:
-    more = f" and {len(texts) - count} more" if len(texts) > count else ""
-    return f"{', '.join(texts[:count])}{more}"

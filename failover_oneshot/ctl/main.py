@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     line = parser(words)
     options = line.parse_args(words)
     if options.command is None:
-        line.error("no command given (failoverctl --help lists all)")
+        line.error("no command given")
     setup_logging(getattr(options, "verbose", False), quiet=False)
     return guarded(lambda: int(options.run(options)), by_hand=True)
 

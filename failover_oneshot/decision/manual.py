@@ -10,7 +10,7 @@ from failover_oneshot.decision.candidates import candidates
 from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.decision.rules import HOUR, swaps_last_hour
 from failover_oneshot.decision.waiting import exhausted_until
-from failover_oneshot.decision.wording import shown, tally, too_many_swaps
+from failover_oneshot.decision.wording import nothing_free, shown, tally, too_many_swaps
 from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE, FailoverError
 from failover_oneshot.model import Finding, Observation, Outcome, Role
 from failover_oneshot.state.model import State, seconds, stamp
@@ -92,15 +92,6 @@ def _picked(config: Config, state: State, observation: Observation, now: datetim
     found = candidates(config, state, observation.unusable, now)
     if found:
         return found
-    parts = []
-    for account in config.accounts:
-        until = state.account(account.name).exhausted_until
-        if account.name == state.active_account:
-            parts.append(f"{account.name} is active")
-        elif not account.enabled:
-            parts.append(f"{account.name} is disabled")
-        elif why := observation.unusable.get(account.name):
-            parts.append(f"{account.name} is unusable: {why}")
-        elif until is not None:
-            parts.append(f"{account.name} is exhausted until {stamp(until)}")
-    raise NothingDoneError(f"no account is free: {', '.join(parts)}; --to NAME --force swaps to an exhausted one")
+    raise NothingDoneError(
+        f"{nothing_free(config, state, observation, None)}; --to NAME --force swaps to an exhausted one"
+    )

@@ -13,7 +13,6 @@ from failover_oneshot.config.model import Config
 from failover_oneshot.decision.candidates import candidates
 from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.decision.wording import (
-    clock,
     hits_in_short,
     names,
     nothing_free,
@@ -25,7 +24,7 @@ from failover_oneshot.decision.wording import (
 )
 from failover_oneshot.lib import durations
 from failover_oneshot.model import Finding, Observation, Outcome, Role
-from failover_oneshot.state.model import State, seconds, stamp
+from failover_oneshot.state.model import State, clock, seconds, stamp
 
 HOUR = timedelta(hours=1)
 
@@ -44,13 +43,13 @@ def before_observing(config: Config, state: State, now: datetime) -> Decision | 
     """Rules 1 to 3, which need no observation; None if the panes decide."""
     journal = state.swap_in_progress
     if journal is not None:
-        what = f"swap from {journal.from_ or 'no account'} to {journal.to}"
+        kind, what = "swap", f"swap from {journal.from_ or 'no account'} to {journal.to}"
         if journal.kind == "resume":
-            what = f"restart of the blocked sessions on {journal.to or 'the active account'}"
+            kind, what = "restart", f"restart of the blocked sessions on {journal.to or 'the active account'}"
         return Decision(
             action=Action.FINISH,
             outcome=Outcome.RESUMED if journal.kind == "resume" else Outcome.SWAPPED,
-            summary=f"resumed an interrupted swap at step {journal.step}",
+            summary=f"interrupted {kind}, continued at step {journal.step}",
             reason=f"resuming an interrupted {what} at step {journal.step} (started {stamp(journal.started_at)})",
             suspected_hit_at=state.suspected_hit_at,
             waiting=state.waiting,
@@ -244,7 +243,7 @@ def _move(
     if not found:
         at, first = free_first(config, state, observation, until, now)
         base = replace(base, summary=waiting_in_short(config, observation, first, at, now), exhausted_until=until)
-        reason = f"{evidence}; {nothing_free(config, state, observation, until, now)}"
+        reason = f"{evidence}; {nothing_free(config, state, observation, until)}"
         reason += f"; {first} is free first, at {stamp(at)}" if at else ""
         return wait(base, state, first, at, reason, now)
     swaps = swaps_last_hour(state, now)

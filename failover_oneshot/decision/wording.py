@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 from failover_oneshot.config.model import Config
 from failover_oneshot.lib import durations
-from failover_oneshot.lib.plural import plural
+from failover_oneshot.lib.plural import plural, up_to
 from failover_oneshot.model import Finding, Kind, Limit, Observation, Role
-from failover_oneshot.state.model import State, stamp
+from failover_oneshot.state.model import State, clock, stamp
 
 LIMITS = {
     Limit.FIVE_HOUR: "the 5-hour limit",
@@ -23,11 +23,6 @@ LIMITS = {
     Limit.SPEND: "the spending limit",
 }
 TROUBLES = {Kind.BILLING: "have a billing problem", Kind.AUTH: "have to log in again"}
-
-
-def clock(at: datetime, now: datetime) -> str:
-    """An instant for the summary line: `12:20Z` within a day of ``now``, else with its date, `2026-12-03 12:20Z`."""
-    return f"{at:%H:%MZ}" if abs(at - now) < timedelta(days=1) else f"{at:%Y-%m-%d %H:%MZ}"
 
 
 def tally(config: Config, findings: Sequence[Finding], pool: int, dedicated: int) -> str:
@@ -96,22 +91,25 @@ def shown(findings: Sequence[Finding]) -> str:
 
 def names(findings: Sequence[Finding]) -> str:
     """The sessions' names, at most ten of them."""
-    more = f" and {len(findings) - 10} more" if len(findings) > 10 else ""
-    return ", ".join(f.name for f in findings[:10]) + more
+    return up_to(10, [f.name for f in findings])
 
 
-def nothing_free(config: Config, state: State, observation: Observation, until: datetime, now: datetime) -> str:
-    """Why no account can be swapped to, account by account. ``until``: when the active account's limit resets."""
-    exhausted = [
-        (until if a.name == state.active_account else state.account(a.name).exhausted_until or until, a.name)
-        for a in config.accounts
-        if a.enabled
-        and (a.name == state.active_account or state.exhausted(a.name, now))
-        and a.name not in observation.unusable
-    ]
-    parts = [f"{name} is exhausted until {stamp(at)}" for at, name in sorted(exhausted)]
-    parts += [f"{a.name} is disabled" for a in config.accounts if not a.enabled]
-    parts += [f"{name} is unusable: {why}" for name, why in observation.unusable.items()]
+def nothing_free(config: Config, state: State, observation: Observation, until: datetime | None) -> str:
+    """Why no account can be swapped to, in the config's order.
+
+    ``until``: when the active account's limit resets; None if the active account is not exhausted.
+    """
+    parts = []
+    for account in config.accounts:
+        free_at = until if account.name == state.active_account else state.account(account.name).exhausted_until
+        if not account.enabled:
+            parts.append(f"{account.name} is disabled")
+        elif why := observation.unusable.get(account.name):
+            parts.append(f"{account.name} is unusable: {why}")
+        elif free_at is not None:
+            parts.append(f"{account.name} is exhausted until {stamp(free_at)}")
+        else:
+            parts.append(f"{account.name} is active")
     return f"no account is free: {', '.join(parts)}"
 
 

@@ -13,7 +13,7 @@ from failover_oneshot.config.model import Config, Method
 from failover_oneshot.detection.identity import same_hit
 from failover_oneshot.lib import durations
 from failover_oneshot.model import Evidence, Finding, Kind, Limit, Observation, Pane, Reading, Session
-from failover_oneshot.state.model import HitMemory, SessionMemory, State, seconds
+from failover_oneshot.state.model import HitMemory, SessionMemory, State, clock, seconds
 
 # Only kinds named in quota.swap_on block a session; the others never cause a swap.
 WEEKLY = (Limit.SEVEN_DAY, Limit.SEVEN_DAY_OPUS, Limit.SEVEN_DAY_SONNET)
@@ -148,7 +148,7 @@ class _Detector:
         if finding.acted_on:
             return replace(finding, stale=True, why_not="handled by an earlier swap")
         if reset is not None and reset <= self.now:
-            return replace(finding, stale=True, why_not=f"expired at {reset:%H:%M}Z")
+            return replace(finding, stale=True, why_not=f"expired at {clock(reset, self.now)}")
         if account is not None and active is not None and account != active:
             return replace(finding, why_not=f"hit {account}'s limit, not the active account's")
         patience = self.config.quota.patience

@@ -3,7 +3,7 @@
 `transitions.py` and `history.py` change the state; `store.py` reads and writes the file.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -191,6 +191,14 @@ class State(Struct, frozen=True, kw_only=True):
 def seconds(at: datetime) -> datetime:
     """The time without its fraction of a second, because people read the state."""
     return at.replace(microsecond=0)
+
+
+def clock(at: datetime, now: datetime) -> str:
+    """The time for people, UTC: `14:20Z` within 20 hours of ``now``, else `Nov 26 14:20Z`, else with the year."""
+    at = at.astimezone(UTC)
+    if abs(at - now) < timedelta(hours=20):
+        return f"{at:%H:%MZ}"
+    return f"{at:%b %-d %H:%MZ}" if at.year == now.year else f"{at:%Y-%m-%d %H:%MZ}"
 
 
 def stamp(at: datetime) -> str:

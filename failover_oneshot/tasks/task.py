@@ -13,8 +13,10 @@ from msgspec.structs import replace
 
 from failover_oneshot.agents.base import PromptState
 from failover_oneshot.lib import durations
+from failover_oneshot.lib.plural import plural
 from failover_oneshot.model import Outcome, PoolTally
 from failover_oneshot.state.history import HistoryEntry
+from failover_oneshot.state.model import stamp
 
 Utc = Annotated[datetime, Meta(tz=True)]
 
@@ -210,7 +212,7 @@ def _unfinished_dispatch(record: TaskRecord, seen: TaskObservation) -> Verdict:
 def bounded(record: TaskRecord, verdict: Verdict, attempts: int) -> Verdict:
     """The verdict; a requeue becomes a failure once the task has used up its attempts."""
     if verdict.kind is ActionKind.REQUEUE and verdict.tried and record.attempts >= attempts:
-        made = f"{record.attempts} attempt{'s' if record.attempts != 1 else ''}"
+        made = plural(record.attempts, "attempt")
         return Verdict(ActionKind.FAIL, f"{verdict.why}; gave up after {made} (dispatch.attempts)")
     return verdict
 
@@ -304,7 +306,7 @@ def retried(record: TaskRecord, now: datetime) -> TaskRecord:
 
 
 def _with_event(record: TaskRecord, event: str, why: str, now: datetime) -> TaskRecord:
-    entry = {"at": f"{now:%Y-%m-%dT%H:%M:%SZ}", "event": event}
+    entry = {"at": stamp(now), "event": event}
     if record.session:
         entry["session"] = record.session
     if why:

@@ -14,9 +14,9 @@ from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.installation import Installation, log, told
 from failover_oneshot.ctl.lib.store_contents import Inspection, StoreContents, inspect
 from failover_oneshot.ctl.lib.terminal import Cell, Terminal
-from failover_oneshot.ctl.lib.times import ago, clock, span
+from failover_oneshot.ctl.lib.times import ago, span
 from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE
-from failover_oneshot.state.model import State
+from failover_oneshot.state.model import State, clock
 
 FIXES = {
     Method.CLAUDE: "log in as this account, then run `failoverctl accounts add {}`",

@@ -22,6 +22,7 @@ from failover_oneshot.ctl.lib.terminal import Terminal, elided, printable
 from failover_oneshot.ctl.lib.times import span
 from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE
 from failover_oneshot.lib import atomicfile
+from failover_oneshot.lib.plural import up_to
 from failover_oneshot.lib.scrub import scrub
 from failover_oneshot.model import Evidence, Finding, Kind, Reading
 from failover_oneshot.observe import machine_zone
@@ -147,7 +148,7 @@ def _not_found(name: str, seen: Snapshot) -> int:
         log.error("no file named '%s', and %s", name, seen.notes[-1])
         return EXIT_FAILED
     sessions = [s.name for s in seen.observation.sessions]
-    known = ", ".join(sessions[:10]) + (f" and {len(sessions) - 10} more" if len(sessions) > 10 else "")
+    known = up_to(10, sessions)
     log.error("no file or watched session named '%s' (sessions: %s)", name, known or "none")
     return EXIT_FAILED
 

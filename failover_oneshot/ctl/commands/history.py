@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from failover_oneshot.ctl.lib.installation import told
 from failover_oneshot.ctl.lib.terminal import Terminal
 from failover_oneshot.ctl.lib.times import ago, instant
 from failover_oneshot.errors import EXIT_USAGE
+from failover_oneshot.lib.plural import up_to
 from failover_oneshot.model import Outcome
 from failover_oneshot.state.history import HistoryEntry, read
 
@@ -100,15 +101,11 @@ def _details(entry: HistoryEntry) -> Iterator[str]:
     if entry.reason:
         yield entry.reason
     for words, names in entry.quotes.items():
-        yield f"“{words}” on {_few(names)}"
+        yield f"“{words}” on {up_to(10, names)}"
     by_what: dict[str, list[str]] = {}
     for name, what in entry.sessions.items():
         by_what.setdefault(what, []).append(name)
     for what, names in by_what.items():
-        yield f"{what}: {_few(names)}"
+        yield f"{what}: {up_to(10, names)}"
     for name, why in entry.rejected.items():
         yield f"{name} rejected: {why}"
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -26,10 +26,11 @@ from failover_oneshot.ctl.lib.status import (
     would,
 )
 from failover_oneshot.ctl.lib.terminal import OUTCOMES, Cell, Terminal
-from failover_oneshot.ctl.lib.times import ago, clock, duration, span
+from failover_oneshot.ctl.lib.times import ago, duration, span
 from failover_oneshot.ctl.systemd import timer
 from failover_oneshot.lib.plural import plural
 from failover_oneshot.model import Kind, Outcome, PoolTally, TaskTally
+from failover_oneshot.state.model import clock
 from failover_oneshot.state.store import StoreError
 from failover_oneshot.tasks import spool
 
@@ -272,7 +273,7 @@ def _sessions(status: StatusReport, paper: Terminal, *, show_all: bool) -> None:
         shown = [s for s in here if s.kind is not Kind.OK]
     if shown:
         rows = [_session(session, status) for session in (shown + gone if show_all else shown)]
-        paper.table([("SESSION", "SHOWS", "FOR", "FREE IN", "ACCOUNT", "EVIDENCE"), *rows])
+        paper.table([("SESSION", "SHOWS", "FOR", "RESETS IN", "ACCOUNT", "EVIDENCE"), *rows])
     if len(shown) < len(here) or (here and len(here) > MANY):
         counts = Counter(str(s.kind or "unknown") for s in here)
         told = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())

@@ -12,6 +12,7 @@ import msgspec
 from failover_oneshot.config import loader
 from failover_oneshot.config.loader import ConfigError
 from failover_oneshot.ctl.lib import installation
+from failover_oneshot.ctl.lib.installation import log
 from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE
 from failover_oneshot.state.model import seconds
 from failover_oneshot.tasks.spool import (
@@ -87,17 +88,17 @@ def run(options: argparse.Namespace) -> int:
             return _list(spool, options)
         return _COMMANDS[options.what](spool, options, *_find(spool, options))
     except (SpoolError, ValueError) as error:
-        return _failed(options, str(error))
+        return _failed(str(error))
     except LookupError as error:
-        return _failed(options, str(error.args[0]), EXIT_USAGE)
+        return _failed(str(error.args[0]), EXIT_USAGE)
     except TaskGoneError:
-        return _failed(options, "a check has just moved the task; run `failoverctl task list`")
+        return _failed("a check has just moved the task; run `failoverctl task list`")
     except OSError as error:
-        return _failed(options, f"cannot use {error.filename or settings.dispatch.spool}: {error.strerror}")
+        return _failed(f"cannot use {error.filename or settings.dispatch.spool}: {error.strerror}")
 
 
-def _failed(options: argparse.Namespace, why: str, code: int = EXIT_FAILED) -> int:
-    print(f"task {options.what}: {why}", file=sys.stderr)  # noqa: T201
+def _failed(why: str, code: int = EXIT_FAILED) -> int:
+    log.error("%s", why)
     return code
 
 

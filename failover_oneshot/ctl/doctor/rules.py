@@ -11,7 +11,7 @@ from msgspec import Struct
 from failover_oneshot.config.model import AfterSwap, Config
 from failover_oneshot.ctl.systemd.units import UnitView
 from failover_oneshot.lib import durations
-from failover_oneshot.lib.plural import plural
+from failover_oneshot.lib.plural import plural, up_to
 from failover_oneshot.state.model import State, stamp
 
 OLDEST_TMUX: Final = (3, 2)  # the oldest version that the tests were run with
@@ -95,7 +95,7 @@ def pool_range(config: Config, sessions: Sequence[WatchedSession]) -> Iterator[D
     dedicated = {d.name for d in config.pool.dedicated}
     near = [s.name for s in sessions if s.index is None and s.name.startswith(auto.prefix) and s.name not in dedicated]
     if auto.prefix and near:
-        text = f"{plural(len(near), 'session')} with this prefix outside the range, never touched: {_list(near)}"
+        text = f"{plural(len(near), 'session')} with this prefix outside the range, never touched: {up_to(5, near)}"
         yield warning("range", text, "to add them, change pool.autonomous.start_index or pool.autonomous.max")
     running = {s.name for s in sessions}
     for name in sorted(dedicated - running):
@@ -103,7 +103,7 @@ def pool_range(config: Config, sessions: Sequence[WatchedSession]) -> Iterator[D
     if auto.after_swap in {AfterSwap.RECREATE, AfterSwap.RESPAWN} and not auto.command:
         lost = [s.name for s in inside if not s.restartable]
         if lost:
-            text = f"{plural(len(lost), 'session')} would be an empty shell after a swap: {_list(lost)}"
+            text = f"{plural(len(lost), 'session')} would be an empty shell after a swap: {up_to(5, lost)}"
             yield warning("range", f"{text}; tmux does not know the start command",
                           "set pool.autonomous.command, or pool.autonomous.after_swap: nudge")  # fmt: skip
 
@@ -112,7 +112,7 @@ def screens(understood: Mapping[str, bool]) -> DoctorLine:
     """Whether the agents' screens are recognized; ``understood``: session name to whether its screen is."""
     lost = [name for name, fine in understood.items() if not fine]
     if lost:
-        text = f"{len(lost)} of {plural(len(understood), 'agent screen')} not recognized: {_list(lost)}"
+        text = f"{len(lost)} of {plural(len(understood), 'agent screen')} not recognized: {up_to(5, lost)}"
         return warning("agent", text, f"failoverctl explain {lost[0]}")
     return ok("agent", f"{plural(len(understood), 'agent screen')} recognized" if understood
               else "no agent is running in a watched session")  # fmt: skip
@@ -257,7 +257,3 @@ def last_check(config: Config, state: State | None, now: datetime, active: float
         yield error("cadence", f"{said}; none since, although the timer is active", JOURNAL)
     else:
         yield ok("cadence", said)
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from failover_oneshot.lib import durations
+from failover_oneshot.state.model import clock
 
 LONG = {"d": 24 * 3600, "w": 7 * 24 * 3600}
 
@@ -20,14 +21,6 @@ def ago(at: datetime, now: datetime) -> str:
 def span(seconds: float) -> str:
     """A length of time, such as `1h32m`; a negative one is 0s."""
     return durations.format(max(0, round(seconds)))
-
-
-def clock(at: datetime, now: datetime) -> str:
-    """`14:20Z` within 20 hours of ``now``, otherwise with the date, and with the year if it is another one."""
-    at = at.astimezone(UTC)
-    if abs(at - now) < timedelta(hours=20):
-        return f"{at:%H:%MZ}"
-    return f"{at:%b %-d %H:%MZ}" if at.year == now.year else f"{at:%Y-%m-%d %H:%MZ}"
 
 
 def duration(text: str) -> float:

@@ -107,7 +107,7 @@ def test_the_help_groups_the_commands_one_line_each(capsys: pytest.CaptureFixtur
          "(failoverctl task add --help lists all)"),
         ("failoverctl status -Z", "failoverctl status: unknown option '-Z' (failoverctl status --help lists all)"),
         ("failoverctl status now", "failoverctl status: unexpected argument: 'now'; run `failoverctl status --help`"),
-        ("failoverctl", "failoverctl: no command given (failoverctl --help lists all)"),
+        ("failoverctl", "failoverctl: no command given; run `failoverctl --help`"),
         ("failoverctl reset",
          "failoverctl reset: the following arguments are required: NAME; run `failoverctl reset --help`"),
         ("failoverctl pause --for",

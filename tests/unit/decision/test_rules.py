@@ -131,7 +131,7 @@ EXHAUSTED = {"backup": AccountMemory(exhausted_until=at(hours=9))}
         (judge((*FIVE_HOUR, healthy("ccl-auto-14"))), "3 of 4 pool sessions hit the 5-hour limit (resets 12:00Z)"),
         (
             judge((*hits(11, limit=Limit.SEVEN_DAY, resets_at=at(days=3)), *hits(12))),
-            "2 of 2 pool sessions hit a limit (resets 2026-11-27 10:00Z)",
+            "2 of 2 pool sessions hit a limit (resets Nov 27 10:00Z)",
         ),
         (judge((finding("ops", limit=Limit.FIVE_HOUR), healthy())),
          "1 of 1 dedicated sessions hit the 5-hour limit (resets 12:00Z)"),
@@ -144,6 +144,16 @@ EXHAUSTED = {"backup": AccountMemory(exhausted_until=at(hours=9))}
             "2 of 2 pool sessions hit a limit (no reset time); the next check confirms or clears it",
         ),
         (judge(BLOCKED, swapped(seconds=-30)), "9m30s left (until 10:09Z)"),
+        (
+            judge((), State(swap_in_progress=Journal(started_at=NOW, from_="a", to="b", step=SwapStep.VERIFY))),
+            "interrupted swap, continued at step verify",
+        ),
+        (
+            judge((), State(swap_in_progress=Journal(
+                started_at=NOW, kind="resume", from_=None, to="a", step=SwapStep.RESTART
+            ))),
+            "interrupted restart, continued at step restart",
+        ),
         (judge((), None), "no session of the range is running"),
         (
             judge(BLOCKED, State(active_account="main", accounts=EXHAUSTED)),

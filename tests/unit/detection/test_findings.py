@@ -178,7 +178,9 @@ def test_a_reset_is_resolved_once_and_kept() -> None:
     assert [f.resets_at for f in life.found] == [datetime(2026, 11, 23, 20, 0, tzinfo=UTC)] * 2
     life.check(hit("8pm"), hit("8pm"), later=3 * 3600 + 300)
     assert [f.resets_at for f in life.found] == [datetime(2026, 11, 23, 20, 0, tzinfo=UTC)] * 2
-    assert all(f.stale and "expired" in f.why_not for f in life.found)
+    assert {(f.stale, f.why_not) for f in life.found} == {(True, "expired at 20:00Z")}
+    life.check(hit("8pm"), hit("8pm"), later=3 * 86400)
+    assert {f.why_not for f in life.found} == {"expired at Nov 23 20:00Z"}, "the time alone would read as today's"
 
 
 def test_a_relative_reset_does_not_move() -> None:
