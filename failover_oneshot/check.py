@@ -15,11 +15,19 @@ from msgspec.structs import replace
 from failover_oneshot.config.model import Config
 from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.decision.pipeline import Assessment, assess, prepare
+from failover_oneshot.decision.rules import before_observing
 from failover_oneshot.detection.findings import detect
 from failover_oneshot.errors import EXIT_DATA, EXIT_FAILED
 from failover_oneshot.model import Observation, Outcome
 from failover_oneshot.monitoring import hooks
-from failover_oneshot.observe import log_findings, observe, observe_panes, resume_ids
+from failover_oneshot.observe import (
+    live_credentials,
+    live_signature,
+    log_findings,
+    observe,
+    observe_panes,
+    resume_ids,
+)
 from failover_oneshot.report import Report, Upkeep
 from failover_oneshot.state.model import LastCheck, Notice, State, seconds
 from failover_oneshot.state.store import Origin, StateStore
@@ -122,11 +130,15 @@ def _check(run: _Run, order: "Order | None") -> _Ended:
     config, now = run.config, run.now
     loaded = run.store.load(now, quarantine=not run.dry_run)
     method = _method(run, loaded.state)
-    state, notes = prepare(config, loaded.state, now, lambda: method().live_account())
+    state, notes = prepare(
+        config, loaded.state, now, lambda: method().live_account(), lambda a, m: method().holds(a, m)
+    )
     for note in (*loaded.notes, *notes):
         log.warning("%s", note)
     if loaded.origin is Origin.RESET:
         return _reset(run, state, loaded.notes[0])
+    state = _watch(run, state)
+    method = _method(run, state)
 
     found = assess(
         config, state, now, lambda state: observe(config, state, run.tmux, method, run.environ, now), order=order
@@ -136,12 +148,31 @@ def _check(run: _Run, order: "Order | None") -> _Ended:
     state = intend(config, found.state, found.decision, found.findings, now)
 
     dispatched = _collect(run, state, found)  # before a swap restarts sessions
-    result, state = _act(run, state, found.decision, method)
+    result, state = _act(run, state, found.decision)
     upkeep, state = _keep_size(run, result, state, found.observation, method)
     dispatched, state = _dispatch(run, state, dispatched, result)
     report = _report(run, state, found, result, upkeep, dispatched)
     saved, notices = _save(run, state, report)
     return _Ended(report=report, saved=saved, notices=notices, decided_on=(found.state, found.observation))
+
+
+def _watch(run: _Run, state: State) -> State:
+    """The state with the owner of the live credentials; an identity that an agent has written back is corrected.
+
+    They are read only if they have changed, and for `recovery.watch` after a swap.
+    """
+    seen = live_signature(run.config)
+    followed = state.last_swap and (run.now - state.last_swap.at).total_seconds() < run.config.recovery.watch
+    due = seen is not None and (followed or seen != state.credentials_seen)
+    early = before_observing(run.config, state, run.now)
+    if not due or (early and early.action is not Action.HOLD) or (early and early.outcome is Outcome.PAUSED):
+        return state
+    state = live_credentials(run.config, state, _method(run, state)(), seen, run.now)
+    if not run.dry_run:
+        from failover_oneshot.swap.runner import reconcile  # here: few checks need it
+
+        reconcile(_method(run, state)(), run.config.account(state.active_account))
+    return state
 
 
 def _log_decision(decision: Decision) -> None:
@@ -158,7 +189,7 @@ def _method(run: _Run, state: State) -> "Callable[[], SwapMethod]":
     def made() -> "SwapMethod":
         from failover_oneshot.accounts import registry
 
-        return registry.method(run.config, run.store.path.parent / "unclaimed", state.lineage)
+        return registry.method(run.config, run.store.path.parent, state)
 
     return cache(made)
 
@@ -178,14 +209,22 @@ def _reset(run: _Run, state: State, why: str) -> _Ended:
     return _Ended(report=report, saved=saved, notices=notices, decided_on=(state, None))
 
 
-def _act(run: _Run, state: State, decision: Decision, method: "Callable[[], SwapMethod]") -> tuple[ActionResult, State]:
+def _act(run: _Run, state: State, decision: Decision) -> tuple[ActionResult, State]:
     """Carry out the decision; in a dry run only say what it would do."""
     if decision.action not in {Action.SWAP, Action.RESUME, Action.FINISH}:
         return ActionResult(outcome=decision.outcome, reason=decision.reason), state
     from failover_oneshot.swap.runner import Swapper  # here: most checks do nothing
 
     config = run.config
-    swapper = Swapper(config, method(), run.tmux, run.store.save, run.now, lambda seen: resume_ids(config, seen))
+    swapper = Swapper(
+        config,
+        lambda newer: _method(run, newer)(),
+        state,
+        run.tmux,
+        run.store.save,
+        run.now,
+        lambda seen: resume_ids(config, seen),
+    )
     if run.dry_run:
         return swapper.preview(state), state
     state, result = swapper.run(state)

@@ -13,7 +13,8 @@ from failover_oneshot.agents import registry as agents
 from failover_oneshot.agents.base import Agent
 from failover_oneshot.config.model import Config, Method
 from failover_oneshot.model import AgentProcess, Finding, Observation, Session
-from failover_oneshot.state.model import SessionMemory, State, stamp
+from failover_oneshot.state.model import SessionMemory, State, Unusable, seconds, stamp
+from failover_oneshot.state.transitions import with_account
 from failover_oneshot.tmux.client import TmuxReader
 
 if TYPE_CHECKING:
@@ -74,6 +75,42 @@ def observe_panes(config: Config, tmux: TmuxReader, environ: Mapping[str, str], 
         zone=machine_zone(environ),
         notes=seen.notes,
     )
+
+
+def live_signature(config: Config) -> str | None:
+    """What changes when an agent writes new credentials: inode, size and time of each live credentials file.
+
+    None for the methods that have no live files. A missing file counts too.
+    """
+    found = []
+    for path in config.swap.credential_files:
+        try:
+            info = os.stat(path)  # noqa: PTH116
+        except OSError:
+            found.append("-")
+        else:
+            found.append(f"{info.st_ino}/{info.st_size}/{info.st_mtime_ns}")
+    return " ".join(found) or None
+
+
+def live_credentials(config: Config, state: State, method: "SwapMethod", seen: str | None, now: datetime) -> State:
+    """The state with what the live credentials show: whose they are, and that an agent has given them up.
+
+    ``seen``: their signature from before this call.
+    """
+    state = replace(_adopt(config, state, method), credentials_seen=seen)
+    account = config.account(state.active_account)
+    mark = method.given_up(account) if account else None
+    if account is None or mark is None:
+        return state
+    log.warning(
+        "%s: the agent has blanked the live credentials; no swap to it until you log in and run "
+        "`failoverctl accounts add %s`",
+        account.name,
+        account.name,
+    )
+    trouble = Unusable(at=seconds(now), reason="the agent has given up its credentials", stored=mark)
+    return with_account(state, account.name, unusable=trouble)
 
 
 def _adopt(config: Config, state: State, method: "SwapMethod") -> State:

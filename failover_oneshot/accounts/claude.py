@@ -6,48 +6,40 @@ outgoing one.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from msgspec import Struct
-
-from failover_oneshot.accounts import credentials, json_document, staged
+from failover_oneshot.accounts import claude_live, credentials, json_document, kept, staged
+from failover_oneshot.accounts.claude_live import LiveCredentials
 from failover_oneshot.accounts.client_locks import HeldLocks, client_locks
-from failover_oneshot.accounts.credentials import IDENTITY, Identity, Saving, Tokens
-from failover_oneshot.accounts.json_document import Document
-from failover_oneshot.accounts.method import MethodError
+from failover_oneshot.accounts.credentials import IDENTITY, Saving, Tokens
+from failover_oneshot.accounts.memory import Memory
+from failover_oneshot.accounts.method import MethodError, Saved
+from failover_oneshot.accounts.ownership import Verdict
 from failover_oneshot.accounts.staged import FileChange
-from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE, AccountStore, read_store
-from failover_oneshot.accounts.unclaimed import keep_unclaimed
+from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE, AccountStore, keep_generation, read_store
 from failover_oneshot.config.model import Account, Config
-from failover_oneshot.lib import atomicfile
 
 REFRESH_STALE = 60.0  # seconds; Claude Code's own values (docs/behavior.md, "Claude Code's locks")
 SETTINGS_STALE = 10.0
 ATTEMPTS = 5
 
 
-class LiveCredentials(Struct, frozen=True):
-    """The two live files as read; None for a document that does not exist."""
-
-    paths: tuple[Path, Path]  # the credentials, the settings; links resolved
-    credentials: Document | None
-    settings: Document | None
-    tokens: Tokens | None
-    identity: Identity | None
-
-
 class ClaudeMethod:
-    """Implements `SwapMethod`. `unclaimed` is the folder for credentials that no store may take."""
+    """Implements `SwapMethod`."""
 
-    def __init__(self, config: Config, unclaimed: Path, lineage: Mapping[str, str]) -> None:
+    def __init__(self, config: Config, memory: Memory) -> None:
         self._accounts = config.accounts
-        self._unclaimed = unclaimed
-        self._lineage = dict(lineage)
+        self._memory = memory
         self._folder = Path(config.swap.claude_dir)
         self._settings = Path(config.swap.claude_json)
+        self._timeout = config.swap.timeout
         self._held: HeldLocks | None = None
+
+    # -- what is there -----------------------------------------------------------------------------------------------
 
     def check(self, account: Account) -> str | None:
         """See `SwapMethod`."""
@@ -58,38 +50,62 @@ class ClaudeMethod:
             theirs = read_store(other).known if other.name != account.name else None
             if theirs is None:
                 continue
-            if store.known.identity and theirs.identity and store.known.identity.same(theirs.identity):
+            if store.known.who and theirs.who and store.known.who.exactly(theirs.who):
                 return f"store {account.store} holds the same identity as {other.name}'s store"
-            if store.known.tokens and theirs.tokens and store.known.tokens.refresh == theirs.tokens.refresh:
+            if store.known.tokens and theirs.tokens and store.known.tokens.token == theirs.tokens.token:
                 return f"store {account.store} holds the same credentials as {other.name}'s store"
-        return None
+        return self._memory.problem(account.name, lambda mark: self.holds(account, mark))
+
+    def verdict(self) -> Verdict:
+        """See `SwapMethod`."""
+        return self._verdict(self._live(), {}, self._memory.installed)
 
     def live_account(self) -> str | None:
         """See `SwapMethod`."""
         try:
-            return self._owner(self._live(), {}, None)
+            return self.verdict().owner
         except MethodError:
             return None
 
     def lineage(self) -> dict[str, str]:
         """See `SwapMethod`."""
+        known = dict(self._memory.lineage)
         try:
             live = self._live()
         except MethodError:
-            return dict(self._lineage)
-        name = self._owner(live, {}, None)
+            return known
+        name = self._verdict(live, {}, self._memory.installed).owner
         if name is None or live.tokens is None:
-            return dict(self._lineage)
-        if any(whose == name and credentials.fits(mark, live.tokens.refresh) for mark, whose in self._lineage.items()):
-            return dict(self._lineage)
-        others = {mark: whose for mark, whose in self._lineage.items() if whose != name}
-        return {**others, credentials.fingerprint(live.tokens.refresh, os.urandom(8).hex()): name}
+            return known
+        if name in credentials.in_lineage(live.tokens, known):
+            return known
+        others = {mark: whose for mark, whose in known.items() if whose != name}
+        return {**others, credentials.fingerprint(live.tokens.token, os.urandom(8).hex()): name}
+
+    def holds(self, account: Account, mark: str) -> bool:
+        """See `SwapMethod`."""
+        tokens = read_store(account).known.tokens
+        return tokens is not None and credentials.fits(mark, tokens.token)
+
+    def given_up(self, account: Account) -> str | None:
+        """See `SwapMethod`."""
+        try:
+            live = self._live()
+        except MethodError:
+            return None
+        stored = read_store(account).known.tokens
+        if live.credentials is None or stored is None or not credentials.given_up(live.credentials.values):
+            return None
+        return credentials.fingerprint(stored.token, os.urandom(8).hex())
+
+    # -- the swap ----------------------------------------------------------------------------------------------------
 
     @contextmanager
     def exclusive(self, timeout: float) -> Iterator[None]:
         """See `SwapMethod`. Holds Claude Code's locks, so that it cannot refresh a token meanwhile."""
         if not self._folder.is_dir():
             raise MethodError(f"Claude Code's folder {self._folder} does not exist (swap.claude_dir)")
+        staged.refuse_mounts([Path(os.path.realpath(path)) for path in (self._folder / CREDENTIALS, self._settings)])
         wanted = [(self._folder / ".oauth_refresh.lock", REFRESH_STALE)]
         for path, stale in ((self._folder, REFRESH_STALE), (self._settings, SETTINGS_STALE)):
             # Behind a link, some versions lock beside the link and some beside the real file: take both.
@@ -102,10 +118,11 @@ class ClaudeMethod:
             finally:
                 self._held = None
 
-    def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> str:
+    def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> Saved:
         """See `SwapMethod`."""
         try:
-            return self._keep(self._live(), outgoing.name if outgoing else None, note)
+            live = self._live()
+            return self._keep(live, self._verdict(live, note, outgoing.name if outgoing else None))
         except (OSError, ValueError) as error:
             raise MethodError(f"cannot save the live credentials: {staged.why(error)}") from None
 
@@ -123,15 +140,16 @@ class ClaudeMethod:
 
     def verify(self, incoming: Account) -> None:
         """See `SwapMethod`."""
+        self._repair(incoming)
         live, known = self._live(), read_store(incoming).known
-        if self._owner(live, {}, incoming.name) != incoming.name:
+        if self._verdict(live, {}, incoming.name).owner != incoming.name:
             raise MethodError(f"the live credentials are not {incoming.name}'s after the install")
         if live.identity is None or known.identity is None or not live.identity.same(known.identity):
             raise MethodError(f"the live identity is not {incoming.name}'s after the install")
 
     def undo(self, outgoing: Account, note: Mapping[str, str]) -> None:
         """See `SwapMethod`."""
-        incoming = next((a for a in self._accounts if a.name == note.get("incoming")), None)
+        incoming = self._account(note.get("incoming"))
         live = self._live()
         if incoming is None:  # no longer in the config: only the waiting files show what was installed
             if any(staged.is_replaced(path, number, note) for number, path in enumerate(live.paths)):
@@ -139,7 +157,9 @@ class ClaudeMethod:
         elif incoming.name != outgoing.name:
             theirs = read_store(incoming).known.identity
             named = theirs is not None and live.identity is not None and theirs.same(live.identity)
-            if named or self._owner(live, note, None) == incoming.name:
+            owner = self._verdict(live, note, None).owner
+            replaced = owner is None and staged.is_replaced(live.paths[0], 0, note)
+            if named or replaced or owner == incoming.name:
                 # Under a new note: the old one stays true of the live files until they are replaced.
                 self._install(outgoing, note, staged.new_note())
         staged.discard(live.paths, note)
@@ -148,46 +168,159 @@ class ClaudeMethod:
         """See `SwapMethod`. Empty: the files are enough."""
         return {}
 
+    # -- between swaps -----------------------------------------------------------------------------------------------
+
+    def reconcile(self, account: Account) -> str | None:
+        """See `SwapMethod`."""
+        if self._repaired(self._live(), account) is None:
+            return None
+        with self.exclusive(self._timeout):
+            return self._repair(account)
+
+    def refusal(self, account: Account) -> str | None:
+        """See `SwapMethod`."""
+        try:
+            live = self._live()
+        except MethodError as error:
+            return str(error)
+        if live.tokens is None:
+            return f"there are no live credentials; log in as {account.name} first"
+        verdict = self._verdict(live, {}, account.name)
+        if verdict.owner != account.name:
+            whose = f"belong to {verdict.owner}" if verdict.owner else "are not provably those of any account"
+            return f"the live credentials {whose}: {verdict.sentence}; log in as {account.name} first"
+        if self._saving(live.tokens, read_store(account)) is Saving.UNCLAIMED:
+            return f"the live credentials are older than those in {account.name}'s store"
+        return None
+
+    def capture(self, account: Account) -> str:
+        """See `SwapMethod`."""
+        with self.exclusive(self._timeout):
+            if problem := self.refusal(account):
+                raise MethodError(problem)
+            return self.save_back(account, {}).text
+
+    def restore(self, account: Account, files: Mapping[str, bytes]) -> str:
+        """See `SwapMethod`."""
+        named = {name.lstrip("."): data for name, data in files.items()}
+        try:
+            values = json_document.parse(named.get(CREDENTIALS.lstrip("."), b"")).values
+            identity = json_document.parse(named[IDENTITY_FILE]).values if IDENTITY_FILE in named else None
+        except ValueError as error:
+            raise MethodError(f"not restored: the kept credentials are {error}") from None
+        if problem := self._foreign(account, credentials.tokens_of(values), identity):
+            raise MethodError(f"not restored: {problem}")
+        try:
+            changed = read_store(account).save(values, identity, self._memory.folder)
+        except (OSError, ValueError) as error:
+            raise MethodError(f"cannot write {account.name}'s store: {staged.why(error)}") from None
+        return f"{account.name}'s store {'has these credentials now' if changed else 'already has these credentials'}"
+
+    def _foreign(self, account: Account, tokens: Tokens | None, block: object) -> str | None:
+        """Why kept credentials cannot be the account's; None when they can."""
+        if tokens is None:
+            return "the kept credentials are blank"
+        stores = [read_store(other).known for other in self._accounts]
+        identity = credentials.identity_of(block)
+        names = credentials.named(tokens, stores) or credentials.identified(identity, stores) or ()
+        if names and account.name not in names:
+            return f"the kept credentials are those of {names[0]}"
+        return None
+
+    # -- how it is done ----------------------------------------------------------------------------------------------
+
+    def _account(self, name: str | None) -> Account | None:
+        return next((account for account in self._accounts if account.name == name), None)
+
+    def _live(self) -> LiveCredentials:
+        return claude_live.read(self._folder / CREDENTIALS, self._settings, patient=self._held is not None)
+
+    def _verdict(self, live: LiveCredentials, note: Mapping[str, str], presumed: str | None) -> Verdict:
+        return claude_live.verdict(live, note, presumed, self._accounts, self._memory)
+
+    def _saving(self, tokens: Tokens, store: AccountStore) -> Saving:
+        replaced = claude_live.replaced_tokens(self._memory, store.known.name)
+        if store.known.previous:
+            replaced |= {store.known.previous.token}
+        return credentials.saving(tokens, store.known.tokens, replaced)
+
+    def _keep(self, live: LiveCredentials, verdict: Verdict) -> Saved:
+        """Save the live credentials to a store or to `unclaimed/`. OSError, ValueError or MethodError on failure."""
+        if live.credentials is None or live.tokens is None:
+            return Saved("nothing to save: no live credentials")
+        account = self._account(verdict.owner)
+        if account is None or account.store is None:
+            return self._set_apart(live, f"live credentials have no certain owner: {verdict.sentence}", verdict.suspect)
+        store = read_store(account)
+        saving = self._saving(live.tokens, store)
+        if saving is Saving.UNCLAIMED:
+            return self._set_apart(live, f"{account.name}'s live credentials are older than its store", None)
+        values = live.credentials.values if saving is Saving.WRITE else None
+        if store.save(values, self._identity_for(account, live), self._memory.folder):
+            return Saved(f"live credentials saved to {account.name}'s store")
+        return Saved(f"{account.name}'s store already has the live credentials")
+
+    def _identity_for(self, account: Account, live: LiveCredentials) -> dict[str, Any] | None:
+        """The live identity block, if the account's store may take it."""
+        if live.settings is None or live.identity is None:
+            return None
+        names, mine = self._identified(live), read_store(account).known.who
+        block: dict[str, Any] = live.settings.values[IDENTITY]
+        return block if (account.name in names if mine else not names) else None
+
+    def _identified(self, live: LiveCredentials) -> tuple[str, ...]:
+        """The accounts that the live identity fits."""
+        return credentials.identified(live.identity, [read_store(a).known for a in self._accounts]) or ()
+
+    def _set_apart(self, live: LiveCredentials, why: str, suspect: str | None) -> Saved:
+        """Keep credentials that no store may take."""
+        values = live.credentials.values if live.credentials else {}
+        files = {CREDENTIALS: json_document.encode(credentials.with_own_keys(json_document.EMPTY, values))}
+        if live.settings and live.identity:
+            files[IDENTITY_FILE] = json_document.rendered(live.settings.values[IDENTITY])
+        made = kept.keep(self._memory.unclaimed, files)
+        return Saved(f"{why}; kept as {kept.UNCLAIMED}/{made}", made, suspect)
+
     def _install(self, incoming: Account, begun: Mapping[str, str], note: Mapping[str, str]) -> None:
         """Install under `note`, after an install under `begun` that may have stopped at any point."""
         for _ in range(ATTEMPTS):
             self.save_back(None, begun)
             live = self._live()
+            copies = self._copies(live, begun)
             try:
-                staged.commit(self._changes(live, incoming), note, self._guard)
+                staged.commit(self._changes(live, incoming), note, partial(self._guard, copies))
             except staged.ChangedError:
                 continue
             staged.discard(live.paths, note)
-            staged.clean_leftovers(live.paths, self._accounts, self._unclaimed)
+            staged.clean_leftovers(live.paths, self._accounts, self._memory.folder)
             return
         raise MethodError(f"Claude Code's files changed in each of {ATTEMPTS} attempts although their locks are held")
 
-    def _guard(self) -> None:
+    def _copies(self, live: LiveCredentials, begun: Mapping[str, str]) -> list[Path]:
+        """Keep the live credentials as a generation of their owner; the files that hold them under another inode."""
+        if live.credentials is None or live.tokens is None:
+            return []
+        owner = self._verdict(live, begun, None).owner
+        if owner is None:
+            found = kept.entries(self._memory.unclaimed)
+            return [path for entry in found for path in entry.files.values() if path.name.endswith(CREDENTIALS)]
+        block = live.settings.values[IDENTITY] if live.settings and live.identity else None
+        try:
+            return [keep_generation(self._memory.folder, owner, live.credentials.values, block)]
+        except (OSError, ValueError) as error:
+            raise MethodError(f"cannot keep the live credentials: {staged.why(error)}") from None
+
+    def _guard(self, copies: Sequence[Path], change: FileChange) -> None:
+        """MethodError unless the locks are held and what is about to be replaced exists in another file."""
         if self._held is None:
             raise MethodError("Claude Code's locks are not held")
         self._held.check()
-
-    def _live(self) -> LiveCredentials:
-        """Read the live files. MethodError when one is too large, not a regular file, or does not parse."""
-        try:
-            paths = (atomicfile.real_path(self._folder / CREDENTIALS), atomicfile.real_path(self._settings))
-            documents = []
-            for path in paths:
-                data = staged.read(path)
-                try:
-                    documents.append(None if data is None else json_document.parse(data))
-                except ValueError as error:
-                    raise ValueError(f"{path} is {error}; left unchanged") from None
-        except (OSError, ValueError) as error:
-            raise MethodError(staged.cannot_read(error)) from None
-        found, settings = documents
-        return LiveCredentials(
-            paths=paths,
-            credentials=found,
-            settings=settings,
-            tokens=credentials.tokens_of(found.values) if found else None,
-            identity=credentials.identity_of(settings.values.get(IDENTITY)) if settings else None,
-        )
+        if change.before is None or change.path != Path(os.path.realpath(self._folder / CREDENTIALS)):
+            return
+        tokens = claude_live.tokens_in(change.before)
+        others = [copy for copy in copies if kept.is_elsewhere(change.path, copy)]
+        if tokens and not any(claude_live.holds(copy, tokens) for copy in others):
+            raise MethodError(f"the credentials in {change.path} exist nowhere else; not replaced")
 
     def _changes(self, live: LiveCredentials, incoming: Account) -> list[FileChange]:
         """The changes that make the account's credentials live."""
@@ -195,61 +328,46 @@ class ClaudeMethod:
         if store.problem or store.credentials is None or store.identity is None:
             raise MethodError(store.problem or f"store {incoming.store} is incomplete")
         merged = credentials.with_own_keys(live.credentials or json_document.EMPTY, store.credentials.values)
-        if live.settings is None:
-            settings = json_document.rendered({IDENTITY: store.identity.values})
-        elif live.identity and store.known.identity and live.identity.same(store.known.identity):
-            settings = json_document.encode(live.settings)
-        else:
-            settings = json_document.encode(json_document.replace(live.settings, IDENTITY, store.identity.values))
-        before = [None if d is None else json_document.encode(d) for d in (live.credentials, live.settings)]
         return [
-            FileChange(live.paths[0], before[0], json_document.encode(merged)),
-            FileChange(live.paths[1], before[1], settings),
+            FileChange(live.paths[0], live.raw[0], json_document.encode(merged)),
+            self._identity_change(live, store),
         ]
 
-    def _half_installed(self, live: LiveCredentials, note: Mapping[str, str]) -> bool:
-        """Whether an install under that note replaced the credentials but not yet the identity."""
-        if not staged.is_replaced(live.paths[0], 0, note) or staged.is_replaced(live.paths[1], 1, note):
-            return False
-        return credentials.fits(note.get("identity", ""), credentials.key(live.identity))
+    def _identity_change(self, live: LiveCredentials, store: AccountStore) -> FileChange:
+        """The change that makes the store's identity live."""
+        block = store.identity.values if store.identity else {}
+        if live.settings is None:
+            settings = json_document.rendered({IDENTITY: block})
+        elif store.known.name in self._identified(live):
+            settings = json_document.encode(live.settings)
+        else:
+            settings = json_document.encode(json_document.replace(live.settings, IDENTITY, block))
+        return FileChange(live.paths[1], live.raw[1], settings)
 
-    def _owner(self, live: LiveCredentials, note: Mapping[str, str], presumed: str | None) -> str | None:
-        if live.tokens is None:
-            return None
-        stores = [read_store(account).known for account in self._accounts]
-        if self._half_installed(live, note) and not credentials.known(live.tokens, stores, self._lineage):
-            return note.get("incoming")  # refreshed since by an agent
-        return credentials.owner(live.tokens, live.identity, stores, self._lineage, presumed)
+    def _repair(self, account: Account) -> str | None:
+        """Write the account's identity beside credentials that are provably its own. The locks are held."""
+        for _ in range(ATTEMPTS):
+            live = self._live()
+            change = self._repaired(live, account)
+            if change is None:
+                return None
+            note = staged.new_note()
+            try:
+                staged.commit([change], note, partial(self._guard, ()))
+            except staged.ChangedError:
+                continue
+            finally:
+                staged.discard([change.path], note)
+            return f"{self._settings} did not name {account.name} beside its credentials; corrected"
+        raise MethodError(f"{self._settings} changed in each of {ATTEMPTS} attempts although its lock is held")
 
-    def _keep(self, live: LiveCredentials, outgoing: str | None, note: Mapping[str, str]) -> str:
-        """Save the live credentials to a store or to `unclaimed/`. OSError, ValueError or MethodError on failure."""
-        if live.credentials is None or not credentials.any_token(live.credentials.values):
-            return "nothing to save: no live credentials"
-        name = self._owner(live, note, outgoing)
-        account = next((a for a in self._accounts if a.name == name), None)
-        if live.tokens is None or account is None or account.store is None:
-            return f"live credentials belong to no configured account; kept as {self._keep_unclaimed(live)}"
+    def _repaired(self, live: LiveCredentials, account: Account) -> FileChange | None:
+        """The change of the settings that this takes; None when nothing is wrong, or the owner is not proven."""
         store = read_store(account)
-        half = self._half_installed(live, note)
-        verdict = credentials.saving(live.tokens, store.known.tokens, store.known.previous)
-        if verdict is Saving.UNCLAIMED:
-            return f"{name}'s live credentials are older than its store; kept as {self._keep_unclaimed(live)}"
-        if half and store.known.tokens and live.tokens.refresh != store.known.tokens.refresh:
-            self._keep_unclaimed(live)  # somebody may have logged in by hand at this very moment
-        if not half and live.identity and self._names(live.identity, store):
-            store.save_identity(live.settings.values[IDENTITY] if live.settings else {})
-        if verdict is Saving.WRITE and store.save_credentials(live.credentials.values, self._unclaimed):
-            return f"live credentials saved to {name}'s store"
-        return f"{name}'s store already has the live credentials"
-
-    @staticmethod
-    def _names(identity: Identity, store: AccountStore) -> bool:
-        """Whether the store may take this identity."""
-        return store.known.identity is None or identity.same(store.known.identity)
-
-    def _keep_unclaimed(self, live: LiveCredentials) -> str:
-        values = live.credentials.values if live.credentials else {}
-        files = {CREDENTIALS: json_document.encode(credentials.with_own_keys(json_document.EMPTY, values))}
-        if live.settings and live.identity:
-            files[IDENTITY_FILE] = json_document.rendered(live.settings.values[IDENTITY])
-        return keep_unclaimed(self._unclaimed, files)
+        if store.known.identity is None or account.name in self._identified(live):
+            return None
+        verdict = self._verdict(live, {}, account.name)
+        if verdict.owner != account.name or not verdict.proven:
+            return None
+        change = self._identity_change(live, store)
+        return change if change.after != change.before else None

@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
-from failover_oneshot.accounts.method import MethodError
+from failover_oneshot.accounts.method import MethodError, Saved
+from failover_oneshot.accounts.ownership import Evidence, Verdict
 from failover_oneshot.accounts.staged import why
 from failover_oneshot.config.model import Account, Config
 from failover_oneshot.lib import durations
@@ -23,6 +24,7 @@ from failover_oneshot.lib.redact import redact
 
 TAIL = 4096  # bytes kept of each output
 LOCK = "swap-command.lock"
+REFUSAL = "method command leaves the credentials to swap.command"
 
 
 class CommandMethod:
@@ -42,6 +44,10 @@ class CommandMethod:
         if shutil.which(self._argv[0]) is None:
             return f"swap.command: {self._argv[0]} does not exist or is not executable"
         return None
+
+    def verdict(self) -> Verdict:
+        """See `SwapMethod`. Never an owner."""
+        return Verdict(None, Evidence.NONE, "only swap.command knows")
 
     def live_account(self) -> str | None:
         """See `SwapMethod`. Always None: only the program knows."""
@@ -76,10 +82,34 @@ class CommandMethod:
             os.close(self._held)
             self._held = None
 
-    def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> str:  # noqa: ARG002
+    def holds(self, account: Account, mark: str) -> bool:  # noqa: ARG002
+        """See `SwapMethod`."""
+        return False
+
+    def given_up(self, account: Account) -> str | None:  # noqa: ARG002
+        """See `SwapMethod`."""
+        return None
+
+    def refusal(self, account: Account) -> str | None:  # noqa: ARG002
+        """See `SwapMethod`."""
+        return REFUSAL
+
+    def capture(self, account: Account) -> str:  # noqa: ARG002
+        """See `SwapMethod`."""
+        raise MethodError(REFUSAL)
+
+    def restore(self, account: Account, files: Mapping[str, bytes]) -> str:  # noqa: ARG002
+        """See `SwapMethod`."""
+        raise MethodError(REFUSAL)
+
+    def reconcile(self, account: Account) -> str | None:  # noqa: ARG002
+        """See `SwapMethod`."""
+        return None
+
+    def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> Saved:  # noqa: ARG002
         """See `SwapMethod`."""
         self._outgoing = outgoing.name if outgoing else ""
-        return "nothing to save: method command leaves that to swap.command"
+        return Saved("nothing to save: method command leaves that to swap.command")
 
     def prepare(self, incoming: Account) -> dict[str, str]:
         """See `SwapMethod`. The note: `from` and `to`."""

@@ -9,7 +9,8 @@ from typing import Any
 from failover_oneshot.accounts import json_document
 
 # Fields are found by name at any place in the file. The names come from OAuth and from the agents' own files.
-IDENTITIES = ("accountUuid", "account_uuid", "account_id", "accountId", "emailAddress", "email", "active")
+ACCOUNTS = ("accountUuid", "account_uuid", "account_id", "accountId")
+IDENTITIES = (*ACCOUNTS, "emailAddress", "email", "active")
 REFRESH = ("refresh_token", "refreshToken")
 SECRETS = (*REFRESH, "access_token", "accessToken", "id_token", "api_key", "apiKey", "OPENAI_API_KEY")
 MILLISECONDS = ("expiresAt", "expiry_date", "expires_at", "expires")
@@ -24,6 +25,14 @@ def identity(content: bytes) -> str | None:
         for name, value in fields:
             if name == key and isinstance(value, str) and value.strip() and ("@" in value or key != "active"):
                 return value.strip().lower()
+    return None
+
+
+def account(content: bytes) -> str | None:
+    """The id of the account that the credentials themselves name; None when they name none."""
+    for name, value in _fields(content):
+        if name in ACCOUNTS and isinstance(value, str) and value.strip():
+            return value.strip().lower()
     return None
 
 

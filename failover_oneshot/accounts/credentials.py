@@ -1,11 +1,12 @@
-"""Claude Code's credentials and identity as values: blank or not, older or newer, and whose they are.
+"""Claude Code's credentials and identity as values: blank or not, older or newer, and what they say about their owner.
 
 Pure. `.credentials.json` holds `claudeAiOauth` (`accessToken`, `refreshToken`, `expiresAt` in milliseconds since 1970,
-and more) and perhaps `trustedDeviceToken`. The identity block `oauthAccount` holds `accountUuid`, `emailAddress`,
-`organizationUuid` and more. No token is printed; tokens are compared for equality only.
+perhaps `accountUuid` and `organizationUuid`, and more) and perhaps `trustedDeviceToken`. The identity block
+`oauthAccount` holds `accountUuid`, `emailAddress`, `organizationUuid` and more. No token is printed; tokens are
+compared for equality only.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -19,10 +20,17 @@ OWN_KEYS = (TOKENS, "trustedDeviceToken")  # the keys of .credentials.json that 
 
 
 class Tokens(Struct, frozen=True):
-    """Credentials that are not blank."""
+    """Credentials that are not blank.
 
-    refresh: str
+    ``token`` is the refresh token, which works only once. Credentials of `claude setup-token` have none; there it is
+    the access token. ``account`` and ``organization`` are what the credentials themselves name. Claude Code adds them
+    after it has fetched the profile; they are empty until then.
+    """
+
+    token: str
     expires_at: float | None  # milliseconds since 1970; None when the file does not say
+    account: str = ""
+    organization: str = ""
 
     def __repr__(self) -> str:
         """No token is shown."""
@@ -37,7 +45,7 @@ class Identity(Struct, frozen=True):
     organization: str
 
     def same(self, other: "Identity") -> bool:
-        """Whether both are one account: by `accountUuid`, else by e-mail address.
+        """Whether both may be one account: by `accountUuid`, else by e-mail address.
 
         One person may pay for two organizations under the same account. Where both sides name one, they must agree.
         """
@@ -46,6 +54,10 @@ class Identity(Struct, frozen=True):
         if self.account and other.account:
             return self.account == other.account
         return bool(self.email) and self.email == other.email
+
+    def exactly(self, other: "Identity") -> bool:
+        """Whether both are one account, and neither leaves out an organization that the other names."""
+        return self.same(other) and self.organization == other.organization
 
 
 class StoredCredentials(Struct, frozen=True):
@@ -61,13 +73,25 @@ class StoredCredentials(Struct, frozen=True):
         """Whether the store never held credentials."""
         return self.tokens is None and self.previous is None and self.identity is None
 
+    @property
+    def who(self) -> Identity | None:
+        """Whose store it is: its identity, completed by what its credentials name."""
+        account, organization = (self.tokens.account, self.tokens.organization) if self.tokens else ("", "")
+        if self.identity is None:
+            return Identity(account, "", organization) if account else None
+        if account and self.identity.account and account != self.identity.account:
+            return self.identity
+        return Identity(
+            self.identity.account or account, self.identity.email, self.identity.organization or organization
+        )
+
 
 class Saving(Enum):
     """What to do with live credentials whose account is known."""
 
     WRITE = "write"
     KEEP = "keep"  # the store already holds them, or newer ones that replaced them
-    UNCLAIMED = "unclaimed"  # older than the store, or of unknown age: the store stays, they go to `unclaimed/`
+    UNCLAIMED = "unclaimed"  # older than the store: the store stays, they go to `unclaimed/`
 
 
 def tokens_of(document: Mapping[str, Any]) -> Tokens | None:
@@ -75,79 +99,98 @@ def tokens_of(document: Mapping[str, Any]) -> Tokens | None:
     block = document.get(TOKENS)
     if not isinstance(block, dict):
         return None
-    access, refresh = block.get("accessToken"), block.get("refreshToken")
-    if not isinstance(access, str) or not isinstance(refresh, str) or not access.strip() or not refresh.strip():
+    access, refresh = (_text(block.get(key)) for key in ("accessToken", "refreshToken"))
+    if not access and not refresh:
         return None
-    expires = block.get("expiresAt")
-    known = isinstance(expires, (int, float)) and not isinstance(expires, bool)
-    return Tokens(refresh, float(expires) if known and expires is not None else None)
+    account, organization = (_text(block.get(key)).lower() for key in ("accountUuid", "organizationUuid"))
+    return Tokens(refresh or access, milliseconds(block.get("expiresAt")), account, organization)
 
 
-def any_token(document: Mapping[str, Any]) -> bool:
-    """Whether the file holds any token, even one of the two."""
-    block = document.get(TOKENS)
-    values = [block.get(key) for key in ("accessToken", "refreshToken")] if isinstance(block, dict) else []
-    return any(isinstance(value, str) and value.strip() for value in values)
+def given_up(document: Mapping[str, Any]) -> bool:
+    """Whether the file is one from which Claude Code has removed tokens that it could no longer use."""
+    return TOKENS in document and tokens_of(document) is None
+
+
+def milliseconds(value: Any) -> float | None:
+    """An `expiresAt` in milliseconds since 1970, from a number or its text, in seconds too; None for anything else."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < 1e17:
+        return None
+    return float(value) * 1000 if value < 1e11 else float(value)  # 1e11 s is the year 5138, 1e11 ms is 1973
 
 
 def identity_of(block: Any) -> Identity | None:
     """The identity in an `oauthAccount` block; None when it has neither `accountUuid` nor `emailAddress`."""
     if not isinstance(block, dict):
         return None
-    texts = [block.get(key) for key in ("accountUuid", "emailAddress", "organizationUuid")]
-    account, email, organization = (text.strip().lower() if isinstance(text, str) else "" for text in texts)
+    account, email, organization = (
+        _text(block.get(key)).lower() for key in ("accountUuid", "emailAddress", "organizationUuid")
+    )
     return Identity(account, email, organization) if account or email else None
 
 
-def saving(live: Tokens, stored: Tokens | None, previous: Tokens | None = None) -> Saving:
-    """What to do with an account's live credentials, given its store.
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
 
-    Refresh tokens are single-use: of two, the later-expiring one is valid and must win.
+
+def saving(live: Tokens, stored: Tokens | None, replaced: Collection[str] = ()) -> Saving:
+    """What to do with an account's live credentials, given its store and the tokens that were replaced in it.
+
+    Refresh tokens are single-use: of two, the later-expiring one is valid and must win. Where a file does not say when
+    its token expires, the live one is the later one, unless it is known as one that was replaced.
     """
     if stored is None:
         return Saving.WRITE
-    older = stored.expires_at is not None and (live.expires_at is None or live.expires_at < stored.expires_at)
-    if live.refresh == stored.refresh:
-        return Saving.KEEP if older else Saving.WRITE
-    if older:
-        return Saving.KEEP if previous is not None and live.refresh == previous.refresh else Saving.UNCLAIMED
-    return Saving.WRITE
+    if live.expires_at is not None and stored.expires_at is not None:
+        older = live.expires_at < stored.expires_at
+    else:
+        older = live.token != stored.token and live.token in replaced
+    if not older:
+        return Saving.WRITE
+    return Saving.KEEP if live.token == stored.token or live.token in replaced else Saving.UNCLAIMED
 
 
-def owner(
-    tokens: Tokens,
-    identity: Identity | None,
-    stores: Sequence[StoredCredentials],
-    lineage: Mapping[str, str],
-    presumed: str | None = None,
-) -> str | None:
-    """The account that the credentials belong to; None when in doubt.
-
-    The refresh token decides if a store or the lineage (fingerprint to account) knows it; else the identity does.
-    `presumed` is the account that should be live. It decides between accounts that fit equally well. It also owns
-    credentials that fit no account, if its store never held any: they are its first ones.
-    """
-    by_identity = [s.name for s in stores if identity and s.identity and s.identity.same(identity)]
-    names = known(tokens, stores, lineage)
-    if not names:
-        names = by_identity
-    elif len(set(names)) > 1:
-        names = [name for name in names if name in by_identity] or names
-    if len(set(names)) == 1:
-        return names[0]
-    if not names:
-        return next((s.name for s in stores if s.name == presumed and s.empty), None)
-    return presumed if presumed in names else None
+def named(tokens: Tokens, stores: Iterable[StoredCredentials]) -> tuple[str, ...] | None:
+    """The accounts that the credentials name; None if they name none, or if it may be one whose store does not say."""
+    if not tokens.account:
+        return None
+    known = [s for s in stores if s.who]
+    who = Identity(tokens.account, "", tokens.organization)
+    found = [s for s in known if s.who and s.who.account and s.who.same(who)]
+    if not found and any(s.who and not s.who.account for s in known):
+        return None
+    exact = [s for s in found if s.who and s.who.organization == tokens.organization]
+    return tuple(s.name for s in exact or found)
 
 
-def known(tokens: Tokens, stores: Sequence[StoredCredentials], lineage: Mapping[str, str]) -> list[str]:
-    """The accounts that a store or the lineage names for this refresh token."""
-    return holders(tokens, stores) or [name for mark, name in lineage.items() if fits(mark, tokens.refresh)]
+def excluded(tokens: Tokens, stores: Iterable[StoredCredentials]) -> tuple[str, ...]:
+    """The accounts whose stores name another account than the credentials do."""
+    if not tokens.account:
+        return ()
+    return tuple(s.name for s in stores if s.who and s.who.account not in {"", tokens.account})
 
 
-def holders(tokens: Tokens, stores: Iterable[StoredCredentials]) -> list[str]:
-    """The accounts whose stores hold this refresh token."""
-    return [s.name for s in stores if any(t and t.refresh == tokens.refresh for t in (s.tokens, s.previous))]
+def identified(identity: Identity | None, stores: Iterable[StoredCredentials]) -> tuple[str, ...] | None:
+    """The accounts that this identity fits, only the exact ones if there are any; None without an identity."""
+    if identity is None:
+        return None
+    found = [s for s in stores if s.who and s.who.same(identity)]
+    exact = [s for s in found if s.who and s.who.exactly(identity)]
+    return tuple(s.name for s in exact or found)
+
+
+def in_lineage(tokens: Tokens, lineage: Mapping[str, str]) -> tuple[str, ...]:
+    """The accounts that the lineage (fingerprint to account) names for this token."""
+    return tuple(dict.fromkeys(name for mark, name in lineage.items() if fits(mark, tokens.token)))
+
+
+def holders(tokens: Tokens, stores: Iterable[StoredCredentials]) -> tuple[str, ...]:
+    """The accounts whose stores hold this token."""
+    return tuple(s.name for s in stores if any(t and t.token == tokens.token for t in (s.tokens, s.previous)))
 
 
 def with_own_keys(target: Document, source: Mapping[str, Any]) -> Document:

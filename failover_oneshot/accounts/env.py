@@ -19,12 +19,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from failover_oneshot.accounts.method import MethodError
+from failover_oneshot.accounts.method import MethodError, Saved
+from failover_oneshot.accounts.ownership import Evidence, Verdict
 from failover_oneshot.accounts.staged import cannot_read
 from failover_oneshot.config.model import Account
 from failover_oneshot.lib import atomicfile
 
 LIMIT = 64 * 1024  # bytes
+REFUSAL = "method env has no live credentials; its accounts are in the config"
 _LINE = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 _QUOTED = re.compile(r"""(?:'([^']*)'|"((?:[^"\\]|\\.)*)")[ \t]*(?:#.*)?""")
 _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
@@ -43,6 +45,10 @@ class EnvMethod:
             return str(error)
         return None if any(values.values()) else "env and env_file set no value"
 
+    def verdict(self) -> Verdict:
+        """See `SwapMethod`. Never an owner."""
+        return Verdict(None, Evidence.NONE, "each session may run on a different account")
+
     def live_account(self) -> str | None:
         """See `SwapMethod`. Always None: each session may run on a different account, and no file says so."""
         return None
@@ -56,9 +62,33 @@ class EnvMethod:
         """See `SwapMethod`. Takes no lock: the method has no shared files."""
         yield
 
-    def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> str:  # noqa: ARG002
+    def holds(self, account: Account, mark: str) -> bool:  # noqa: ARG002
         """See `SwapMethod`."""
-        return "nothing to save: method env has no live files"
+        return False
+
+    def given_up(self, account: Account) -> str | None:  # noqa: ARG002
+        """See `SwapMethod`."""
+        return None
+
+    def refusal(self, account: Account) -> str | None:  # noqa: ARG002
+        """See `SwapMethod`."""
+        return REFUSAL
+
+    def capture(self, account: Account) -> str:  # noqa: ARG002
+        """See `SwapMethod`."""
+        raise MethodError(REFUSAL)
+
+    def restore(self, account: Account, files: Mapping[str, bytes]) -> str:  # noqa: ARG002
+        """See `SwapMethod`."""
+        raise MethodError(REFUSAL)
+
+    def reconcile(self, account: Account) -> str | None:  # noqa: ARG002
+        """See `SwapMethod`."""
+        return None
+
+    def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> Saved:  # noqa: ARG002
+        """See `SwapMethod`."""
+        return Saved("nothing to save: method env has no live files")
 
     def prepare(self, incoming: Account) -> dict[str, str]:  # noqa: ARG002
         """See `SwapMethod`."""

@@ -4,47 +4,38 @@ The owner of the live files follows from their content: credentials that a store
 `credential_facts`). Files without any of these belong to the account that should be live.
 """
 
-import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from msgspec import Struct
-
-from failover_oneshot.accounts import credential_facts, staged
+from failover_oneshot.accounts import credential_facts, file_facts, kept, staged
 from failover_oneshot.accounts.credentials import fingerprint, fits
-from failover_oneshot.accounts.method import MethodError
+from failover_oneshot.accounts.file_facts import Contents, LiveFile
+from failover_oneshot.accounts.memory import Memory
+from failover_oneshot.accounts.method import MethodError, Saved
+from failover_oneshot.accounts.ownership import Verdict
 from failover_oneshot.accounts.staged import FileChange
 from failover_oneshot.accounts.store import previous
-from failover_oneshot.accounts.unclaimed import keep_unclaimed
 from failover_oneshot.config.model import Account, Config
 from failover_oneshot.lib import atomicfile
 
 ATTEMPTS = 5
-Contents = dict[str, bytes]  # base name to content of each file that exists
-
-
-class LiveFile(Struct, frozen=True):
-    """A live file as read."""
-
-    name: str  # in a store
-    path: Path  # links resolved
-    content: bytes | None  # None when it does not exist
-
-    def __repr__(self) -> str:
-        """The path only: the content is secret."""
-        return f"LiveFile({self.path})"
+PATIENCE = 2.0  # seconds for a file that another program is just writing
+POLL_EVERY = 0.05  # seconds
 
 
 class FilesMethod:
-    """Implements `SwapMethod`. `unclaimed` is the folder for credentials that no store may take."""
+    """Implements `SwapMethod`."""
 
-    def __init__(self, config: Config, unclaimed: Path, lineage: Mapping[str, str]) -> None:
+    def __init__(self, config: Config, memory: Memory) -> None:
         self._accounts = config.accounts
-        self._unclaimed = unclaimed
-        self._lineage = dict(lineage)
+        self._memory = memory
         self._files = [Path(path) for path in config.swap.files]
+        self._timeout = config.swap.timeout
+        self._patient = False
 
     def check(self, account: Account) -> str | None:
         """See `SwapMethod`."""
@@ -66,60 +57,88 @@ class FilesMethod:
             return str(error)
         if missing := [name for name in names if name not in mine]:
             return f"{folder / missing[0]} does not exist"
-        if problem := next((p for name, content in mine.items() if (p := _problem(folder / name, content))), None):
+        problems = (file_facts.problem(folder / name, content) for name, content in mine.items())
+        if problem := next(filter(None, problems), None):
             return problem
         if all(credential_facts.blank(content) for content in mine.values()):
             return f"credentials in store {folder} are blank; log in again"
         for other in self._accounts:
-            if other.name != account.name and (same := _sameness(mine, self._read_store(other))):
+            if other.name != account.name and (same := file_facts.sameness(mine, self._read_store(other))):
                 return f"store {folder} holds the same {same} as {other.name}'s store"
-        return None
+        return self._memory.problem(account.name, lambda mark: self.holds(account, mark))
+
+    def verdict(self) -> Verdict:
+        """See `SwapMethod`."""
+        return self._verdict(file_facts.contents_of(self._live()), None)
 
     def live_account(self) -> str | None:
         """See `SwapMethod`."""
         try:
-            return self._owner(_contents(self._live()), None)
+            return self.verdict().owner
         except MethodError:
             return None
 
-    def lineage(self) -> dict[str, str]:
+    def holds(self, account: Account, mark: str) -> bool:
+        """See `SwapMethod`."""
+        return any(fits(mark, content) for content in self._read_store(account).values())
+
+    def given_up(self, account: Account) -> str | None:
         """See `SwapMethod`."""
         try:
-            contents = _contents(self._live())
+            live = {name: content for name, content in file_facts.contents_of(self._live()).items() if content}
         except MethodError:
-            return dict(self._lineage)
-        name = self._owner(contents, None)
+            return None
+        stored = [content for name, content in self._read_store(account).items() if not credential_facts.blank(content)]
+        if not live or not stored or not all(credential_facts.blank(content) for content in live.values()):
+            return None
+        return fingerprint(stored[0], os.urandom(8).hex())
+
+    def lineage(self) -> dict[str, str]:
+        """See `SwapMethod`."""
+        lineage = dict(self._memory.lineage)
+        try:
+            contents = file_facts.contents_of(self._live())
+        except MethodError:
+            return lineage
+        name = self._verdict(contents, None).owner
         if name is None:
-            return dict(self._lineage)
-        mine = [mark for mark, whose in self._lineage.items() if whose == name]
-        kept = [next((m for m in mine if fits(m, content)), None) for content in contents.values()]
-        marks = [m or fingerprint(c, os.urandom(8).hex()) for m, c in zip(kept, contents.values(), strict=True)]
-        return {**{m: whose for m, whose in self._lineage.items() if whose != name}, **dict.fromkeys(marks, name)}
+            return lineage
+        mine = [mark for mark, whose in lineage.items() if whose == name]
+        found = [next((m for m in mine if fits(m, content)), None) for content in contents.values()]
+        marks = [m or fingerprint(c, os.urandom(8).hex()) for m, c in zip(found, contents.values(), strict=True)]
+        return {**{m: whose for m, whose in lineage.items() if whose != name}, **dict.fromkeys(marks, name)}
 
     @contextmanager
     def exclusive(self, timeout: float) -> Iterator[None]:  # noqa: ARG002
         """See `SwapMethod`. Takes no lock, as the program's locks are unknown; a file that changes is noticed."""
-        yield
+        staged.refuse_mounts([Path(os.path.realpath(path)) for path in self._files])
+        self._patient = True
+        try:
+            yield
+        finally:
+            self._patient = False
 
-    def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> str:
+    def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> Saved:
         """See `SwapMethod`."""
         live = self._live()
         presumed = outgoing.name if outgoing else note.get("outgoing") or None
         replaced = {n for n, file in enumerate(live) if staged.is_replaced(file.path, n, note)}
-        done = []
+        done: list[Saved] = []
         try:
             # After an install that was killed, the replaced files are one account's and the rest another's.
             for name, numbers in ((note.get("incoming"), replaced), (presumed, set(range(len(live))) - replaced)):
-                if contents := _contents([live[n] for n in sorted(numbers)]):
-                    done.append(self._keep(contents, name))
+                if contents := file_facts.contents_of([live[n] for n in sorted(numbers)]):
+                    done.append(self._keep(contents, name, name if note else None))
         except (OSError, ValueError) as error:
             raise MethodError(f"cannot save the live files: {staged.why(error)}") from None
-        return "; ".join(done) or "nothing to save: no live files"
+        apart = next((saved for saved in done if saved.unclaimed), Saved(""))
+        text = "; ".join(saved.text for saved in done) or "nothing to save: no live files"
+        return Saved(text, apart.unclaimed, apart.suspect)
 
     def prepare(self, incoming: Account) -> dict[str, str]:
         """See `SwapMethod`. The note: `token`, `incoming`, and `outgoing`, the live files' owner if known."""
         live = self._live()
-        outgoing = self._owner(_contents(live), None) or ""
+        outgoing = self._verdict(file_facts.contents_of(live), None).owner or ""
         note = {**staged.new_note(), "incoming": incoming.name, "outgoing": outgoing}
         staged.stage(self._changes(live, incoming), note)
         return note
@@ -134,7 +153,7 @@ class FilesMethod:
         for file in self._live():
             known = file.content is not None and (
                 file.content == stored.get(file.name)
-                or self._owner({file.name: file.content}, incoming.name) == incoming.name
+                or self._verdict({file.name: file.content}, incoming.name, incoming.name).owner == incoming.name
             )
             if not known:
                 raise MethodError(f"{file.path} is not {incoming.name}'s after the install")
@@ -151,30 +170,103 @@ class FilesMethod:
         """See `SwapMethod`. Empty: the files are enough."""
         return {}
 
+    # -- between swaps -----------------------------------------------------------------------------------------------
+
+    def reconcile(self, account: Account) -> str | None:  # noqa: ARG002
+        """See `SwapMethod`. The identity is in the same files as the credentials, so there is nothing to do."""
+        return None
+
+    def refusal(self, account: Account) -> str | None:
+        """See `SwapMethod`."""
+        try:
+            contents = file_facts.contents_of(self._live())
+        except MethodError as error:
+            return str(error)
+        if all(credential_facts.blank(content) for content in contents.values()):
+            return f"there are no live credentials; log in as {account.name} first"
+        verdict = self._verdict(contents, account.name)
+        if verdict.owner != account.name:
+            whose = f"belong to {verdict.owner}" if verdict.owner else "are not provably those of any account"
+            return f"the live credentials {whose}: {verdict.sentence}; log in as {account.name} first"
+        if file_facts.older(contents, self._read_store(account)):
+            return f"the live credentials are older than those in {account.name}'s store"
+        return None
+
+    def capture(self, account: Account) -> str:
+        """See `SwapMethod`."""
+        with self.exclusive(self._timeout):
+            if problem := self.refusal(account):
+                raise MethodError(problem)
+            return self.save_back(account, {}).text
+
+    def restore(self, account: Account, files: Mapping[str, bytes]) -> str:
+        """See `SwapMethod`."""
+        named = {path.name: files[path.name.lstrip(".")] for path in self._files if path.name.lstrip(".") in files}
+        if not named or all(credential_facts.blank(content) for content in named.values()):
+            raise MethodError("not restored: the kept credentials are blank")
+        mine = file_facts.identity(named)
+        for other in self._accounts:
+            if mine and other.name != account.name and file_facts.identity(self._read_store(other)) == mine:
+                raise MethodError(f"not restored: the kept credentials are those of {other.name}")
+        try:
+            changed = self._save(account, named)
+        except (OSError, ValueError) as error:
+            raise MethodError(f"cannot write {account.name}'s store: {staged.why(error)}") from None
+        return f"{account.name}'s store {'has these credentials now' if changed else 'already has these credentials'}"
+
+    # -- how it is done ----------------------------------------------------------------------------------------------
+
     def _install(self, incoming: Account, begun: Mapping[str, str], note: Mapping[str, str]) -> None:
         """Install under `note`, after an install under `begun` that may have stopped at any point."""
         for _ in range(ATTEMPTS):
             self.save_back(None, begun)
             live = self._live()
+            copies = self._copies(live, begun)
             try:
-                staged.commit(self._changes(live, incoming), note, lambda: None)
+                staged.commit(self._changes(live, incoming), note, partial(_guard, copies))
             except staged.ChangedError:
                 continue
             staged.discard([file.path for file in live], note)
-            staged.clean_leftovers([file.path for file in live], self._accounts, self._unclaimed)
+            staged.clean_leftovers([file.path for file in live], self._accounts, self._memory.folder)
             return
         raise MethodError(f"the live files changed in each of {ATTEMPTS} attempts")
 
+    def _copies(self, live: Sequence[LiveFile], begun: Mapping[str, str]) -> list[Path]:
+        """Keep the live files as a generation of their owners; the files that hold them under another inode."""
+        replaced = {n for n, file in enumerate(live) if staged.is_replaced(file.path, n, begun)}
+        copies: list[Path] = []
+        try:
+            for presumed, numbers in (
+                (begun.get("incoming"), replaced),
+                (begun.get("outgoing") or None, set(range(len(live))) - replaced),
+            ):
+                contents = file_facts.filled(file_facts.contents_of([live[n] for n in sorted(numbers)]))
+                owner = self._verdict(contents, presumed, presumed).owner if contents else None
+                folder = kept.generations(self._memory.folder, owner) if owner else self._memory.unclaimed
+                if contents:
+                    made = kept.keep(folder, contents)
+                    copies += [kept.entry_file(folder, made, name) for name in contents]
+                    if owner:
+                        kept.prune(folder)
+        except (OSError, ValueError) as error:
+            raise MethodError(f"cannot keep the live files: {staged.why(error)}") from None
+        return copies
+
     def _live(self) -> list[LiveFile]:
         """The live files in the config's order. MethodError when one cannot be read or is half written."""
-        try:
-            live = [LiveFile(p.name, atomicfile.real_path(p), staged.read(p)) for p in self._files]
-        except (OSError, ValueError) as error:
-            raise MethodError(staged.cannot_read(error)) from None
-        for file in live:
-            if file.content and (problem := _problem(file.path, file.content, blank=True)):
+        deadline = time.monotonic() + (PATIENCE if self._patient else 0.0)
+        while True:
+            try:
+                live = [LiveFile(p.name, atomicfile.real_path(p), staged.read(p)) for p in self._files]
+            except (OSError, ValueError) as error:
+                raise MethodError(staged.cannot_read(error)) from None
+            problems = (file_facts.problem(f.path, f.content, blank=True) for f in live if f.content)
+            problem = next(filter(None, problems), None)
+            if problem is None:
+                return live
+            if time.monotonic() >= deadline:
                 raise MethodError(f"{problem}; left unchanged")
-        return live
+            time.sleep(POLL_EVERY)
 
     def _stored(self, account: Account) -> Contents:
         """The files of a store. MethodError when one cannot be read."""
@@ -197,87 +289,57 @@ class FilesMethod:
         stored = self._stored(incoming)
         return [FileChange(file.path, file.content, stored[file.name]) for file in live]
 
-    def _owner(self, contents: Contents, presumed: str | None) -> str | None:
-        """The owner of these live files: by store, token, lineage or identity; else `presumed`; None when in doubt."""
+    def _verdict(self, contents: Contents, presumed: str | None, installed: str | None = None) -> Verdict:
+        """Whose these live files are. ``installed``: of an install that is unfinished or being verified."""
         stores = {account.name: self._read_store(account) for account in self._accounts}
-        tokens = frozenset[str]().union(*map(credential_facts.refresh_tokens, contents.values()))
-        by_content = [name for name, stored in stores.items() if _shared(contents, stored, stores)]
-        by_token = [
-            name
-            for name, stored in stores.items()
-            if tokens & frozenset[str]().union(*map(credential_facts.refresh_tokens, stored.values()))
-        ]
-        by_lineage = [
-            whose for mark, whose in self._lineage.items() if any(fits(mark, content) for content in contents.values())
-        ]
-        identity = _identity(contents)
-        by_identity = [name for name, stored in stores.items() if identity and _identity(stored) == identity]
-        for names in (by_content, by_token, by_lineage, by_identity):
-            if names:
-                return names[0] if len(set(names)) == 1 else presumed if presumed in names else None
-        if presumed in stores and (identity is None or not stores[presumed]):
-            return presumed
-        return None
+        return file_facts.verdict(contents, stores, self._memory.lineage, installed or self._memory.installed, presumed)
 
-    def _keep(self, contents: Contents, presumed: str | None) -> str:
-        """Save one account's live files to its store or to `unclaimed/`; one sentence that says which."""
-        name = self._owner(contents, presumed)
-        account = next((a for a in self._accounts if a.name == name), None)
+    def _keep(self, contents: Contents, presumed: str | None, installed: str | None) -> Saved:
+        """Save one account's live files to its store or to `unclaimed/`."""
+        verdict = self._verdict(contents, presumed, installed)
+        account = next((a for a in self._accounts if a.name == verdict.owner), None)
         live = {base: content for base, content in contents.items() if not credential_facts.blank(content)}
         if account is None or not account.store:
             if not live or any(self._holds(a, live) for a in self._accounts):
-                return "nothing to save: live files are blank or already in a store"
-            kept = keep_unclaimed(self._unclaimed, live)
-            return f"live files belong to no configured account; kept as {kept}"
-        folder, stored = Path(account.store), self._read_store(account)
-        news = {base: content for base, content in live.items() if stored.get(base) != content}
+                return Saved("nothing to save: live files are blank or already in a store")
+            made = kept.keep(self._memory.unclaimed, live)
+            text = f"live files have no certain owner: {verdict.sentence}; kept as {kept.UNCLAIMED}/{made}"
+            return Saved(text, made, verdict.suspect)
+        stored = self._read_store(account)
+        if file_facts.older(live, stored):
+            made = kept.keep(self._memory.unclaimed, live)
+            return Saved(f"{account.name}'s live files are older than its store; kept as {kept.UNCLAIMED}/{made}", made)
+        if not self._save(account, live):
+            return Saved(f"{account.name}'s store already has the live files")
+        return Saved(f"live files saved to {account.name}'s store")
+
+    def _save(self, account: Account, contents: Contents) -> bool:
+        """Write these files to a store; what they replace is kept first. True when that changed the store."""
+        folder, stored = Path(account.store or os.devnull), self._read_store(account)
+        news = {base: content for base, content in contents.items() if stored.get(base) != content}
         if not news:
-            return f"{name}'s store already has the live files"
-        if any(credential_facts.older(content, stored.get(base, b"")) for base, content in news.items()):
-            return f"{name}'s live files are older than its store; kept as {keep_unclaimed(self._unclaimed, news)}"
+            return False
+        if old := file_facts.filled(stored):
+            generations = kept.generations(self._memory.folder, account.name)
+            made = kept.keep(generations, old)
+            for base in news.keys() & old.keys():
+                if not kept.is_elsewhere(folder / base, kept.entry_file(generations, made, base)):
+                    raise ValueError(f"{folder / base}: its content exists nowhere else; left unchanged")
+            kept.prune(generations)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for base, content in news.items():
             good = base in stored and not credential_facts.blank(stored[base])
             atomicfile.write_atomic(folder / base, content, backup=previous(folder / base) if good else None)
-        return f"live files saved to {name}'s store"
+        return True
 
     def _holds(self, account: Account, contents: Contents) -> bool:
         stored = self._read_store(account)
         return all(stored.get(base) == content for base, content in contents.items())
 
 
-def _contents(live: Sequence[LiveFile]) -> Contents:
-    return {file.name: file.content for file in live if file.content is not None}
-
-
-def _problem(path: Path, content: bytes, *, blank: bool = False) -> str | None:
-    """What is wrong with a file; None if it is fine. With `blank`, blank credentials are fine."""
-    if path.suffix == ".json":
-        try:
-            json.loads(content)
-        except (ValueError, RecursionError):
-            return f"{path} is not JSON" if content.strip() else f"{path} is empty"
-    if content.strip() and credential_facts.blank(content) and not blank:
-        return f"credentials in {path} are blank; log in again"
-    return None
-
-
-def _identity(contents: Contents) -> str | None:
-    return next((found for content in contents.values() if (found := credential_facts.identity(content))), None)
-
-
-def _shared(contents: Contents, stored: Contents, stores: Mapping[str, Contents]) -> bool:
-    """Whether a live file is byte for byte in this store but not in every store."""
-    return any(
-        content and stored.get(base) == content and not all(s.get(base) == content for s in stores.values() if s)
-        for base, content in contents.items()
-    ) or bool(contents and contents.items() <= stored.items())
-
-
-def _sameness(mine: Contents, theirs: Contents) -> str | None:
-    """What two stores share although only one account can have it; None for nothing."""
-    tokens = [frozenset[str]().union(*map(credential_facts.refresh_tokens, c.values())) for c in (mine, theirs)]
-    if tokens[0] & tokens[1] or (mine and mine == theirs):
-        return "credentials"
-    identity = _identity(mine)
-    return "identity" if identity and identity == _identity(theirs) else None
+def _guard(copies: Sequence[Path], change: FileChange) -> None:
+    """MethodError unless the file that is about to be replaced exists in another file."""
+    if change.before is None or credential_facts.blank(change.before):
+        return
+    if not any(kept.is_elsewhere(change.path, copy) and staged.read(copy) == change.before for copy in copies):
+        raise MethodError(f"the content of {change.path} exists nowhere else; not replaced")

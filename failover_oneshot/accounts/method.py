@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from msgspec import Struct
+
+from failover_oneshot.accounts.ownership import Verdict
 from failover_oneshot.config.model import Account
 from failover_oneshot.errors import EXIT_FAILED, FailoverError
 
@@ -21,6 +24,14 @@ class MethodError(FailoverError):
         self.restored = restored
 
 
+class Saved(Struct, frozen=True):
+    """What `save_back` has done. ``unclaimed``: the entry of credentials that no store may take; "" for none."""
+
+    text: str  # one sentence
+    unclaimed: str = ""
+    suspect: str | None = None  # the account that they may belong to
+
+
 class SwapMethod(Protocol):
     """How an account becomes the active one. Raises only `MethodError`.
 
@@ -31,8 +42,36 @@ class SwapMethod(Protocol):
     def check(self, account: Account) -> str | None:
         """Why the account cannot be swapped to, as one sentence; None when it can. Reads only."""
 
+    def verdict(self) -> Verdict:
+        """Whose the live credentials are, and why. Reads only; MethodError when they cannot be read."""
+
     def live_account(self) -> str | None:
-        """The configured account whose credentials are live; None when in doubt. Reads only."""
+        """The configured account whose credentials are live; None when in doubt or unreadable. Reads only."""
+
+    def holds(self, account: Account, mark: str) -> bool:
+        """Whether the account's store holds the credentials of this fingerprint. Reads only."""
+
+    def given_up(self, account: Account) -> str | None:
+        """The fingerprint of the account's stored credentials, if the agent has blanked the live ones. Reads only."""
+
+    def refusal(self, account: Account) -> str | None:
+        """Why the live credentials cannot be captured for the account; None when they can. Reads only."""
+
+    def capture(self, account: Account) -> str:
+        """Save the live credentials in the account's store; one sentence. MethodError, and no write, on a `refusal`."""
+
+    def restore(self, account: Account, files: Mapping[str, bytes]) -> str:
+        """Make kept files, by name without a leading dot, the store's content; what was there is kept first.
+
+        MethodError when they are blank or name another configured account. The caller has entered `exclusive`.
+        """
+
+    def reconcile(self, account: Account) -> str | None:
+        """Write the account's identity to the live files if it is missing beside credentials that are its own.
+
+        Returns one sentence, None when there was nothing to do or the credentials are not provably the account's. Takes
+        the agent's locks itself.
+        """
 
     def lineage(self) -> dict[str, str]:
         """The lineage for the state: the given one, updated with salted fingerprints of the live credentials."""
@@ -40,8 +79,8 @@ class SwapMethod(Protocol):
     def exclusive(self, timeout: float) -> AbstractContextManager[None]:
         """Lock out the programs that use the files; wait at most `timeout` seconds for that."""
 
-    def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> str:
-        """Save the live credentials to their owner's store; returns one sentence that says what was done.
+    def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> Saved:
+        """Save the live credentials to their owner's store, or to `unclaimed/` when in doubt.
 
         `outgoing` is the account that should be live. `note` is the note of an unfinished install, else empty.
         """

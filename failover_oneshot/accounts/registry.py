@@ -4,33 +4,34 @@ To add a method, add a module here, a member of `config.model.Method` and a bran
 tests/unit/accounts/test_contract.py runs over all of them.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
+from failover_oneshot.accounts.memory import Memory
 from failover_oneshot.accounts.method import MethodError, SwapMethod
 from failover_oneshot.config import model
 from failover_oneshot.config.model import Config
+from failover_oneshot.state.model import State
 
 __all__ = ["MethodError", "SwapMethod", "method"]
 
 
-def method(config: Config, unclaimed: Path, lineage: Mapping[str, str] | None = None) -> SwapMethod:
+def method(config: Config, folder: Path, state: State) -> SwapMethod:
     """The swap method that the config names.
 
-    `unclaimed` is the folder for credentials without a known owner; it is made when needed. `lineage` maps fingerprints
-    of earlier credentials to accounts; it comes from the state.
+    ``folder`` is the state's: kept credentials are in it. ``state`` says what earlier checks found out about the owners
+    of credentials.
     """
     _no_core_dump()
-    known = lineage or {}
+    memory = Memory(folder, state)
     match config.swap.method:
         case model.Method.CLAUDE:
             from failover_oneshot.accounts.claude import ClaudeMethod
 
-            return ClaudeMethod(config, unclaimed, known)
+            return ClaudeMethod(config, memory)
         case model.Method.FILES:
             from failover_oneshot.accounts.files import FilesMethod
 
-            return FilesMethod(config, unclaimed, known)
+            return FilesMethod(config, memory)
         case model.Method.ENV:
             from failover_oneshot.accounts.env import EnvMethod
 
@@ -38,7 +39,7 @@ def method(config: Config, unclaimed: Path, lineage: Mapping[str, str] | None = 
         case model.Method.COMMAND:
             from failover_oneshot.accounts.command import CommandMethod
 
-            return CommandMethod(config, unclaimed.parent)
+            return CommandMethod(config, folder)
 
 
 def _no_core_dump() -> None:

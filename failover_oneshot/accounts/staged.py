@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from failover_oneshot.accounts.method import MethodError
 from failover_oneshot.config.model import Account
-from failover_oneshot.lib import atomicfile
+from failover_oneshot.lib import atomicfile, procfs
 
-LIMIT = 10 * 1024 * 1024  # bytes; far above any credentials file
+LIMIT = 64 * 1024 * 1024  # bytes: Claude Code reads larger files than it should ever write
 
 
 class ChangedError(Exception):
@@ -61,10 +61,11 @@ def stage(changes: Sequence[FileChange], note: Mapping[str, str]) -> None:
         raise MethodError(f"cannot replace the live files: {why(error)}") from None
 
 
-def commit(changes: Sequence[FileChange], note: Mapping[str, str], guard: Callable[[], None]) -> None:
+def commit(changes: Sequence[FileChange], note: Mapping[str, str], guard: Callable[[FileChange], None]) -> None:
     """Make the new versions the live ones. On an error every live file is restored and the new ones wait again.
 
-    `guard` is called before each file and may raise. MethodError has `restored` false when the rollback failed too.
+    `guard` is called before each file is replaced and may raise. MethodError has `restored` false when the rollback
+    failed too.
     """
     todo = [(n, change) for n, change in enumerate(changes) if change.after != change.before]
     olds: dict[int, Path] = {}
@@ -75,7 +76,7 @@ def commit(changes: Sequence[FileChange], note: Mapping[str, str], guard: Callab
             if change.before is not None:  # so that a rollback needs no free disk space
                 olds[number] = atomicfile.write_temporary(change.path, change.before)
         for number, change in todo:
-            guard()
+            guard(change)
             _same(change)
             done.append((number, change))
             atomicfile.put(waiting(change.path, number, note), change.path)
@@ -103,6 +104,16 @@ def discard(paths: Sequence[Path], note: Mapping[str, str]) -> None:
     if "token" in note:
         for number, path in enumerate(paths):
             atomicfile.remove(waiting(path, number, note))
+
+
+def refuse_mounts(paths: Sequence[Path]) -> None:
+    """Raise MethodError for a file that is a mount point: it cannot be replaced in one step (EBUSY)."""
+    mounted = procfs.mount_points()
+    for path in paths:
+        if str(path) in mounted:
+            raise MethodError(
+                f"{path} is a mount of its own, and a mounted file cannot be replaced; mount its folder instead"
+            )
 
 
 def clean_leftovers(live: Sequence[Path], accounts: Sequence[Account], unclaimed: Path) -> None:

@@ -6,11 +6,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from failover_oneshot.accounts import json_document
+from failover_oneshot.accounts import json_document, kept
 from failover_oneshot.accounts.credentials import StoredCredentials, identity_of, tokens_of, with_own_keys
 from failover_oneshot.accounts.json_document import Document
 from failover_oneshot.accounts.staged import cannot_read
-from failover_oneshot.accounts.unclaimed import keep_unclaimed
 from failover_oneshot.config.model import Account
 from failover_oneshot.lib import atomicfile
 
@@ -33,28 +32,51 @@ class AccountStore(Struct, frozen=True):
         """The name only: the content holds secrets."""
         return f"Store({self.known.name})"
 
-    def save_credentials(self, values: dict[str, Any], unclaimed: Path) -> bool:
-        """Save the account's own keys of a live `.credentials.json`; true when that changed the store.
+    def save(self, values: dict[str, Any] | None, identity: dict[str, Any] | None, keep: Path) -> bool:
+        """Save the account's own keys of a live `.credentials.json` and its identity; None leaves one as it is.
 
-        The previous version stays as `.prev` if it held credentials; one that does not parse goes to `unclaimed`.
-        OSError or ValueError when it cannot be written; the store is then unchanged.
+        True when the credentials changed. What was there is kept below the folder ``keep`` first: as a generation, or
+        in `unclaimed/` if it does not parse. It also stays as `.prev`. OSError or ValueError when something cannot be
+        written; what was not kept is then unchanged.
         """
-        path = _made(self.folder) / CREDENTIALS
-        if self.raw and self.credentials is None:
-            keep_unclaimed(unclaimed, {CREDENTIALS: self.raw})
-        data = json_document.encode(with_own_keys(self.credentials or json_document.EMPTY, values))
-        if data == self.raw:
-            return False
-        atomicfile.write_atomic(path, data, backup=previous(path) if self.known.tokens else None)
-        return True
+        folder = _made(self.folder)
+        data = self.raw
+        if values is not None:
+            data = json_document.encode(with_own_keys(self.credentials or json_document.EMPTY, values))
+        if data is not None and data != self.raw:
+            path = folder / CREDENTIALS
+            copy = self._keep(keep)
+            if copy and not kept.is_elsewhere(path, copy):
+                raise ValueError(f"{path}: its content exists nowhere else; left unchanged")
+            atomicfile.write_atomic(path, data, backup=previous(path) if self.known.tokens else None)
+        if identity is not None and (self.identity is None or self.identity.values != identity):
+            path = folder / IDENTITY_FILE
+            block = json_document.rendered(identity)
+            atomicfile.write_atomic(path, block, backup=previous(path) if self.identity else None)
+        return data != self.raw
 
-    def save_identity(self, block: dict[str, Any]) -> None:
-        """Save the identity block; the previous version stays as `.prev`."""
-        path = _made(self.folder) / IDENTITY_FILE
-        if self.identity is None or self.identity.values != block:
-            atomicfile.write_atomic(
-                path, json_document.rendered(block), backup=previous(path) if self.identity else None
-            )
+    def _keep(self, keep: Path) -> Path | None:
+        """Keep what the store holds; the path of the copy of its credentials, None when there were none."""
+        if self.raw and self.credentials is None:
+            folder = keep / kept.UNCLAIMED
+            return kept.entry_file(folder, kept.keep(folder, {CREDENTIALS: self.raw}), CREDENTIALS)
+        if self.credentials is None or self.known.tokens is None:
+            return None
+        return keep_generation(
+            keep, self.known.name, self.credentials.values, self.identity.values if self.identity else None
+        )
+
+
+def keep_generation(keep: Path, account: str, values: dict[str, Any], identity: dict[str, Any] | None) -> Path:
+    """Keep an account's credentials as a generation; the path of the copy. OSError when it cannot be written."""
+    folder = kept.generations(keep, account)
+    credentials = json_document.encode(with_own_keys(json_document.EMPTY, values))
+    files = {CREDENTIALS: credentials}
+    if identity is not None:
+        files[IDENTITY_FILE] = json_document.rendered(identity)
+    made = kept.keep(folder, files, credentials)
+    kept.prune(folder)
+    return kept.entry_file(folder, made, CREDENTIALS)
 
 
 def read_store(account: Account) -> AccountStore:

@@ -82,6 +82,13 @@ class Swap(Section, frozen=True):
     max_per_hour: values.Count = 4
     "stop swapping after this many swaps in one hour"
 
+    @property
+    def credential_files(self) -> tuple[str, ...]:
+        """The live files that hold credentials; empty for the methods that replace no files."""
+        if self.method is Method.CLAUDE:
+            return (f"{self.claude_dir}/.credentials.json",)
+        return self.files if self.method is Method.FILES else ()
+
 
 class Quota(Section, frozen=True):
     """When the active account counts as exhausted."""
@@ -108,6 +115,13 @@ class Quota(Section, frozen=True):
     "your own limit-hit patterns: part of the text, or a /regular expression/; case-insensitive"
     extra_server_error_patterns: tuple[values.Pattern, ...] = ()
     "your own server-error patterns, which veto a hit; written like extra_patterns"
+
+
+class Recovery(Section, frozen=True):
+    """What happens after a swap."""
+
+    watch: values.Delay = values.Duration(600)
+    "how long to verify after a swap that agents keep its identity; 0: only right after the swap"
 
 
 class Autonomous(Section, frozen=True):
@@ -273,6 +287,8 @@ class Config(Section, frozen=True):
     "how to make another account active"
     quota: Quota = Quota()
     "when the active account counts as exhausted"
+    recovery: Recovery = Recovery()
+    "what happens after a swap"
     pool: Pool = Pool()
     "the tmux sessions to watch; all others are left alone"
     tmux: Tmux = Tmux()

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from failover_oneshot.config.model import Config
+from failover_oneshot.config.model import Account, Config
 from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.decision.rules import before_observing, decide
 from failover_oneshot.detection.findings import detect
 from failover_oneshot.model import Finding, Observation
 from failover_oneshot.state.model import State
-from failover_oneshot.state.transitions import settle
+from failover_oneshot.state.transitions import follow_names, settle
 
 if TYPE_CHECKING:
     from failover_oneshot.decision.manual import Order
@@ -35,14 +35,21 @@ class Assessment(Struct, frozen=True, kw_only=True):
 
 
 def prepare(
-    config: Config, state: State, now: datetime, live_account: Callable[[], str | None]
+    config: Config,
+    state: State,
+    now: datetime,
+    live_account: Callable[[], str | None],
+    holds: Callable[[Account, str], bool],
 ) -> tuple[State, tuple[str, ...]]:
     """The loaded state made ready for a check, and warnings: no times in the future, an active account that exists.
 
     ``live_account`` returns the account whose credentials are live; it is called only if the state names no account of
-    the config.
+    the config. ``holds``: whether an account's store holds the credentials of a fingerprint; it is called only if the
+    state knows an account that the config does not name.
     """
     state, notes = settle(state, now)
+    state, renamed = follow_names(config.accounts, state, holds)
+    notes += renamed
     if config.account(state.active_account) or not config.accounts or state.swap_in_progress:
         return state, tuple(notes)
     enabled = [a.name for a in config.accounts if a.enabled]

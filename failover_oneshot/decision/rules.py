@@ -68,7 +68,7 @@ def _cooldown(config: Config, state: State, now: datetime) -> Decision | None:
     attempts = []
     if state.last_swap:
         attempts.append((state.last_swap.at, f"the swap to {state.last_swap.to}"))
-    if state.last_failure:
+    if state.last_failure and not state.last_failure.untouched:
         attempts.append((state.last_failure.at, "the failed attempt"))
     if not attempts:
         return None

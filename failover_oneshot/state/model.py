@@ -32,6 +32,30 @@ class Trouble(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Failure(Trouble, frozen=True, kw_only=True):
+    """A swap that failed. ``untouched``: before anything was changed, so it costs no cooldown."""
+
+    untouched: bool = False
+
+
+class Unusable(Trouble, frozen=True, kw_only=True):
+    """Why an account could not be swapped to.
+
+    ``stored``: fingerprint of the stored credentials that the agent gave up; the account is no candidate while its
+    store holds them. None: only the last attempt failed.
+    """
+
+    stored: str | None = None
+
+
+class Unclaimed(Struct, frozen=True, kw_only=True):
+    """Credentials in `unclaimed/` whose owner is in doubt; ``account``: the one that they may belong to."""
+
+    at: Utc
+    reason: str
+    account: str | None = None
+
+
 class AccountMemory(Struct, frozen=True, kw_only=True):
     """What the state knows about one account."""
 
@@ -40,7 +64,8 @@ class AccountMemory(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     last_used_at: Utc | None = None  # when a swap left it
     window_resets_at: Utc | None = None  # end of its current window, from a warning of the agent
-    unusable: Trouble | None = None  # the last failed attempt to swap to it
+    unusable: Unusable | None = None  # the last failed attempt to swap to it, or credentials that the agent gave up
+    store: str | None = None  # the path of its credentials, to recognize the account under another name
 
 
 class HitMemory(Struct, frozen=True, kw_only=True):
@@ -156,6 +181,7 @@ class Journal(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     acted_on: tuple[str, ...] = ()  # sessions whose current hits this swap handles
     restarts: tuple[Restart, ...] = ()
     runs: int = 1  # how many runs have worked on this swap
+    touched: bool = False  # the install of a candidate has begun
 
 
 class State(Struct, frozen=True, kw_only=True):
@@ -169,9 +195,11 @@ class State(Struct, frozen=True, kw_only=True):
     sessions: dict[str, SessionMemory] = {}
     swap_in_progress: Journal | None = None
     lineage: dict[str, str] = {}  # salted fingerprints of credentials that were live, to account names
+    credentials_seen: str | None = None  # inode, size and time of the live credentials when their owner was determined
+    unclaimed: dict[str, Unclaimed] = {}  # entries of `unclaimed/`, by id
     waiting: Waiting | None = None
     paused: Pause | None = None
-    last_failure: Trouble | None = None
+    last_failure: Failure | None = None
     last_check: LastCheck | None = None
     told: dict[str, str] = {}  # situations already reported, until they end; the text tells one from the next
     outbox: tuple[Notice, ...] = ()

@@ -1,11 +1,12 @@
 """Changes the state: each function returns the next one. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
 
+from failover_oneshot.config.model import Account
 from failover_oneshot.model import Finding, Kind
 from failover_oneshot.state.model import HitMemory, SessionMemory, State, WarningMemory, seconds, stamp
 
@@ -26,6 +27,69 @@ def settle(state: State, now: datetime) -> tuple[State, list[str]]:
         notes.append("clock went back: suspected hit dropped")
         state = replace(state, suspected_hit_at=None)
     return state, notes
+
+
+def follow_names(
+    accounts: Sequence[Account], state: State, holds: Callable[[Account, str], bool]
+) -> tuple[State, list[str]]:
+    """The state with the accounts under their present names, and a note for each that the config has renamed.
+
+    Otherwise an exhausted account would look free under its new name (law L3). It is recognized by the place of its
+    credentials, or by credentials of its lineage (``holds``: whether a store holds those of a fingerprint).
+    """
+    notes = []
+    names = {account.name for account in accounts}
+    for old in [name for name in state.accounts if name not in names]:
+        fresh = [a for a in accounts if a.name not in state.accounts]
+        found = next((a for a in fresh if _same_account(state, old, a, holds)), None)
+        if found:
+            notes.append(f"account {old} is named {found.name} in the config now; it keeps what is known about it")
+            state = renamed(state, old, found.name)
+    for account in accounts:
+        place = account.store or account.env_file
+        if place and place != state.account(account.name).store:
+            state = with_account(state, account.name, store=place)
+    return state, notes
+
+
+def _same_account(state: State, old: str, account: Account, holds: Callable[[Account, str], bool]) -> bool:
+    place = account.store or account.env_file
+    if place and place == state.account(old).store:
+        return True
+    return any(holds(account, mark) for mark, name in state.lineage.items() if name == old)
+
+
+def renamed(state: State, old: str, new: str) -> State:
+    """The state with another name for an account, wherever it stands except in the history."""
+
+    def name(known: Any) -> Any:
+        return new if known == old else known
+
+    swap, last = state.swap_in_progress, state.last_swap
+    return replace(
+        state,
+        active_account=name(state.active_account),
+        accounts={name(key): value for key, value in state.accounts.items()},
+        lineage={mark: name(whose) for mark, whose in state.lineage.items()},
+        unclaimed={key: replace(value, account=name(value.account)) for key, value in state.unclaimed.items()},
+        sessions={key: _of_account(value, name) for key, value in state.sessions.items()},
+        last_swap=replace(last, from_=name(last.from_), to=name(last.to)) if last else None,
+        waiting=replace(state.waiting, account=name(state.waiting.account)) if state.waiting else None,
+        swap_in_progress=replace(
+            swap,
+            from_=name(swap.from_),
+            to=name(swap.to),
+            candidates=tuple(map(name, swap.candidates)),
+            prepared={key: name(value) for key, value in swap.prepared.items()},
+        )
+        if swap
+        else None,
+    )
+
+
+def _of_account(memory: SessionMemory, name: Callable[[Any], Any]) -> SessionMemory:
+    hit = replace(memory.hit, account=name(memory.hit.account)) if memory.hit else None
+    return replace(memory, account=name(memory.account), hit=hit)
 
 
 def remember(state: State, findings: Sequence[Finding], switches_at_message: bool, now: datetime) -> State:

@@ -13,13 +13,14 @@ from failover_oneshot.lib import durations
 from failover_oneshot.model import Finding, Outcome, Restart
 from failover_oneshot.report import Move
 from failover_oneshot.state.model import (
+    Failure,
     Journal,
     LastSwap,
     Rejected,
     SessionMemory,
     State,
     SwapStep,
-    Trouble,
+    Unusable,
     Waiting,
     seconds,
     stamp,
@@ -105,7 +106,7 @@ def next_candidate(state: State, why: str, now: datetime) -> State:
     """
     journal = current(state)
     name = journal.to or ""
-    state = with_account(state, name, unusable=Trouble(at=seconds(now), reason=why))
+    state = with_account(state, name, unusable=Unusable(at=seconds(now), reason=why))
     journal = replace(
         journal,
         step=SwapStep.SAVE_BACK,
@@ -155,14 +156,19 @@ def finished(state: State, now: datetime, keep: int) -> tuple[State, ActionResul
 def given_up(state: State, why: str, now: datetime, keep: int) -> tuple[State, ActionResult]:
     """The state after an attempt in which no candidate worked.
 
-    It starts a cooldown too, so that a swap that keeps failing is not repeated by every check.
+    It starts a cooldown too, so that a swap that keeps failing is not repeated by every check. A failure before
+    anything was changed does not: the next check tries again, and the history has one entry for all that fail alike.
     """
     journal = current(state)
     back = f"rolled back to {journal.from_ or 'what was live before'}" if journal.rejected else "nothing changed"
     summary = f"{why}; {back}"
     reason = f"{journal.reason}; swap failed: {summary}"
-    state = _recorded(state, journal, Outcome.FAILED, reason, now, keep)
-    state = replace(state, swap_in_progress=None, last_failure=Trouble(at=seconds(now), reason=why))
+    before = state.last_failure
+    again = before is not None and before.untouched and before.reason == why and not journal.touched
+    if not again:
+        state = _recorded(state, journal, Outcome.FAILED, reason, now, keep)
+    failure = Failure(at=seconds(now), reason=why, untouched=not journal.touched)
+    state = replace(state, swap_in_progress=None, last_failure=failure)
     return state, ActionResult(outcome=Outcome.FAILED, reason=reason, summary=summary)
 
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from failover_oneshot.accounts.registry import MethodError, SwapMethod
+from failover_oneshot.accounts.method import MethodError, Saved, SwapMethod
 from failover_oneshot.agents import registry as agents
-from failover_oneshot.config.model import Config, Method
+from failover_oneshot.config.model import Account, Config, Method
 from failover_oneshot.model import Outcome, Restart, Session
 from failover_oneshot.pool import restart as pool
-from failover_oneshot.state.model import Journal, State
+from failover_oneshot.state.model import Journal, State, Unclaimed, seconds
 from failover_oneshot.swap.journal import (
     RULES,
     ActionResult,
@@ -46,14 +46,16 @@ class Swapper:
     def __init__(
         self,
         config: Config,
-        method: SwapMethod,
+        methods: Callable[[State], SwapMethod],
+        state: State,
         tmux: TmuxReader,
         save: Callable[[State], None],
         now: datetime,
         resume_ids: Callable[[Sequence[Session]], Mapping[str, str]],
     ) -> None:
         self.config = config
-        self.method = method
+        self.methods = methods  # by state, because a swap changes what is known about the owners of credentials
+        self.method = methods(state)
         self.tmux = tmux
         self.save = save
         self.now = now
@@ -93,8 +95,9 @@ class Swapper:
             state = self._restart(state)
         except MethodError as error:  # the account's environment is no longer readable
             return self._latest, self._owed(str(error))
+        reconcile(self.method, self.config.account(current(state).to))
         state, result = finished(state, self.now, self.config.state.history)
-        return self._save(replace(state, lineage=self.method.lineage())), result
+        return self._save(replace(state, lineage=self.methods(state).lineage())), result
 
     def _release_locks(self) -> None:
         """Release Claude Code's locks if the killed run held them: taking them over is enough."""
@@ -122,7 +125,7 @@ class Swapper:
                     raise _OwedError(str(error)) from None
                 raise
             while current(state).to is not None:
-                self._save_back(state)
+                state = self._save_back(state)
                 try:
                     return self._try_target(state)
                 except MethodError as error:
@@ -134,11 +137,25 @@ class Swapper:
                     state = self._save(next_candidate(self._latest, str(error), self.now))
         raise MethodError("; ".join(f"{r.account}: {r.reason}" for r in current(state).rejected))
 
-    def _save_back(self, state: State) -> None:
+    def _save_back(self, state: State) -> State:
         """Save the live credentials. A failure ends the attempt and rejects no candidate: none caused it."""
         journal = current(state)
-        if journal.step is SwapStep.SAVE_BACK:
-            log.info("%s", self.method.save_back(self.config.account(journal.from_), journal.prepared))
+        if journal.step is SwapStep.VERIFY:
+            return state
+        # An install that was interrupted may have replaced them: then only its note says whose they should be.
+        outgoing = self.config.account(journal.from_) if journal.step is SwapStep.SAVE_BACK else None
+        return self._saved(state, self.method.save_back(outgoing, journal.prepared))
+
+    def _saved(self, state: State, saved: Saved) -> State:
+        """The state with the entry of credentials that no store took."""
+        if not saved.unclaimed:
+            log.info("%s", saved.text)
+            return state
+        log.warning("%s; see `failoverctl accounts unclaimed`", saved.text)
+        if saved.unclaimed in state.unclaimed:
+            return state
+        doubt = Unclaimed(at=seconds(self.now), reason=saved.text, account=saved.suspect)
+        return self._save(replace(state, unclaimed={**state.unclaimed, saved.unclaimed: doubt}))
 
     def _try_target(self, state: State) -> State:
         journal = current(state)
@@ -146,7 +163,8 @@ class Swapper:
         if incoming is None:
             raise MethodError("no longer in the config")
         if journal.step is SwapStep.SAVE_BACK:
-            state = self._write(state, step=SwapStep.INSTALL, prepared=dict(self.method.prepare(incoming)))
+            prepared = dict(self.method.prepare(incoming))
+            state = self._write(state, step=SwapStep.INSTALL, prepared=prepared, touched=True)
             journal = current(state)
         if journal.step is SwapStep.INSTALL:
             self.method.install(incoming, journal.prepared)
@@ -165,6 +183,7 @@ class Swapper:
                 return  # the method has restored the files
             raise _OwedError(str(error))
         try:
+            self._saved(self._latest, self.method.save_back(None, journal.prepared))
             self.method.undo(outgoing, journal.prepared)
         except MethodError as second:
             raise _OwedError(f"{error}; rollback to {outgoing.name} failed: {second}") from None
@@ -214,6 +233,19 @@ class Swapper:
         self._latest = state
         self.save(state)
         return state
+
+
+def reconcile(method: SwapMethod, account: Account | None) -> None:
+    """Correct the live identity if an agent has written an old copy of it back beside the account's credentials."""
+    if account is None:
+        return
+    try:
+        corrected = method.reconcile(account)
+    except MethodError as error:
+        log.warning("cannot correct the live identity: %s; trying again at the next check", error)
+    else:
+        if corrected:
+            log.warning("%s", corrected)
 
 
 def _restart_needed(restart: Restart) -> Restart:

@@ -16,6 +16,7 @@ from failover_oneshot.config.model import Account, Config, Method, Swap
 from failover_oneshot.config.values import Duration
 from failover_oneshot.ctl.demo import sandbox
 from failover_oneshot.lib import atomicfile
+from failover_oneshot.state.model import State
 
 CHANGES = ("open", "write", "fsync", "replace", "rename", "link", "mkdir", "rmdir", "unlink", "utime", "fchmod")
 
@@ -58,7 +59,8 @@ class MethodSandbox:
     def __init__(self, home: Path, timeout: float = 20) -> None:
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
-        self.unclaimed = home / "state" / "unclaimed"
+        self.folder = home / "state"
+        self.unclaimed = self.folder / "unclaimed"
         self.main, self.backup = self.account("main"), self.account("backup")
         self.config = Config(
             accounts=(self.main, self.backup), swap=Swap(method=self.name, timeout=Duration(timeout), **self.swap())
@@ -74,7 +76,7 @@ class MethodSandbox:
         return self.home / "stores" / name
 
     def method(self, lineage: dict[str, str] | None = None) -> registry.SwapMethod:
-        return registry.method(self.config, self.unclaimed, lineage)
+        return registry.method(self.config, self.folder, State(lineage=lineage or {}))
 
     def live(self) -> dict[str, bytes]:
         """The content of the live files by name, for comparisons."""

@@ -100,10 +100,10 @@ def _add(site: Installation, account: Account, options: argparse.Namespace) -> i
         log.error("nothing to save: method %s keeps its accounts in the config", config.swap.method)
         return EXIT_FAILED
     state = site.peek(installation.now()).state
-    method = registry.method(config, site.unclaimed, state.lineage)
+    method = registry.method(config, site.folder, state)
     try:
         with method.exclusive(config.swap.timeout):
-            said = method.save_back(account, {})
+            said = method.save_back(account, {}).text
             owner = method.live_account()
     except registry.MethodError as error:
         log.error("not saved: %s", error)
@@ -123,7 +123,7 @@ def _add(site: Installation, account: Account, options: argparse.Namespace) -> i
 
 def _rows(site: Installation, state: State, name: str | None, now: datetime) -> list[AccountRow]:
     config = site.config
-    method = registry.method(config, site.unclaimed, state.lineage)
+    method = registry.method(config, site.folder, state)
     active = state.active_account or method.live_account()
     return [
         AccountRow(

@@ -32,7 +32,7 @@ def config_mode(file: Path, settings: Config) -> Iterator[DoctorLine]:
 def accounts_lines(settings: Config, path: Path, state: State | None) -> Iterator[DoctorLine]:
     """Each account's store, and the account that the live credentials belong to."""
     state = state or State()
-    method = registry.method(settings, path.parent / "unclaimed", state.lineage)
+    method = registry.method(settings, path.parent, state)
     enabled = [account for account in settings.accounts if account.enabled]
     if not settings.accounts:
         yield warning(

@@ -37,9 +37,9 @@ class Installation(Struct, frozen=True):
         return StateStore(self.state_file, self.config.state.lock_timeout)
 
     @property
-    def unclaimed(self) -> Path:
-        """The folder for credentials whose owner is not known."""
-        return self.state_file.parent / "unclaimed"
+    def folder(self) -> Path:
+        """The state's folder, which also holds the kept credentials."""
+        return self.state_file.parent
 
     def peek(self, now: datetime) -> LoadedState:
         """Read the state without the lock; a corrupt file stays where it is. StoreError if it cannot be read."""

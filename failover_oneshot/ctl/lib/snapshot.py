@@ -33,8 +33,8 @@ def snapshot(site: Installation, now: datetime) -> Snapshot:
     """Observe everything and change nothing. Raises StoreError if the state cannot be read."""
     config = site.config
     remembered, notes, code = told(site.peek(now))
-    method = registry.method(config, site.unclaimed, remembered.lineage)
-    state, drawn_back = prepare(config, remembered, now, method.live_account)
+    method = registry.method(config, site.folder, remembered)
+    state, drawn_back = prepare(config, remembered, now, method.live_account, method.holds)
     problems = {a.name: why for a in config.accounts if (why := method.check(a))}
     named = state.active_account
     observation, findings, decision = None, None, before_observing(config, state, now)
