@@ -40,6 +40,7 @@ from failover_oneshot.config.model import Account, Config, Quota
 from failover_oneshot.ctl.demo import sandbox
 from failover_oneshot.detection import resets
 from failover_oneshot.model import Reading
+from failover_oneshot.state.model import State
 from failover_oneshot.state.store import StateStore, StoreError
 from failover_oneshot.tmux.formats import FIELDS, parse_listing
 from tests.support.builders import FULL
@@ -223,7 +224,7 @@ def fuzz_credentials(kept: bytes, who: bytes) -> None:
     scratch(".claude.json", who)
     swap = model.Swap(claude_dir=str(Places.folder / ".claude"), claude_json=str(Places.folder / ".claude.json"))
     whole = Config(accounts=(Account(name="main", store=str(folder)),), swap=swap)
-    registry.method(whole, Places.folder / "unclaimed").live_account()
+    registry.method(whole, Places.folder, State()).live_account()
 
 
 @given(st.text(max_size=60) | damaged_text(['export A=\'x y\'\nB="a\\"b" # c\n# d\nC=plain\n']))

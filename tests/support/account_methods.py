@@ -59,8 +59,8 @@ class MethodSandbox:
     def __init__(self, home: Path, timeout: float = 20) -> None:
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
-        self.folder = home / "state"
-        self.unclaimed = self.folder / "unclaimed"
+        self.state_folder = home / "state"
+        self.unclaimed = self.state_folder / "unclaimed"
         self.main, self.backup = self.account("main"), self.account("backup")
         self.config = Config(
             accounts=(self.main, self.backup), swap=Swap(method=self.name, timeout=Duration(timeout), **self.swap())
@@ -76,7 +76,7 @@ class MethodSandbox:
         return self.home / "stores" / name
 
     def method(self, lineage: dict[str, str] | None = None) -> registry.SwapMethod:
-        return registry.method(self.config, self.folder, State(lineage=lineage or {}))
+        return registry.method(self.config, self.state_folder, State(lineage=lineage or {}))
 
     def live(self) -> dict[str, bytes]:
         """The content of the live files by name, for comparisons."""

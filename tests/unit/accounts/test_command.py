@@ -12,6 +12,7 @@ from failover_oneshot.accounts import registry
 from failover_oneshot.accounts.registry import MethodError
 from failover_oneshot.config.model import Account, Config, Method, Swap
 from failover_oneshot.config.values import Duration
+from failover_oneshot.state.model import State
 from tests.support.polling import poll
 
 MAIN, BACKUP = Account(name="main"), Account(name="b '$(id)'")
@@ -19,7 +20,7 @@ MAIN, BACKUP = Account(name="main"), Account(name="b '$(id)'")
 
 def swap(tmp_path: Path, *argv: str, timeout: float = 10) -> None:
     config = Config(swap=Swap(method=Method.COMMAND, command=argv, timeout=Duration(timeout)))
-    method = registry.method(config, tmp_path / "unclaimed")
+    method = registry.method(config, tmp_path / "state", State())
     with method.exclusive(timeout):
         method.save_back(MAIN, {})
         method.install(BACKUP, method.prepare(BACKUP))
@@ -100,7 +101,7 @@ def test_the_program_of_a_killed_run_is_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("argv", [(), ("/nowhere/program",), ("/dev/null",)])
 def test_a_program_that_cannot_be_run_is_a_problem(argv: tuple[str, ...], tmp_path: Path) -> None:
-    method = registry.method(Config(swap=Swap(method=Method.COMMAND, command=argv)), tmp_path / "unclaimed")
+    method = registry.method(Config(swap=Swap(method=Method.COMMAND, command=argv)), tmp_path / "state", State())
     assert method.check(BACKUP)
     with pytest.raises(MethodError):
         swap(tmp_path, *argv)

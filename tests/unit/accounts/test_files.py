@@ -10,6 +10,7 @@ import pytest
 from failover_oneshot.accounts import registry
 from failover_oneshot.accounts.registry import MethodError
 from failover_oneshot.config.model import Account, Config, Method, Swap
+from failover_oneshot.state.model import State
 from tests.support.account_methods import FilesSandbox, instead, load, write
 
 
@@ -19,10 +20,10 @@ def sandbox(tmp_path: Path) -> FilesSandbox:
 
 
 def test_refreshed_files_go_to_their_store_and_the_old_ones_stay(sandbox: FilesSandbox) -> None:
-    assert "saved to main's store" in sandbox.method().save_back(sandbox.main, {})
+    assert "saved to main's store" in sandbox.method().save_back(sandbox.main, {}).text
     assert sandbox.generation(sandbox.stored("main") / "auth.json") == ("main", 2)
     assert sandbox.generation(sandbox.stored("main") / "auth.json.prev") == ("main", 1)
-    assert "already" in sandbox.method().save_back(sandbox.main, {})
+    assert "already" in sandbox.method().save_back(sandbox.main, {}).text
     assert sandbox.generation(sandbox.stored("main") / "auth.json.prev") == ("main", 1)
 
 
@@ -40,7 +41,7 @@ def test_files_go_to_the_account_whose_identity_they_name(says: str, store: str 
         write(sandbox.stored(name) / "auth.json", {"tokens": token})
     write(sandbox.home / "live" / "auth.json", {"tokens": {"account_id": says, "refresh_token": "fake-new-refresh-9"}})
     assert sandbox.method().live_account() == store
-    told = sandbox.method().save_back(sandbox.main, {})
+    told = sandbox.method().save_back(sandbox.main, {}).text
     found = [p for p in sandbox.home.rglob("*auth.json") if "fake-new-refresh-9" in p.read_text()]
     assert [p.parent for p in found if p.parent.name != "live"] == [
         sandbox.stored(store) if store else sandbox.unclaimed
@@ -59,14 +60,14 @@ def test_files_in_the_lineage_are_recognized(sandbox: FilesSandbox) -> None:
 
 
 def test_unknown_files_without_an_active_account_are_unclaimed(sandbox: FilesSandbox) -> None:
-    assert "unclaimed/" in sandbox.method().save_back(None, {})
+    assert "unclaimed/" in sandbox.method().save_back(None, {}).text
     assert len(list(sandbox.unclaimed.iterdir())) == 2
 
 
 def test_older_or_blank_credentials_overwrite_nothing(sandbox: FilesSandbox) -> None:
     write(sandbox.stored("main") / "auth.json", {"expiry_date": 9, "refresh_token": "fake-main-refresh-9"})
     write(sandbox.home / "live" / "auth.json", {"expiry_date": 5, "refresh_token": "fake-main-refresh-5"})
-    assert "older" in sandbox.method().save_back(sandbox.main, {})
+    assert "older" in sandbox.method().save_back(sandbox.main, {}).text
     write(sandbox.home / "live" / "auth.json", {"expiry_date": 99, "refresh_token": ""})
     sandbox.method().save_back(sandbox.main, {})
     assert load(sandbox.stored("main") / "auth.json")["expiry_date"] == 9
@@ -86,7 +87,7 @@ def test_missing_live_files_are_created_and_links_stay(sandbox: FilesSandbox) ->
 def test_a_swap_without_any_live_file_installs_them(sandbox: FilesSandbox) -> None:
     shutil.rmtree(sandbox.home / "live")
     (sandbox.home / "live").mkdir()
-    assert "nothing to save" in sandbox.method().save_back(sandbox.main, {})
+    assert "nothing to save" in sandbox.method().save_back(sandbox.main, {}).text
     sandbox.run(sandbox.main, sandbox.backup)
     assert sandbox.generation(sandbox.home / "live" / "auth.json") == ("backup", 1)
 
@@ -134,7 +135,7 @@ def test_an_unusable_account_is_refused_with_the_reason(
 )
 def test_impossible_swap_files_are_a_problem(files: tuple[str, ...], why: str, tmp_path: Path) -> None:
     config = Config(swap=Swap(method=Method.FILES, files=files))
-    assert why in str(registry.method(config, tmp_path).check(Account(name="a", store=str(tmp_path))))
+    assert why in str(registry.method(config, tmp_path, State()).check(Account(name="a", store=str(tmp_path))))
 
 
 def test_a_file_that_all_accounts_share_decides_nothing(sandbox: FilesSandbox) -> None:

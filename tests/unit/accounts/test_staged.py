@@ -28,7 +28,7 @@ def test_a_commit_replaces_all_files(changes: list[FileChange], tmp_path: Path) 
     note = staged.new_note()
     staged.stage(changes, note)
     assert [staged.is_replaced(c.path, n, note) for n, c in enumerate(changes)] == [False] * 3
-    staged.commit(changes, note, lambda: None)
+    staged.commit(changes, note, lambda _: None)
     assert [staged.is_replaced(c.path, n, note) for n, c in enumerate(changes)] == [True] * 3
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a": b"a2", "b": b"b2", "c": b"c2"}
 
@@ -39,7 +39,7 @@ def test_a_failed_commit_replaces_no_file(fails_at: int, changes: list[FileChang
     staged.stage(changes, note)
     asked = []
 
-    def guard() -> None:
+    def guard(_: FileChange) -> None:
         asked.append(1)
         if len(asked) == fails_at:
             raise MethodError("no")
@@ -56,7 +56,7 @@ def test_a_failed_commit_replaces_no_file(fails_at: int, changes: list[FileChang
 def test_a_file_changed_by_another_program_is_not_replaced(changes: list[FileChange], tmp_path: Path) -> None:
     (tmp_path / "c").write_bytes(b"theirs")
     with pytest.raises(ChangedError):
-        staged.commit(changes, staged.new_note(), lambda: None)
+        staged.commit(changes, staged.new_note(), lambda _: None)
     assert contents(tmp_path) == {"a": b"a1", "c": b"theirs"}
 
 
@@ -64,7 +64,7 @@ def test_a_rollback_does_not_overwrite_another_programs_change(changes: list[Fil
     """Such a file may hold the only copy of refreshed credentials: the error says that the rollback is incomplete."""
     asked = []
 
-    def guard() -> None:
+    def guard(_: FileChange) -> None:
         asked.append(1)
         if len(asked) == 2:
             (tmp_path / "a").write_bytes(b"theirs")

@@ -14,7 +14,7 @@ from failover_oneshot.model import Finding, Outcome
 from failover_oneshot.pool import restart as pool
 from failover_oneshot.state.model import State
 from failover_oneshot.state.transitions import mark_exhausted, remember, settle
-from failover_oneshot.swap.journal import begin, finished, given_up, next_candidate
+from failover_oneshot.swap.journal import begin, current, finished, given_up, next_candidate
 from tests.support.builders import NOW, finding, healthy, make_config, seen, unreadable
 
 CONFIG = make_config(("main", "backup", "third"))
@@ -91,7 +91,7 @@ def test_no_life_breaks_the_laws(life: list[tuple[int, Any, set[str], bool]]) ->
             state = begin(state, decision, found, now)
             check_plan(CONFIG, found, decision.candidates[0])
             if not works:
-                state = next_candidate(state, "refused", now)
+                state = next_candidate(touched(state), "refused", now)
             if state.swap_in_progress and state.swap_in_progress.to is None:
                 state, result = given_up(state, "refused", now, 50)
                 assert result.outcome is Outcome.FAILED
@@ -104,6 +104,11 @@ def test_no_life_breaks_the_laws(life: list[tuple[int, Any, set[str], bool]]) ->
             assert not state.exhausted(state.active_account, now)
         elif decision.action is Action.WAIT and decision.exhausted_until:
             state = mark_exhausted(state, decision.exhausted_until, None, now)
+
+
+def touched(state: State) -> State:
+    """The state in which the install of the candidate has begun: then a failure starts a cooldown."""
+    return replace(state, swap_in_progress=replace(current(state), touched=True))
 
 
 def check_plan(config: Config, found: tuple[Finding, ...], account: str) -> None:

@@ -10,7 +10,7 @@ from failover_oneshot.config.model import Config
 from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.decision.rules import decide
 from failover_oneshot.model import Finding, Kind, Limit, Outcome
-from failover_oneshot.state.model import AccountMemory, Journal, LastSwap, Pause, State, SwapStep, Trouble, Waiting
+from failover_oneshot.state.model import AccountMemory, Failure, Journal, LastSwap, Pause, State, SwapStep, Waiting
 from tests.support.builders import NOW, at, finding, healthy, hits, make_config, seen, unreadable
 
 NO_RESET: dict[str, Any] = {"resets_at": None}
@@ -61,8 +61,12 @@ RULES = [
         swapped(minutes=-10), hits(11, 12, account="backup"), Action.SWAP, Outcome.SWAPPED, "", id="3 cooldown is over",
     ),
     pytest.param(
-        State(active_account="main", last_failure=Trouble(at=at(minutes=-1), reason="x")),
+        State(active_account="main", last_failure=Failure(at=at(minutes=-1), reason="x")),
         BLOCKED, Action.HOLD, Outcome.COOLDOWN, "after the failed attempt", id="3 counts from a failed attempt",
+    ),
+    pytest.param(
+        State(active_account="main", last_failure=Failure(at=at(minutes=-1), reason="x", untouched=True)),
+        BLOCKED, Action.SWAP, Outcome.SWAPPED, "", id="3 not from one that changed nothing",
     ),
     pytest.param(
         swapped(days=1), BLOCKED, Action.HOLD, Outcome.COOLDOWN, "10m of cooldown left", id="3 a swap in the future",

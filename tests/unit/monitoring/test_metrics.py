@@ -27,7 +27,7 @@ from failover_oneshot.state.model import (
     LastSwap,
     State,
     SwapStep,
-    Trouble,
+    Unusable,
     Waiting,
 )
 from tests.support.builders import NOW, at, finding, healthy, hits, make_config
@@ -110,7 +110,7 @@ def test_each_account_has_its_metrics(account: str, active: float, available: fl
 
 
 def test_an_unusable_account_is_not_available() -> None:
-    broken = replace(STATE, accounts={"backup": AccountMemory(unusable=Trouble(at=NOW, reason="blank"))})
+    broken = replace(STATE, accounts={"backup": AccountMemory(unusable=Unusable(at=NOW, reason="blank"))})
     samples = parsed(metrics.render(CONFIG, broken, REPORT))
     assert value(samples, "account_available", account="backup") == 0
     assert value(samples, "account_available", account="main") == 1

@@ -13,7 +13,7 @@ from failover_oneshot.model import Finding, Kind, Outcome
 from failover_oneshot.monitoring import outbox
 from failover_oneshot.monitoring.outbox import MAX_TRIES, delivered, key, note
 from failover_oneshot.report import Move, Report
-from failover_oneshot.state.model import AccountMemory, Notice, State, Trouble, Waiting
+from failover_oneshot.state.model import AccountMemory, Notice, State, Unusable, Waiting
 from tests.support.builders import NOW, finding, healthy, unreadable
 
 ALL = Notify(urls=("json://nowhere.invalid",))
@@ -103,8 +103,8 @@ def test_an_old_login_prompt_sends_no_notice(change: dict[str, bool]) -> None:
 
 
 def test_an_unusable_account_is_sent_once_until_it_works() -> None:
-    broken = replace(FREE, accounts={"backup": AccountMemory(unusable=Trouble(at=NOW, reason="its login is blank"))})
-    later = Trouble(at=NOW + timedelta(hours=1), reason="its login is blank")
+    broken = replace(FREE, accounts={"backup": AccountMemory(unusable=Unusable(at=NOW, reason="its login is blank"))})
+    later = Unusable(at=NOW + timedelta(hours=1), reason="its login is blank")
     again = replace(FREE, accounts={"backup": AccountMemory(unusable=later)})
     move = Move(from_="main", to="third")
     assert story(

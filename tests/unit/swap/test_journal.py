@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.model import Outcome, Restart
 from failover_oneshot.report import Move
-from failover_oneshot.state.model import AccountMemory, SessionMemory, State, SwapStep, Trouble, Waiting
+from failover_oneshot.state.model import AccountMemory, Failure, SessionMemory, State, SwapStep, Unusable, Waiting
 from failover_oneshot.state.transitions import remember
 from failover_oneshot.swap.journal import (
     RULES,
@@ -66,7 +66,7 @@ def test_a_failed_target_is_unusable_and_the_next_candidate_starts_over() -> Non
     state = next_candidate(state, "blank", NOW)
     journal = current(state)
     assert (journal.to, journal.candidates, journal.step, journal.prepared) == ("third", (), SwapStep.SAVE_BACK, {})
-    assert state.accounts["backup"].unusable == Trouble(at=NOW, reason="blank")
+    assert state.accounts["backup"].unusable == Unusable(at=NOW, reason="blank")
     assert [(r.account, r.reason) for r in journal.rejected] == [("backup", "blank")]
     assert current(next_candidate(state, "gone", NOW)).to is None, "then the swap is given up"
 
@@ -102,12 +102,30 @@ def test_a_swap_that_took_several_checks_says_so() -> None:
     assert finished(state, NOW, keep=10)[1].reason == "2 of 3 pool sessions blocked (took 3 checks)"
 
 
+def touched(state: State) -> State:
+    return replace(state, swap_in_progress=replace(current(state), touched=True))
+
+
 def test_a_failed_swap_keeps_the_account_and_starts_a_cooldown() -> None:
-    state, result = given_up(next_candidate(begun(), "blank", NOW), "no candidate works", at(seconds=5), keep=10)
+    failed = next_candidate(touched(begun()), "blank", NOW)
+    state, result = given_up(failed, "no candidate works", at(seconds=5), keep=10)
     assert (state.active_account, state.swap_in_progress) == ("main", None)
-    assert state.last_failure == Trouble(at=at(seconds=5), reason="no candidate works")
+    assert state.last_failure == Failure(at=at(seconds=5), reason="no candidate works")
     assert (result.outcome, result.move, "no candidate works" in result.reason) == (Outcome.FAILED, None, True)
     assert [(entry["outcome"], entry["rejected"]) for entry in state.history] == [("failed", {"backup": "blank"})]
+
+
+def test_a_failure_before_anything_changed_is_recorded_once() -> None:
+    state, _ = given_up(begun(), "half written", NOW, keep=10)
+    assert state.last_failure == Failure(at=NOW, reason="half written", untouched=True)
+    assert (len(state.history), state.counters["failed"]) == (1, 1)
+    again = replace(begun(), last_failure=state.last_failure, history=state.history, counters=state.counters)
+    state, result = given_up(again, "half written", at(seconds=30), keep=10)
+    assert (len(state.history), state.counters["failed"], result.outcome) == (1, 1, Outcome.FAILED)
+    state, _ = given_up(again, "the disk is full", at(seconds=60), keep=10)
+    assert len(state.history) == 2
+    state, _ = given_up(touched(again), "half written", at(seconds=60), keep=10)
+    assert len(state.history) == 2
 
 
 def test_the_history_keeps_the_newest_entries() -> None:

@@ -10,7 +10,7 @@ from failover_oneshot.ctl.doctor import rules
 from failover_oneshot.ctl.doctor.rules import DoctorLine, Level, WatchedSession
 from failover_oneshot.ctl.systemd.units import UnitView
 from failover_oneshot.model import Outcome
-from failover_oneshot.state.model import Journal, LastCheck, Pause, State, SwapStep, Trouble
+from failover_oneshot.state.model import Failure, Journal, LastCheck, Pause, State, SwapStep
 from tests.support.builders import NOW, at, make_config
 
 
@@ -99,7 +99,7 @@ def test_an_unfinished_swap_a_pause_and_a_failure_are_reported() -> None:
         active_account="gone",
         swap_in_progress=journal,
         paused=Pause(since=NOW),
-        last_failure=Trouble(at=at(minutes=-5), reason="locked"),
+        last_failure=Failure(at=at(minutes=-5), reason="locked"),
     )
     lines = list(rules.state_lines(make_config(), state, NOW))
     assert [line.fix.partition(" ")[0] for line in lines] == ["failover-check", "failoverctl", "failoverctl", "add"]

@@ -9,7 +9,7 @@ import pytest
 from failover_oneshot.ctl.lib.status import StatusReport, compose
 from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.model import Kind, Outcome
-from failover_oneshot.state.model import AccountMemory, HitMemory, LastSwap, Pause, SessionMemory, State, Trouble
+from failover_oneshot.state.model import AccountMemory, Failure, HitMemory, LastSwap, Pause, SessionMemory, State
 from failover_oneshot.state.transitions import remember
 from tests.support.builders import NOW, at, finding, healthy, make_config
 
@@ -90,7 +90,7 @@ def test_an_ended_pause_and_an_ended_cooldown_are_not_reported() -> None:
     swap = LastSwap(at=at(minutes=-11), from_="main", to="backup")
     over = status(State(paused=Pause(since=at(hours=-1), until=at(minutes=-1)), last_swap=swap))
     assert (over.paused, over.cooldown) == (None, None)
-    failed = status(State(last_swap=swap, last_failure=Trouble(at=at(seconds=-1), reason="r")))
+    failed = status(State(last_swap=swap, last_failure=Failure(at=at(seconds=-1), reason="r")))
     assert failed.cooldown is not None, "a failed attempt starts a cooldown too"
 
 
