@@ -75,16 +75,3 @@ def environ(pid: int, proc: Path = PROC) -> dict[str, str]:
         return {}
     # Of two entries with the same name the first counts, as in getenv(3).
     return {name: value for name, equals, value in (entry.partition("=") for entry in reversed(entries)) if equals}
-
-
-def mount_points(proc: Path = PROC) -> frozenset[str]:
-    """The paths that are mount points for this process; empty if they cannot be read."""
-    import re
-
-    try:
-        lines = (proc / "self" / "mountinfo").read_bytes().splitlines()
-    except OSError:
-        return frozenset()
-    places = (line.split()[4] for line in lines if len(line.split()) > 4)
-    plain = (re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), place) for place in places)
-    return frozenset(place.decode("utf-8", "surrogateescape") for place in plain)
