@@ -1,22 +1,27 @@
 """Claude Code's own advisory locks: folders made with mkdir, valid while their time stamp is touched.
 
-They are taken in Claude Code's order and released in reverse. Another program's lock is broken only when it is stale.
-Ours carry the sticky bit, which mkdir sets in the same instant and Claude Code never uses, and an flock of their living
-holder. So the locks of a killed run are recognized and taken over at once instead of after a minute.
+They are taken in Claude Code's order and released in reverse. Another program's lock is broken only when it is stale,
+whatever it is: a folder, a folder with files in it, a file. Ours carry the sticky bit, which mkdir sets in the same
+instant and Claude Code never uses, and an flock of their living holder. So the locks of a killed run are recognized and
+taken over at once instead of after a minute.
 """
 
 import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from msgspec import Struct
 
 from failover_oneshot.accounts.method import MethodError
 from failover_oneshot.accounts.staged import why
+from failover_oneshot.lib import atomicfile
 
 TOUCH_EVERY = 2.0  # seconds
 POLL_EVERY = 0.01  # seconds
+UNTOUCHED = 10.0  # seconds; a living Claude Code touches its locks every 5 s
 OURS = 0o1700
 
 
@@ -47,7 +52,7 @@ class HeldLocks:
             path, fd = self._locks.pop()
             try:
                 if _is_at(path, fd):
-                    path.rmdir()
+                    _remove(path, fd)
             except OSError:
                 pass  # it becomes stale within a minute
             finally:
@@ -84,20 +89,38 @@ def client_locks(wanted: Sequence[tuple[Path, float]], timeout: float) -> Iterat
         held.release()
 
 
+class Look(Struct, frozen=True):
+    """Another program's lock, as it was found."""
+
+    file: tuple[int, int]  # device and inode
+    stamp: int  # nanoseconds since 1970; whoever holds the lock touches it
+    at: float  # monotonic seconds
+
+    @classmethod
+    def of(cls, info: os.stat_result) -> "Look":
+        """The lock with this status, now."""
+        return cls((info.st_dev, info.st_ino), info.st_mtime_ns, time.monotonic())
+
+    def same(self, other: "Look") -> bool:
+        """Whether both found the same lock and nobody touched it in between."""
+        return (self.file, self.stamp) == (other.file, other.stamp)
+
+
 def _take(path: Path, stale: float, deadline: float) -> int:
+    before: Look | None = None
     while True:
         try:
-            fd = _try(path, stale)
+            if (fd := _try(path)) is not None:
+                return fd
+            before = _break_if_stale(path, stale, before)
         except OSError as error:
             raise MethodError(f"cannot create the lock {why(error)}") from None
-        if fd is not None:
-            return fd
         if time.monotonic() >= deadline:
             raise MethodError(f"Claude Code holds the lock {path}")
         time.sleep(POLL_EVERY)
 
 
-def _try(path: Path, stale: float) -> int | None:
+def _try(path: Path) -> int | None:
     """The folder's open descriptor if the lock is ours now, else None."""
     made = True
     try:
@@ -105,19 +128,15 @@ def _try(path: Path, stale: float) -> int | None:
     except FileExistsError:
         made = False
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None  # released, or not made by a check
     info = os.fstat(fd)
-    ours = stat.S_ISDIR(info.st_mode) and info.st_mode & stat.S_ISVTX and info.st_uid == os.geteuid()
-    if (made or ours) and _flocked(fd, unsupported=made) and _is_at(path, fd):
+    ours = made or (info.st_mode & stat.S_ISVTX and info.st_uid == os.geteuid())
+    if ours and _flocked(fd, unsupported=made) and _is_at(path, fd):
         os.utime(fd)
         return fd
-    try:
-        if time.time() - info.st_mtime > stale and _is_at(path, fd):
-            _break(path, info)
-    finally:
-        os.close(fd)
+    os.close(fd)
     return None
 
 
@@ -134,14 +153,55 @@ def _flocked(fd: int, *, unsupported: bool) -> bool:
     return True
 
 
-def _break(path: Path, seen: os.stat_result) -> None:
-    """Remove a stale lock if it is unchanged since `seen`."""
+def _break_if_stale(path: Path, stale: float, before: Look | None) -> Look | None:
+    """Look at another program's lock. Break it if it is stale and unchanged since `before`, the look to compare with.
+
+    Returns the look to compare the next one with.
+    """
     try:
-        now = path.lstat()
-        if (now.st_ino, now.st_mtime_ns) == (seen.st_ino, seen.st_mtime_ns):
-            path.rmdir()
+        info = path.lstat()
+    except FileNotFoundError:
+        return None
+    look = Look.of(info)
+    if before is None or not look.same(before):
+        return look
+    now = time.time()
+    untouched = max(look.at - before.at, now - info.st_ctime)  # touching sets the ctime, to the clock of that moment
+    if not _is_stale(now - info.st_mtime, stale, untouched):
+        return before
+    _break(path, look)
+    return None
+
+
+def _is_stale(age: float, limit: float, untouched: float) -> bool:
+    """Whether a lock of that age is stale. All in seconds; the age is negative when its time is in the future.
+
+    The clock may have gone back a moment ago, under a living holder. So with a time in the future it also has to be
+    `untouched` for longer than a living holder leaves it.
+    """
+    return age > limit or (age < -limit and untouched > UNTOUCHED)
+
+
+def _remove(path: Path, fd: int) -> None:
+    """Remove a lock of ours, also when another program put a file into it: Claude Code could never remove it."""
+    try:
+        path.rmdir()
     except OSError:
-        return  # another program was faster, or the folder is not empty: wait for it until the timeout
+        _break(path, Look.of(os.fstat(fd)))
+
+
+def _break(path: Path, judged: Look) -> None:
+    """Remove a lock, whatever it holds. It stays if it is not the one that was judged, or was touched since."""
+    aside = path.with_name(atomicfile.ASIDE + os.urandom(8).hex())
+    try:
+        os.rename(path, aside)  # noqa: PTH104 (of several breakers one succeeds)
+    except FileNotFoundError:
+        return
+    if not Look.of(os.lstat(aside)).same(judged):
+        with suppress(OSError):  # when another lock is there already, the holder of this one has lost it
+            os.rename(aside, path)  # noqa: PTH104
+            return
+    atomicfile.remove_all(aside)
 
 
 def _is_at(path: Path, fd: int) -> bool:

@@ -8,9 +8,11 @@ import errno
 import os
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 
 PREFIX = ".failover-tmp-"
+ASIDE = f"{PREFIX}aside-"  # of files and folders that were renamed to be removed
 LEFTOVER_AGE = 24 * 3600.0  # a swap takes seconds, so an older file belongs to no running process
 
 
@@ -156,11 +158,23 @@ def remove(path: str | Path) -> None:
         return
 
 
+def remove_all(path: str | Path) -> None:
+    """Delete a file, or a folder with its content. Ignores what is missing or cannot be deleted."""
+    with suppress(OSError):
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            os.unlink(path)  # noqa: PTH108
+            return
+        with suppress(PermissionError):  # an unreadable folder may be empty
+            for name in os.listdir(path):  # noqa: PTH208
+                remove_all(os.path.join(path, name))  # noqa: PTH118
+        os.rmdir(path)  # noqa: PTH106
+
+
 def clean_leftovers(folder: str | Path, older_than: float = LEFTOVER_AGE) -> int:
     """Delete the temporary files that killed runs left in the folder. Returns how many were found.
 
     Deletes only files that are certainly ours: by name, regular, of the current user, mode 0600 or narrower, and not
-    modified for `older_than` seconds. Ignores a folder that cannot be read.
+    modified for `older_than` seconds; and what was renamed to be removed. Ignores a folder that cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
@@ -173,11 +187,19 @@ def clean_leftovers(folder: str | Path, older_than: float = LEFTOVER_AGE) -> int
             info = entry.stat(follow_symlinks=False)
         except OSError:
             continue
-        ours = stat.S_ISREG(info.st_mode) and info.st_uid == os.geteuid() and not stat.S_IMODE(info.st_mode) & 0o177
-        if ours and time.time() - info.st_mtime > older_than:
-            remove(entry.path)
+        if _is_leftover(entry.name, info, older_than):
+            remove_all(entry.path)
             count += 1
     return count
+
+
+def _is_leftover(name: str, info: os.stat_result, older_than: float) -> bool:
+    if info.st_uid != os.geteuid():
+        return False
+    if name.startswith(ASIDE):  # renaming sets the ctime; the time stamp is what another program wrote
+        return time.time() - info.st_ctime > older_than
+    private = stat.S_ISREG(info.st_mode) and not stat.S_IMODE(info.st_mode) & 0o177
+    return private and time.time() - info.st_mtime > older_than
 
 
 def _keep_owner(fd: int, info: os.stat_result) -> None:

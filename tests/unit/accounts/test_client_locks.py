@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -39,29 +39,138 @@ def test_a_fresh_lock_of_claude_code_is_respected_and_none_stays_held(tmp_path: 
     assert [p.name for p in tmp_path.iterdir()] == ["second"]
 
 
-@pytest.mark.parametrize(("age", "broken"), [(500, False), (1500, True), (-86400, False)])
-def test_a_lock_is_broken_only_when_it_is_stale(age: float, broken: bool, tmp_path: Path) -> None:
-    """A time in the future (the clock went back) is not stale."""
+@pytest.mark.parametrize(("age", "broken"), [(500, False), (1500, True), (-500, False), (-86400, True)])
+def test_a_lock_is_broken_only_when_it_is_stale(
+    age: float, broken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "UNTOUCHED", 0.01)
     lock = tmp_path / "lock"
     lock.mkdir()
     os.utime(lock, (time.time() - age,) * 2)
     try:
-        with client_locks([(lock, 1000)], 0.1):
+        with client_locks([(lock, 1000)], 20 if broken else 0.1):
             assert broken
     except MethodError:
         assert not broken
     assert lock.exists() is not broken
 
 
-@pytest.mark.parametrize("make", [lambda p: p.write_bytes(b""), lambda p: (p / "file").mkdir(parents=True)])
-def test_a_lock_that_cannot_be_broken_is_left(make: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("age", "untouched", "stale"),
+    [
+        *((59, 0, False), (61, 0, True), (1e9, 0, True)),
+        *((-59, 3600, False), (-61, 3600, True), (-1e9, 3600, True)),
+        *((-61, 0, False), (-61, 9.9, False), (-1e9, 5, False)),  # the clock went back under a living holder
+    ],
+)
+def test_a_time_in_the_future_is_stale_when_nobody_touches_it(age: float, untouched: float, stale: bool) -> None:
+    assert locks._is_stale(age, 60, untouched) is stale
+
+
+def a_folder_with_content(path: Path) -> None:
+    (path / "inner" / "deep").mkdir(parents=True)
+    (path / "inner" / "file").write_bytes(b"x")
+    (path / "link").symlink_to("/nowhere")
+    (path / "closed").mkdir(mode=0)
+
+
+FOREIGN: list[Callable[[Path], object]] = [
+    a_folder_with_content,
+    lambda path: path.write_bytes(b"12345"),
+    lambda path: path.mkdir(mode=0),
+    lambda path: path.symlink_to("/nowhere"),
+]
+
+
+@pytest.mark.parametrize("moment", [1.0, 4e9])
+@pytest.mark.parametrize("make", FOREIGN)
+def test_a_stale_lock_of_any_kind_is_broken(
+    make: Callable[[Path], object], moment: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "UNTOUCHED", 0.01)
     lock = tmp_path / "lock"
-    assert callable(make)
     make(lock)
-    os.utime(lock, (1, 1))
+    os.utime(lock, (moment, moment), follow_symlinks=False)
+    with client_locks([(lock, 10)], 20):
+        assert not list(lock.iterdir())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("make", FOREIGN)
+def test_a_fresh_lock_of_any_kind_is_respected(make: Callable[[Path], object], tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    make(lock)
+    before = lock.lstat()
     with pytest.raises(MethodError, match="holds the lock"), client_locks([(lock, 10)], 0.1):
         pass
-    assert lock.exists()
+    assert lock.lstat() == before
+    assert list(tmp_path.iterdir()) == [lock]
+
+
+def test_a_lock_with_a_time_in_the_future_that_is_touched_is_not_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "UNTOUCHED", 2.0)
+    lock, done = tmp_path / "lock", tmp_path / "done"
+    lock.mkdir()
+    moments = iter(range(1_000_000))
+
+    def touch_once() -> bool:
+        os.utime(lock, (time.time() + 86400 + next(moments),) * 2)
+        return done.exists()
+
+    touch_once()
+    before = lock.stat().st_ino
+    with child(lambda: poll(touch_once)):
+        with pytest.raises(MethodError, match="holds the lock"), client_locks([(lock, 10)], 3):
+            pass
+        done.touch()
+    assert lock.stat().st_ino == before
+
+
+def renewed(lock: Path) -> None:
+    """Release the lock and take it again, as two clients do."""
+    lock.rmdir()
+    (lock.parent / "other").mkdir()  # so that the number of the old folder is not used again
+    lock.mkdir()
+    (lock.parent / "other").rmdir()
+
+
+@pytest.mark.parametrize("change", [os.utime, lambda lock: (lock / "file").touch(), renewed])
+def test_a_lock_that_changes_while_it_is_broken_is_put_back(change: Callable[[Path], object], tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    lock.mkdir()
+    os.utime(lock, (1, 1))
+    judged = locks.Look.of(lock.lstat())
+    change(lock)
+    before = lock.lstat()
+    locks._break(lock, judged)
+    after = lock.lstat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert list(tmp_path.iterdir()) == [lock]
+
+
+def test_of_several_breakers_one_holds_the_lock_at_a_time(tmp_path: Path) -> None:
+    lock, alone = tmp_path / "lock", tmp_path / "alone"
+    a_folder_with_content(lock)
+    os.utime(lock, (1, 1))
+
+    def breaks() -> None:
+        for _ in range(20):
+            with client_locks([(lock, 60)], 30):
+                alone.mkdir()  # an error when another process is in here too
+                alone.rmdir()
+
+    with child(breaks), child(breaks), child(breaks):
+        breaks()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_appears_in_our_lock_does_not_keep_it(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with client_locks([(lock, 60)], 1):
+        (lock / "file").touch()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lock_in_a_missing_folder_is_an_error(tmp_path: Path) -> None:

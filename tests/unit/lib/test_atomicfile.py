@@ -128,6 +128,19 @@ def test_only_old_leftovers_that_are_ours_are_deleted(tmp_path: Path) -> None:
     assert atomicfile.clean_leftovers(tmp_path / "nowhere") == 0
 
 
+def test_what_was_renamed_to_be_removed_is_a_leftover(tmp_path: Path) -> None:
+    """Of any kind and mode, with any time stamp: it was another program's."""
+    folder, file = tmp_path / f"{atomicfile.ASIDE}1", tmp_path / f"{atomicfile.ASIDE}2"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "link").symlink_to(tmp_path)
+    file.touch(0o644)
+    for path in (folder, file):
+        os.utime(path, (4e9, 4e9))
+    assert atomicfile.clean_leftovers(tmp_path) == 0
+    assert atomicfile.clean_leftovers(tmp_path, -1) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_that_others_can_write_is_named_with_the_fix(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     path = folder / "file"
