@@ -1,14 +1,16 @@
-"""Reads processes from /proc (proc(5)). No function raises an exception.
+"""Reads processes and mounts from /proc (proc(5)). No function raises an exception.
 
 Every function takes the folder as a parameter, so that tests can make one. Without /proc no process is known.
 """
 
+import re
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
 PROC: Final = Path("/proc")
+_ESCAPED = re.compile(rb"\\([0-7]{3})")  # space, tab, line break and backslash in a path
 
 
 class Process(Struct, frozen=True):
@@ -75,3 +77,17 @@ def environ(pid: int, proc: Path = PROC) -> dict[str, str]:
         return {}
     # Of two entries with the same name the first counts, as in getenv(3).
     return {name: value for name, equals, value in (entry.partition("=") for entry in reversed(entries)) if equals}
+
+
+def mount_points(proc: Path = PROC) -> frozenset[str]:
+    """The paths, links resolved, at which something is mounted for this process; empty if they cannot be read.
+
+    Also a single file can be a mount point (`mount --bind`). A rename cannot replace such a file (EBUSY).
+    """
+    try:
+        lines = (proc / "self" / "mountinfo").read_bytes().split(b"\n")
+    except OSError:
+        return frozenset()
+    paths = [fields[4] for line in lines if len(fields := line.split(b" ")) > 4]
+    plain = [_ESCAPED.sub(lambda found: bytes([int(found[1], 8) & 0xFF]), path) for path in paths]
+    return frozenset(path.decode("utf-8", "surrogateescape") for path in plain)

@@ -1,5 +1,6 @@
 """Fixtures of the tests that run the real programs."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,3 +35,12 @@ def manager(user_manager: UserManager) -> Iterator[UserManager]:
     user_manager.systemctl("stop", "failover.timer", "failover.service", check=False)
     user_manager.systemctl("reset-failed", check=False)
     (user_manager.folder / "out").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def namespace() -> list[str]:
+    """The command that gives a program its own mounts."""
+    probe = subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True)
+    if probe.returncode:
+        pytest.skip(f"cannot create a mount namespace: {probe.stderr.decode().strip()}")
+    return ["unshare", "--mount"]

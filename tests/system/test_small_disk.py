@@ -19,15 +19,6 @@ TRIED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def namespace() -> list[str]:
-    """The command that gives a program its own mounts."""
-    probe = subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True)
-    if probe.returncode:
-        pytest.skip(f"cannot create a mount namespace: {probe.stderr.decode().strip()}")
-    return ["unshare", "--mount"]
-
-
 @pytest.mark.parametrize(("scenario", "place", "how"), TRIED)
 def test_a_bad_disk_loses_nothing_and_the_next_check_swaps(
     scenario: str, place: str, how: str, namespace: list[str]

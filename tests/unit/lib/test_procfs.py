@@ -111,9 +111,26 @@ def test_the_environment_is_read(tmp_path: Path, sleeper: subprocess.Popen[bytes
     assert procfs.environ(42, proc) == {"A": "1", "EMPTY": "", "LAST": "x"}
 
 
+def test_mount_points_are_read_without_their_escapes(tmp_path: Path) -> None:
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "mountinfo").write_bytes(
+        b"22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+        b"36 22 0:31 /a\\040file /home/me/with\\040space\\011tab\\012line\\134040 rw master:2 - tmpfs tmp rw\n"
+        b"37 22 0:31 / /home/\xc3\xa9\xff\x0c rw - tmpfs tmp rw\n"
+        b"38 22 0:31\n\n"
+    )
+    assert procfs.mount_points(tmp_path) == {"/", "/home/me/with space\ttab\nline\\040", "/home/é\udcff\x0c"}
+
+
+def test_without_proc_no_mount_point_is_known(tmp_path: Path) -> None:
+    assert procfs.mount_points(tmp_path) == frozenset()
+    assert "/" in procfs.mount_points()
+
+
 def test_unreadable_files_are_treated_as_missing(tmp_path: Path) -> None:
-    for name in ("stat", "cmdline", "environ"):
-        (tmp_path / "42" / name).mkdir(parents=True)
+    for name in ("42/stat", "42/cmdline", "42/environ", "self/mountinfo"):
+        (tmp_path / name).mkdir(parents=True)
     assert procfs.process(42, tmp_path) is None
     assert procfs.arguments(42, tmp_path) is None
     assert procfs.environ(42, tmp_path) == {}
+    assert procfs.mount_points(tmp_path) == frozenset()
