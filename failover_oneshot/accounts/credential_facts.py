@@ -4,6 +4,7 @@ Pure. Only files that are JSON objects hold facts. Of any other file only the by
 """
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 from failover_oneshot.accounts import json_document
@@ -12,19 +13,25 @@ from failover_oneshot.accounts import json_document
 ACCOUNTS = ("accountUuid", "account_uuid", "account_id", "accountId")
 IDENTITIES = (*ACCOUNTS, "emailAddress", "email", "active")
 REFRESH = ("refresh_token", "refreshToken")
-SECRETS = (*REFRESH, "access_token", "accessToken", "id_token", "api_key", "apiKey", "OPENAI_API_KEY")
-MILLISECONDS = ("expiresAt", "expiry_date", "expires_at", "expires")
-STAMPS = ("last_refresh", "lastRefresh")
+SECRETS = (
+    *(*REFRESH, "access_token", "accessToken", "id_token"),
+    *("api_key", "apiKey", "OPENAI_API_KEY", "primaryApiKey"),
+)
+EXPIRIES = ("expiresAt", "expiry_date", "expires_at", "expires")
+STAMPS = (*EXPIRIES, "last_refresh", "lastRefresh")
 DEPTH = 4  # deeper than any known file nests its credentials
 
 
 def identity(content: bytes) -> str | None:
-    """The owner that the file names, by the strongest field that it has; None when it names none."""
+    """The owner that the file names, by the strongest field that it has; None when it names none.
+
+    It can be printed: bytes that are not UTF-8 are escaped.
+    """
     fields = list(_fields(content))
     for key in IDENTITIES:
         for name, value in fields:
             if name == key and isinstance(value, str) and value.strip() and ("@" in value or key != "active"):
-                return value.strip().lower()
+                return value.strip().lower().encode(errors="backslashreplace").decode()
     return None
 
 
@@ -52,8 +59,7 @@ def blank(content: bytes) -> bool:
 def expires(content: bytes) -> float | None:
     """When the access token expires, in seconds since 1970; None when the file does not say."""
     times = _times(content)
-    at = next((times[key] for key in MILLISECONDS if key in times), None)
-    return at / 1000 if at and at > 1e11 else at  # some programs write seconds under the same names
+    return next((times[key] for key in EXPIRIES if key in times), None)
 
 
 def older(content: bytes, than: bytes) -> bool:
@@ -63,25 +69,41 @@ def older(content: bytes, than: bytes) -> bool:
     return bool(shared) and all(mine[key] <= theirs[key] for key in shared) and any(mine[k] < theirs[k] for k in shared)
 
 
-def _times(content: bytes) -> dict[str, float]:
-    times: dict[str, float] = {}
-    for key, value in _fields(content):
-        if key in MILLISECONDS and isinstance(value, (int, float)) and not isinstance(value, bool):
-            times.setdefault(key, float(value))
-        elif key in STAMPS and isinstance(value, str) and (at := _instant(value)) is not None:
-            times.setdefault(key, at)
-    return times
+def instant(value: Any) -> float | None:
+    """A time as any program writes it, in seconds since 1970; None when it is not one.
+
+    A number or its text, in seconds or milliseconds, or an ISO 8601 text (UTC without a zone).
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        at = float(value)
+    except OverflowError:
+        return None
+    except ValueError:
+        return _iso(str(value))
+    if not isfinite(at):
+        return None
+    return at / 1000 if abs(at) > 1e11 else at  # as seconds that would be the year 5138, as milliseconds it is 1973
 
 
-def _instant(text: str) -> float | None:
-    """An ISO 8601 time as seconds since 1970 (UTC without a zone); None when it is not one."""
+def _iso(text: str) -> float | None:
     from datetime import UTC, datetime
 
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+        at = datetime.fromisoformat(text.strip())
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def _times(content: bytes) -> dict[str, float]:
+    """The times that the file holds, by field, in seconds since 1970."""
+    times: dict[str, float] = {}
+    for key, value in _fields(content):
+        if key in STAMPS and (at := instant(value)) is not None:
+            times.setdefault(key, at)
+    return times
 
 
 def _fields(content: bytes) -> Iterator[tuple[str, Any]]:

@@ -143,3 +143,35 @@ def test_a_file_that_all_accounts_share_decides_nothing(sandbox: FilesSandbox) -
         (folder / "who").write_bytes(json.dumps("both").encode())
     sandbox.method().save_back(sandbox.main, {})
     assert sandbox.generation(sandbox.stored("main") / "auth.json") == ("main", 2)
+
+
+@pytest.mark.parametrize(
+    "main", [{"OPENAI_API_KEY": "sk-fake-main", "tokens": None}, {"tokens": {"refresh_token": "fake"}}]
+)
+def test_an_account_with_an_api_key_is_swapped_to_and_back(main: dict[str, object], sandbox: FilesSandbox) -> None:
+    key = {"OPENAI_API_KEY": "sk-fake-backup", "tokens": None}
+    for folder, content in (
+        (sandbox.stored("main"), main),
+        (sandbox.stored("backup"), key),
+        (sandbox.home / "live", main),
+    ):
+        write(folder / "auth.json", content)
+    assert sandbox.method().check(sandbox.backup) is None
+    sandbox.run(sandbox.main, sandbox.backup)
+    assert load(sandbox.home / "live" / "auth.json") == key
+    assert sandbox.method().live_account() == "backup"
+    sandbox.run(sandbox.backup, sandbox.main)
+    assert load(sandbox.home / "live" / "auth.json") == main
+    assert sandbox.method().live_account() == "main"
+    assert load(sandbox.stored("backup") / "auth.json") == key
+    assert not sandbox.unclaimed.exists()
+
+
+@pytest.mark.parametrize("expires", [1795815088, "1795815088000", "2026-11-27T21:31:28Z"])
+def test_refreshed_files_are_newer_in_each_unit_of_time(expires: object, sandbox: FilesSandbox) -> None:
+    """The program writes another form since its update."""
+    old, new = ({"refresh_token": f"fake-main-refresh-{number}", "account_id": "acc-main"} for number in (1, 2))
+    write(sandbox.stored("main") / "auth.json", {"tokens": {**old, "expiresAt": 1795815087000}})
+    write(sandbox.home / "live" / "auth.json", {"tokens": {**new, "expiresAt": expires}})
+    assert "saved to main's store" in sandbox.method().save_back(sandbox.main, {})
+    assert sandbox.generation(sandbox.stored("main") / "auth.json") == ("main", 2)
