@@ -90,8 +90,8 @@ def check(
 
     ``record``: the folder where the observation is saved for `failoverctl replay`.
 
-    Raises StoreError, LockTimeoutError, TmuxError and TmuxTimeoutError (`errors.py` has their exit codes), and
-    NothingDoneError for an order that is refused.
+    Raises StoreError, LockTimeoutError, LockLostError, TmuxError and TmuxTimeoutError (`errors.py` has their exit
+    codes), and NothingDoneError for an order that is refused.
     """
     store = StateStore(path, config.state.lock_timeout)
     with nullcontext() if dry_run else store.locked():
@@ -99,7 +99,9 @@ def check(
             config=config,
             store=store,
             environ=environ,
-            tmux=(TmuxReader if dry_run else TmuxControl)(config.tmux, environ),
+            tmux=(
+                TmuxReader(config.tmux, environ) if dry_run else TmuxControl(config.tmux, environ, store.verify_lock)
+            ),
             dry_run=dry_run,
             now=datetime.now(UTC),
             started=time.monotonic(),
@@ -248,7 +250,9 @@ def _collect(run: _Run, state: State, found: Assessment) -> "Dispatched | None":
     if observation is None:  # the cooldown skips detection, but tasks go on
         observation = observe_panes(config, run.tmux, run.environ, run.now)
         findings = detect(config, state, observation)
-    return dispatch.collect(config, state, observation, findings, run.now, dry_run=run.dry_run)
+    return dispatch.collect(
+        config, state, observation, findings, run.now, guard=run.store.verify_lock, dry_run=run.dry_run
+    )
 
 
 def _dispatch(

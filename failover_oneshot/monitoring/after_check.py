@@ -17,7 +17,7 @@ from failover_oneshot.lib.redact import redact
 from failover_oneshot.monitoring import metrics
 from failover_oneshot.report import Report
 from failover_oneshot.state.model import Notice, State, seconds
-from failover_oneshot.state.store import LockTimeoutError, Origin, StateStore, StoreError
+from failover_oneshot.state.store import LockLostError, LockTimeoutError, Origin, StateStore, StoreError
 
 MAX_BYTES = 1 << 20
 
@@ -106,5 +106,5 @@ def _notify(config: Config, store: StateStore, report: Report, due: Sequence[Not
             loaded = store.load(report.at, quarantine=False)
             if loaded.origin is Origin.FILE:  # else the next check reports the problem
                 store.save(outbox.delivered(loaded.state, again))
-    except (StoreError, LockTimeoutError) as error:
+    except (StoreError, LockTimeoutError, LockLostError) as error:
         log.warning("could not record deliveries; some notices may be sent twice: %s", error)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -33,6 +33,14 @@ class LockTimeoutError(FailoverError):
     by_hand = "; run this again when it has ended"
 
 
+class LockLostError(FailoverError):
+    """The lock file was removed or replaced while it was held, so another check may be running."""
+
+    exit_code = EXIT_TEMPFAIL
+    next_run = "; trying again at the next check"
+    by_hand = "; run this again"
+
+
 class Origin(Enum):
     """Where a loaded state came from."""
 
@@ -56,10 +64,12 @@ class StateStore:
     def __init__(self, path: Path, lock_timeout: float) -> None:
         self.path = path
         self.backup = path.with_name(path.name + ".bak")
+        self.lock = Path(f"{path}.lock")
         self._lock_timeout = lock_timeout
         self._raw: dict[str, Any] = {}  # as it was last read or written, with unknown keys
         self._last = State()  # the known part of it
         self._good = False  # whether the file is a good state that may become the backup
+        self._held: os.stat_result | None = None  # of the lock file, while the lock is held
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -67,27 +77,50 @@ class StateStore:
 
         The lock is a separate file, because filelock before 3.21 truncates what it locks.
 
-        Raises LockTimeoutError after ``state.lock_timeout``, and StoreError when the folder cannot be used or trusted.
+        Raises LockTimeoutError after ``state.lock_timeout``, StoreError when the folder cannot be used or trusted, and
+        LockLostError as `verify_lock` does.
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(f"{self.path}.lock", timeout=self._lock_timeout, mode=0o600)
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._refuse_shared()
-            lock.acquire()
-        except FileExistsError:
-            raise StoreError(f"cannot write {self.path}: {self.path.parent} is not a folder") from None
-        except Timeout:
-            waited = durations.format(self._lock_timeout)
-            why = f"another check still holds {self.path}.lock after {waited} (state.lock_timeout)"
-            raise LockTimeoutError(why) from None
-        except (OSError, NotImplementedError) as error:
-            raise StoreError(f"cannot lock {self.path}.lock: {_why(error)}") from None
-        try:
+        lock = FileLock(self.lock, timeout=self._lock_timeout, mode=0o600)
+        with ExitStack() as held:
+            try:
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._refuse_shared()
+                self._held = self._opened(held)
+                held.enter_context(lock)
+            except FileExistsError:
+                raise StoreError(f"cannot write {self.path}: {self.path.parent} is not a folder") from None
+            except Timeout:
+                waited = durations.format(self._lock_timeout)
+                why = f"another check still holds {self.lock} after {waited} (state.lock_timeout)"
+                raise LockTimeoutError(why) from None
+            except (OSError, NotImplementedError) as error:
+                raise StoreError(f"cannot lock {self.lock}: {_why(error)}") from None
+            self.verify_lock()
             yield
-        finally:
-            lock.release()
+
+    def _opened(self, held: ExitStack) -> os.stat_result:
+        """The lock file, opened before it is locked. While it is open no other file gets its inode number."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self.lock, flags, 0o600)
+        held.callback(os.close, descriptor)
+        held.callback(setattr, self, "_held", None)
+        return os.fstat(descriptor)
+
+    def verify_lock(self) -> None:
+        """Raise LockLostError when the lock is held but its path no longer names the file that was locked.
+
+        Call this before each change outside the state; `save` does so itself. Without the lock nothing is verified.
+        """
+        if self._held is None:
+            return
+        try:
+            named = self.lock.lstat()
+        except OSError:
+            named = None
+        if named is None or not os.path.samestat(named, self._held):
+            raise LockLostError(f"lost the lock {self.lock}: the file was removed or replaced while it was held")
 
     def load(self, now: datetime, *, quarantine: bool) -> LoadedState:
         """The state from the file, else from its backup, else a fresh one.
@@ -136,6 +169,7 @@ class StateStore:
             number += 1
             aside = self.path.with_name(f"{self.path.name}.corrupt-{now:%Y%m%dT%H%M%SZ}-{number}")
         if quarantine:
+            self.verify_lock()
             try:
                 os.rename(self.path, aside)  # noqa: PTH104 - the link itself moves, never what it points to
             except OSError as error:
@@ -151,8 +185,9 @@ class StateStore:
     def save(self, state: State) -> None:
         """Write the state durably. The previous version becomes the backup.
 
-        Raises StoreError, and then the file is unchanged.
+        Raises StoreError or LockLostError, and then the file is unchanged.
         """
+        self.verify_lock()
         new = msgspec.json.decode(msgspec.json.encode(state))
         known = msgspec.json.decode(msgspec.json.encode(replace(self._last, history=())))  # entries are kept whole
         _keep_unknown(self._raw, known, new)

@@ -3,7 +3,7 @@
 Each step observes, plans, and carries out its plan. A dry run makes the same plan and changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -51,11 +51,12 @@ def collect(
     findings: Sequence[Finding],
     now: datetime,
     *,
+    guard: Callable[[], None],
     dry_run: bool,
 ) -> Dispatched:
-    """Move tasks that are done, failed or without an agent out of running/."""
+    """Move tasks that are done, failed or without an agent out of running/. ``guard``: see `Spool`."""
     pool = availability.observe_pool(config, state, observation, findings, now)
-    spool = executor.open_spool(config.dispatch.spool, now, dry_run=dry_run)
+    spool = executor.open_spool(config.dispatch.spool, now, guard, dry_run=dry_run)
     dispatched = Dispatched(pool=pool, spool=spool, dry_run=dry_run)
     if spool is None:
         return dispatched

@@ -5,7 +5,7 @@ If a check is killed anywhere, the task's record says how far it got, and the ne
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,11 +53,11 @@ _LOGGED: Final = {
 log = logging.getLogger("failover")
 
 
-def open_spool(folder: str | None, now: datetime, *, dry_run: bool) -> Spool | None:
+def open_spool(folder: str | None, now: datetime, guard: Callable[[], None], *, dry_run: bool) -> Spool | None:
     """The spool, tidied up after a killed check; None when it is unset, or unusable, which is logged."""
     if folder is None:
         return None
-    spool = Spool(folder)
+    spool = Spool(folder, guard)
     try:
         if dry_run:
             spool.verify()
@@ -245,16 +245,17 @@ def _paste_folder(spool: Spool) -> Iterator[Path]:
     """A private folder for the texts to paste; emptied and removed afterwards."""
     folder = spool.folder / ".paste"
     folder.mkdir(mode=0o700, exist_ok=True)
-    _empty(folder)
+    _empty(spool, folder)
     try:
         yield folder
     finally:
-        _empty(folder)
+        _empty(spool, folder)
         with suppress(OSError):  # someone has put a folder there
             folder.rmdir()
 
 
-def _empty(folder: Path) -> None:
+def _empty(spool: Spool, folder: Path) -> None:
+    spool.guard()
     for path in folder.iterdir():  # also what a killed check left: we hold the state lock
         atomicfile.remove(path)
 

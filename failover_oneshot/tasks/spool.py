@@ -10,6 +10,7 @@ without a text is a move that did not happen. Only a check moves tasks into runn
 import errno
 import os
 import stat
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -65,8 +66,10 @@ def _names(folder: Path) -> list[str]:
 class Spool:
     """A spool folder and the tasks in it."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, guard: Callable[[], None] = lambda: None) -> None:
+        """``guard`` is called before each change that needs the state lock; what it raises stops the change."""
         self.folder = Path(folder)
+        self.guard = guard
 
     def prepare(self) -> None:
         """Create missing folders with mode 0700. Raises SpoolError."""
@@ -173,6 +176,7 @@ class Spool:
 
     def update(self, state: str, name: str, record: TaskRecord) -> None:
         """Replace the record of a task durably. Raises OSError."""
+        self.guard()
         atomicfile.write_atomic(self.folder / state / (name + SUFFIX), _encode(record))
 
     def move(self, name: str, source: str, target: str, record: TaskRecord) -> str:
@@ -180,6 +184,7 @@ class Spool:
 
         Raises TaskGoneError when someone else moved it first, and OSError. The task is then where it was.
         """
+        self.guard()
         for new in _candidates(name):
             if os.path.lexists(self.folder / target / new):
                 continue
@@ -218,6 +223,7 @@ class Spool:
 
     def tidy(self, now: datetime) -> None:
         """Clean up after a killed check: texts on their way into the queue, records without texts."""
+        self.guard()
         found = {state: _inodes(self.folder / state) for state in FOLDERS}
         queued = {inode for name, inode in found[QUEUE].items() if is_task(name)}
         for state in (RUNNING, DONE, FAILED):
@@ -241,6 +247,7 @@ class Spool:
 
     def prune(self, now: datetime, keep: float, count: int) -> int:
         """Remove tasks done more than ``keep`` seconds ago, and all but the newest ``count``. Returns how many."""
+        self.guard()
         done = self.folder / DONE
         aged = []
         for name in _names(done):

@@ -7,7 +7,7 @@ process is limited to `tmux.timeout`, so that a stopped server cannot hang the c
 import os
 import signal
 import subprocess
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct, structs
@@ -195,6 +195,13 @@ class TmuxReader:
 class TmuxControl(TmuxReader):
     """tmux with the commands that change sessions."""
 
+    def __init__(
+        self, config: model.Tmux, environ: Mapping[str, str], guard: Callable[[], None] = lambda: None
+    ) -> None:
+        """`guard` is called before each command that may change something; what it raises stops the command."""
+        super().__init__(config, environ)
+        self._guard = guard
+
     def run(
         self, *lines: str, start_server: bool = False, folder: str | None = None, path: str | None = None
     ) -> Answer:
@@ -203,6 +210,7 @@ class TmuxControl(TmuxReader):
         `folder` (it must exist) and `path` are the working folder and the PATH of the programs that the lines start.
         Without `path` they get the running server's PATH, not the timer unit's. Set `start_server` when no server runs.
         """
+        self._guard()
         environ = {name: value for name, value in self._environ.items() if name != "PATH" or start_server}
         if path is not None:
             environ["PATH"] = path

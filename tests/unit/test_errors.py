@@ -21,7 +21,7 @@ from failover_oneshot.ctl.lib.proposal import AmbiguousError
 from failover_oneshot.decision.manual import NothingDoneError
 from failover_oneshot.errors import EXIT_CODES, EXIT_SOFTWARE, FailoverError
 from failover_oneshot.monitoring.apprise import NotifyError
-from failover_oneshot.state.store import LockTimeoutError, StoreError
+from failover_oneshot.state.store import LockLostError, LockTimeoutError, StoreError
 from failover_oneshot.tasks.spool import SpoolError
 from failover_oneshot.tmux.client import TmuxError, TmuxMissingError, TmuxTimeoutError
 from tests.support.paths import ROOT
@@ -47,6 +47,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
         (TmuxMissingError(WHY), os.EX_UNAVAILABLE, "ERROR", WHY),
         (TmuxTimeoutError(WHY), os.EX_TEMPFAIL, "WARNING", f"{WHY}; trying again at the next check"),
         (LockTimeoutError(WHY), os.EX_TEMPFAIL, "WARNING", f"{WHY}; trying again at the next check"),
+        (LockLostError(WHY), os.EX_TEMPFAIL, "WARNING", f"{WHY}; trying again at the next check"),
         (NothingDoneError(WHY), 1, "ERROR", WHY),
         (NothingDoneError(WHY, 2), 2, "ERROR", WHY),
         (MethodError(WHY), 1, "ERROR", WHY),
@@ -64,9 +65,15 @@ def test_an_error_is_a_line_and_an_exit_code(
     assert logged(caplog) == [(level, line)]
 
 
-def test_a_person_gets_advice_where_no_next_run_follows(caplog: pytest.LogCaptureFixture) -> None:
-    assert guarded(lambda: raising(LockTimeoutError(WHY)), by_hand=True) == os.EX_TEMPFAIL
-    assert logged(caplog) == [("ERROR", f"{WHY}; run this again when it has ended")]
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [(LockTimeoutError(WHY), "run this again when it has ended"), (LockLostError(WHY), "run this again")],
+)
+def test_a_person_gets_advice_where_no_next_run_follows(
+    caplog: pytest.LogCaptureFixture, error: FailoverError, advice: str
+) -> None:
+    assert guarded(lambda: raising(error), by_hand=True) == os.EX_TEMPFAIL
+    assert logged(caplog) == [("ERROR", f"{WHY}; {advice}")]
 
 
 def test_each_problem_of_a_config_is_a_line(caplog: pytest.LogCaptureFixture) -> None:

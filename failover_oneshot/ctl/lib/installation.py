@@ -49,7 +49,7 @@ class Installation(Struct, frozen=True):
         """Apply ``work`` to the state under the lock that checks take, and save the result if it differs.
 
         Returns the exit code: 65 if the state was corrupt without a good backup, so that a fresh one was started.
-        Raises StoreError and LockTimeoutError.
+        Raises StoreError, LockTimeoutError and LockLostError.
         """
         store = self.store
         with store.locked():

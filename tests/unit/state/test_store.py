@@ -3,10 +3,12 @@
 import json
 import multiprocessing
 import os
+import re
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,10 @@ from msgspec.structs import replace
 from failover_oneshot.state.model import (
     State,
 )
-from failover_oneshot.state.store import LockTimeoutError, Origin, StateStore, StoreError
+from failover_oneshot.state.store import LockLostError, LockTimeoutError, Origin, StateStore, StoreError
 from tests.support.builders import FULL, NOW
 from tests.support.paths import ROOT
+from tests.support.polling import poll
 
 
 @pytest.fixture
@@ -220,6 +223,125 @@ def test_the_lock_excludes_others_and_ends_with_its_process(path: Path) -> None:
     process.join()
     with StateStore(path, 10).locked():
         pass
+
+
+def removed(lock: Path) -> None:
+    lock.unlink()
+
+
+def replaced(lock: Path) -> None:
+    lock.with_name("other").touch()
+    lock.with_name("other").rename(lock)
+
+
+def removed_and_created_again(lock: Path) -> None:
+    """Without the holder's own descriptor some file systems would give the same inode number again."""
+    lock.unlink()
+    lock.touch()
+
+
+def replaced_by_a_link_to_itself(lock: Path) -> None:
+    lock.rename(lock.with_name("other"))
+    lock.symlink_to("other")
+
+
+def removed_with_its_folder(lock: Path) -> None:
+    lock.parent.rename(lock.parent.with_name("elsewhere"))
+
+
+HARM = [removed, replaced, removed_and_created_again, replaced_by_a_link_to_itself, removed_with_its_folder]
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_the_holder_of_a_lost_lock_changes_nothing(path: Path, harm: Callable[[Path], None]) -> None:
+    saved(path)
+    store = StateStore(path, 1)
+    with store.locked():
+        store.verify_lock()
+        store.load(NOW, quarantine=True)
+        store.save(FULL)
+        harm(store.lock)
+        before = contents(path.parent.parent)
+        why = f"lost the lock {path}.lock: the file was removed or replaced while it was held"
+        with pytest.raises(LockLostError, match=f"^{re.escape(why)}$"):
+            store.verify_lock()
+        with pytest.raises(LockLostError):
+            store.save(replace(FULL, active_account="backup"))
+    assert contents(path.parent.parent) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_the_holder_of_a_lost_lock_moves_no_corrupt_state(path: Path) -> None:
+    store = saved(path)
+    path.write_bytes(b"{")
+    with store.locked():
+        store.lock.unlink()
+        with pytest.raises(LockLostError):
+            store.load(NOW, quarantine=True)
+        assert store.load(NOW, quarantine=False).origin is Origin.RESET
+    assert path.read_bytes() == b"{"
+
+
+def test_a_lock_that_is_back_in_its_place_is_held_again(path: Path) -> None:
+    """The same file under the same name still excludes other checks."""
+    store = StateStore(path, 1)
+    with store.locked():
+        store.lock.rename(path.with_name("other"))
+        with pytest.raises(LockLostError):
+            store.verify_lock()
+        path.with_name("other").rename(store.lock)
+        store.verify_lock()
+        with pytest.raises(LockTimeoutError), StateStore(path, 0.1).locked():
+            pass
+
+
+def test_a_lock_replaced_while_a_check_waits_is_not_taken(path: Path) -> None:
+    """The waiting check opened the old file, and the library then locks the new one."""
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    process = context.Process(target=hold, args=(str(path), ready, done))
+    process.start()
+    assert ready.wait(30)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(enter, StateStore(path, 60))
+        poll(lambda: opened_by_this_process(f"{path}.lock"))
+        replaced(path.with_name("state.json.lock"))
+        with pytest.raises(LockLostError):
+            waiting.result(60)
+    done.set()
+    process.join()
+    enter(StateStore(path, 1))
+
+
+def enter(store: StateStore) -> None:
+    with store.locked():
+        pass
+
+
+def opened_by_this_process(path: str) -> bool:
+    return any(os.path.realpath(link) == path for link in Path("/proc/self/fd").iterdir())
+
+
+def test_without_the_lock_nothing_is_verified(path: Path) -> None:
+    """A store that only reads, and one that has released the lock."""
+    store = saved(path)
+    store.verify_lock()
+    assert not store.lock.exists()
+    with store.locked():
+        pass
+    store.lock.unlink()
+    store.verify_lock()
+    store.save(FULL)
+
+
+def test_no_descriptor_of_the_lock_is_left_open(path: Path) -> None:
+    store = StateStore(path, 0.1)
+    with store.locked(), pytest.raises(LockTimeoutError), StateStore(path, 0.1).locked():
+        pass
+    assert not opened_by_this_process(f"{path}.lock")
 
 
 KILLED = """

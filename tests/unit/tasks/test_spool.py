@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from failover_oneshot.model import TaskTally
+from failover_oneshot.state.store import LockLostError
 from failover_oneshot.tasks import spool
 from failover_oneshot.tasks.spool import DONE, FAILED, QUEUE, RUNNING, SUFFIX, Spool, TaskGoneError
 from failover_oneshot.tasks.task import TaskRecord
@@ -103,3 +104,24 @@ def test_a_long_name_is_cut(box: Spool) -> None:
     put(box, QUEUE, name)
     assert box.move(name, QUEUE, RUNNING, TaskRecord()) == "ü" * 100
     assert len(listing(box)) == 2
+
+
+def test_a_check_that_may_change_nothing_moves_no_task(box: Spool) -> None:
+    box.add("fix", b"text", TaskRecord())
+    put(box, DONE, "old")
+    put(box, RUNNING, "gone" + SUFFIX)
+    before = {path: path.read_bytes() for path in box.folder.glob("*/*")}
+
+    def refuse() -> None:
+        raise LockLostError("the lock is lost")
+
+    lost = Spool(box.folder, refuse)
+    for change in (
+        lambda: lost.move("fix", QUEUE, RUNNING, TaskRecord()),
+        lambda: lost.update(QUEUE, "fix", TaskRecord(priority=2)),
+        lambda: lost.tidy(NOW),
+        lambda: lost.prune(NOW, 0, 0),
+    ):
+        with pytest.raises(LockLostError):
+            change()
+    assert {path: path.read_bytes() for path in box.folder.glob("*/*")} == before
