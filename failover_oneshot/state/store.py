@@ -75,14 +75,16 @@ class StateStore:
     def locked(self) -> Iterator[None]:
         """Hold the lock beside the state file. Creates the folder if it is missing.
 
-        The lock is a separate file, because filelock before 3.21 truncates what it locks.
+        The lock is a separate file, because a save replaces the state file. It stays when it is released: filelock
+        before 3.30 removes it, even if another check holds it by then.
 
         Raises LockTimeoutError after ``state.lock_timeout``, StoreError when the folder cannot be used or trusted, and
         LockLostError as `verify_lock` does.
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.lock, timeout=self._lock_timeout, mode=0o600)
+        # A soft lock (for file systems without flock) is a new file each time, so `verify_lock` could not know it.
+        lock = FileLock(self.lock, timeout=self._lock_timeout, mode=0o600, fallback_to_soft=False)
         with ExitStack() as held:
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

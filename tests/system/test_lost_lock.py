@@ -69,7 +69,7 @@ def stopped(sandbox: Sandbox) -> Stopped:
 
 def stop_at(stopped: Stopped, command: str, number: int = 1) -> dict[str, str]:
     """The environment of the check that stops after tmux's n-th answer to the command; other checks do not stop."""
-    count = stopped.sandbox.folder / "answers"
+    count = stopped.sandbox.server.folder / "answers"
     stopped.sandbox.config["tmux"]["binary"] = stopped.sandbox.server.write_wrapper(
         f'case "$STOP $*" in yes*{command}*) ;; *) exec "$tmux" "$@";; esac\n'
         f'"$tmux" "$@"; code=$?; echo x >> {count}\n'
@@ -140,11 +140,12 @@ def test_a_swap_command_that_runs_meanwhile_is_waited_for(blocked: Sandbox, stop
     assert [entry["outcome"] for entry in blocked.state()["history"]] == ["swapped"]
 
 
-def test_a_session_is_created_once(sandbox: Sandbox, stopped: Stopped) -> None:
-    """The lost check has seen that the sessions of the pool's minimum are missing."""
+@pytest.mark.parametrize("number", [1, 2], ids=["planned", "at the first session"])
+def test_a_session_is_created_once(sandbox: Sandbox, stopped: Stopped, number: int) -> None:
+    """The stopped check has seen that sessions are missing. The other creates them, and the operator ends two."""
     sandbox.config["pool"]["autonomous"].update(min=3)
     starts = count_starts(sandbox)
-    with stopped.running(**stop_at(stopped, "list-panes")):
+    with stopped.running(**stop_at(stopped, "list-panes", number)):
         lose(sandbox, "removed")
         assert len(sandbox.check()["actions"]) == len(POOL)
         assert started(starts) == list(POOL)
@@ -154,7 +155,7 @@ def test_a_session_is_created_once(sandbox: Sandbox, stopped: Stopped) -> None:
 
 
 def test_a_task_is_handed_out_by_one_check(server: Server, tmp_path: Path) -> None:
-    """The lost check has seen an idle session; the other check gives a task to it."""
+    """The stopped check has seen an idle session; the other check gives a task to it."""
     pool = AgentPool(server, tmp_path, size=1, work=600)
     pool.up()
     for name in ("first", "second"):

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from failover_oneshot.config.loader import load
 from failover_oneshot.config.model import Autonomous, Dedicated, Pool
 from failover_oneshot.model import Pane, Role
+from failover_oneshot.state.store import LockLostError
 from failover_oneshot.tmux import formats
-from failover_oneshot.tmux.client import TmuxError, TmuxMissingError, TmuxReader, TmuxTimeoutError
+from failover_oneshot.tmux.client import TmuxControl, TmuxError, TmuxMissingError, TmuxReader, TmuxTimeoutError
 from tests.support.polling import poll
 from tests.support.tmux_server import Server
 
@@ -385,3 +386,14 @@ def test_quote_is_one_word_to_tmux(shared_server: Server, text: str) -> None:
         formats.script(["run-shell", f'printf "%s." "$ROUND_TRIP" > {shared_server.folder}/round'])
     )
     assert (shared_server.folder / "round").read_bytes().decode() == text + "."
+
+
+def test_a_guard_stops_what_changes_and_nothing_else(server: Server) -> None:
+    def refuse() -> None:
+        raise LockLostError("the lock is lost")
+
+    server.start("ccl-auto-11")
+    tmux = TmuxControl(server.config(), server.environ, refuse)
+    with pytest.raises(LockLostError):
+        tmux.run(formats.script(["kill-session", "-t", "=ccl-auto-11"]))
+    assert [row.session_name for row in tmux.rows() or ()] == ["ccl-auto-11"]
