@@ -160,6 +160,10 @@ class FaultLab(RuleBasedStateMachine):
     def client_lock(self) -> None:
         self.step("client_lock")
 
+    @rule(pause=st.sampled_from([20, 100, 300, 1000]))
+    def lost_lock(self, pause: int) -> None:
+        self.step("lost_lock", pause=pause)
+
     def teardown(self) -> None:
         try:
             if self.world is not None and not Tally.violation:

@@ -15,6 +15,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Container
 from datetime import UTC, datetime, timedelta
@@ -225,20 +226,19 @@ class World:
         if not lock.exists():
             self._judged(run)
 
-    def lost_lock(self, size: int) -> None:
-        """Run that many checks one after the other, and remove the lock file again and again while they run."""
+    def lost_lock(self, pause: int) -> None:
+        """Run three checks at once, and remove their lock file every `pause` milliseconds while they run."""
         lock = self.sandbox.state_file.with_name("state.json.lock")
 
         def run() -> Run:
             argv, environ = self.sandbox.argv("--json"), self.sandbox.environ()
-            started: list[subprocess.Popen[str]] = []
-            while not started or any(process.poll() is None for process in started):
-                if len(started) < size and (not started or lock.exists()):
-                    lock.unlink(missing_ok=True)
-                    started.append(
-                        subprocess.Popen(argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-                    )
-                time.sleep(0.02)
+            started = [
+                subprocess.Popen(argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                for _ in range(3)
+            ]
+            while any(process.poll() is None for process in started):
+                time.sleep(pause / 1000)
+                lock.unlink(missing_ok=True)
             ended = [(process, *process.communicate()) for process in started]
             worst = max(process.returncode for process, _, _ in ended)
             output = "".join(out for _, out, _ in ended), "".join(err for _, _, err in ended)

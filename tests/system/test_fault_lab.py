@@ -35,6 +35,8 @@ SEQUENCES: dict[str, Steps] = {
         ("corrupt", {"which": "both", "how": "half"}), ("check", {}), ("check", {})],
     "a hung server, and a clock that goes back": [*BLOCKED, ("hung", {}), ("check", {}), ("later", {"minutes": -1500}),
         ("heal", {"session": "ccl-auto-11"}), *hits("ops"), ("check", {})],
+    "three checks at once whose lock file is removed again and again": [*BLOCKED, ("lost_lock", {"pause": 20}),
+        ("lost_lock", {"pause": 100}), ("lost_lock", {"pause": 300}), ("check", {}), ("check", {})],
 }  # fmt: skip
 
 
