@@ -5,7 +5,8 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from functools import partial
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from failover_oneshot.accounts import client_locks as locks
 from failover_oneshot.accounts.client_locks import client_locks
 from failover_oneshot.accounts.registry import MethodError
+from failover_oneshot.lib import atomicfile
+from tests.support.account_methods import dying_at, forked
 from tests.support.polling import poll
 
 
@@ -164,6 +167,26 @@ def test_of_several_breakers_one_holds_the_lock_at_a_time(tmp_path: Path) -> Non
     with child(breaks), child(breaks), child(breaks):
         breaks()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_breaker_killed_before_any_of_its_changes_blocks_nobody(tmp_path: Path) -> None:
+    def hold(lock: Path) -> None:
+        with client_locks([(lock, 10)], 20):
+            pass
+
+    for number in count(1):
+        lock = tmp_path / str(number) / "lock"
+        a_folder_with_content(lock)
+        os.utime(lock, (1, 1))
+        ended = forked(partial(hold, lock), dying_at(number))
+        hold(lock)
+        assert all(path.name.startswith(atomicfile.ASIDE) for path in lock.parent.iterdir())
+        atomicfile.clean_leftovers(lock.parent, -1)
+        assert list(lock.parent.iterdir()) == []
+        if ended == 0:
+            break
+        assert ended == -signal.SIGKILL
+    assert number > 10  # the rename, a removal for each of the six, and more
 
 
 def test_a_file_that_appears_in_our_lock_does_not_keep_it(tmp_path: Path) -> None:
