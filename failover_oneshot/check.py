@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import cache
@@ -17,7 +17,7 @@ from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.decision.pipeline import Assessment, assess, prepare
 from failover_oneshot.decision.rules import before_observing
 from failover_oneshot.detection.findings import detect
-from failover_oneshot.errors import EXIT_DATA, EXIT_FAILED
+from failover_oneshot.errors import EXIT_CONFIG, EXIT_DATA, EXIT_FAILED
 from failover_oneshot.model import Observation, Outcome
 from failover_oneshot.monitoring import hooks
 from failover_oneshot.observe import (
@@ -85,10 +85,12 @@ def check(
     environ: Mapping[str, str],
     order: "Order | None" = None,
     record: Path | None = None,
+    refused: Sequence[str] = (),
 ) -> Report:
     """Run one check on the state at ``path``. An ``order`` (a swap by hand) replaces the check's own decision.
 
-    ``record``: the folder where the observation is saved for `failoverctl replay`.
+    ``record``: the folder where the observation is saved for `failoverctl replay`. ``refused``: why the check must
+    touch nothing; it only records that and notifies, as of any failure.
 
     Raises StoreError, LockTimeoutError, LockLostError, TmuxError and TmuxTimeoutError (`errors.py` has their exit
     codes), and NothingDoneError for an order that is refused.
@@ -106,7 +108,7 @@ def check(
             now=datetime.now(UTC),
             started=time.monotonic(),
         )
-        ended = _check(run, order)
+        ended = _refused(run, refused) if refused else _check(run, order)
         if record is not None:
             from failover_oneshot.analysis import recorder
 
@@ -137,8 +139,8 @@ def _check(run: _Run, order: "Order | None") -> _Ended:
     )
     for note in (*loaded.notes, *notes):
         log.warning("%s", note)
-    if loaded.origin is Origin.RESET:
-        return _reset(run, state, loaded.notes[0])
+    if loaded.origin is Origin.RESET:  # this run swaps nothing
+        return _stopped(run, state, Outcome.STATE_RESET, loaded.notes[0], EXIT_DATA)
     state = _watch(run, state)
     method = _method(run, state)
 
@@ -196,16 +198,25 @@ def _method(run: _Run, state: State) -> "Callable[[], SwapMethod]":
     return cache(made)
 
 
-def _reset(run: _Run, state: State, why: str) -> _Ended:
-    """Save a fresh state; this run swaps nothing."""
+def _refused(run: _Run, problems: Sequence[str]) -> _Ended:
+    """Observe nothing, because of problems outside the state."""
+    loaded = run.store.load(run.now, quarantine=True)
+    for note in loaded.notes:
+        log.warning("%s", note)
+    return _stopped(run, loaded.state, Outcome.FAILED, "; ".join(problems), EXIT_CONFIG)
+
+
+def _stopped(run: _Run, state: State, outcome: Outcome, why: str, exit_code: int) -> _Ended:
+    """Save the state and end the check without an observation."""
     report = Report(
-        outcome=Outcome.STATE_RESET,
+        outcome=outcome,
         summary=why,
         reason=why,
         dry_run=run.dry_run,
         at=seconds(run.now),
         active_account=state.active_account,
-        exit_code=EXIT_DATA,
+        outcome_before=state.last_check.outcome if state.last_check else None,
+        exit_code=exit_code,
     )
     saved, notices = _save(run, state, report)
     return _Ended(report=report, saved=saved, notices=notices, decided_on=(state, None))

@@ -152,23 +152,32 @@ def reported(error: Exception, *, by_hand: bool = False) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from functools import partial
     from pathlib import Path
 
     from failover_oneshot import check
     from failover_oneshot.config import loader
     from failover_oneshot.report import summary_line, to_json
 
-    settings = loader.load(loader.find(options.config, os.environ), os.environ)
+    refused: tuple[str, ...] = ()
+    try:
+        settings = loader.load(loader.find(options.config, os.environ), os.environ)
+    except loader.LinkedFilesError as error:
+        if options.dry_run:
+            raise
+        reported(error)
+        settings, refused = error.config, error.problems  # the config says whom to notify
     path = check.state_path(options.state, settings, os.environ)
     record = None if options.record is None else Path(options.record)
+    run = partial(check.check, settings, path, environ=os.environ, record=record, refused=refused)
     if options.dry_run or not (settings.metrics.textfile or settings.ping.url):
-        report = check.check(settings, path, dry_run=options.dry_run, environ=os.environ, record=record)
+        report = run(dry_run=options.dry_run)
     else:
         from failover_oneshot.monitoring import after_check
 
         after_check.begin(settings)
         try:
-            report = check.check(settings, path, dry_run=False, environ=os.environ, record=record)
+            report = run(dry_run=False)
         except Exception as error:  # metrics and ping report it, too
             code = reported(error)
             after_check.could_not_check(settings, code)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
+from failover_oneshot.config import linked
 from failover_oneshot.config.model import AfterSwap, Autonomous, Config, Dedicated, Method
 from failover_oneshot.config.paths import CONTROL
 from failover_oneshot.config.values import VALUE, account_name, session_name
@@ -17,8 +18,11 @@ _AUTONOMOUS = ("pool", "autonomous")
 
 def problems(config: Config) -> Iterator[Problem]:
     """Every problem of a config whose paths are expanded."""
-    for check in (_account_names, _stores, _swap_and_quota, _files, _pool, _dedicated, _tmux_and_metrics):
-        yield from check(config)
+    checks = (_account_names, _stores, _swap_and_quota, _files, _pool, _dedicated, _tmux_and_metrics)
+    found = [problem for check in checks for problem in check(config)]
+    wrong = {problem.path for problem in found}  # a store that is the wrong folder shares all its files
+    yield from found
+    yield from (problem for problem in linked.problems(config) if problem.path not in wrong)
 
 
 def _repeated(values: Sequence[str]) -> dict[int, int]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from failover_oneshot.config.linked import LinkedFiles
 from failover_oneshot.config.values import VALUE
 from failover_oneshot.config.yaml_source import BOOLEANS, KeyPath, Location, Problem
 from failover_oneshot.lib.redact import redact
@@ -54,6 +55,8 @@ def _shown(path: KeyPath) -> str:
 
 def _text(problem: Problem, places: dict[KeyPath, Location]) -> str:
     """The problem's text with the value filled in; without it where the value is long or may be a secret."""
+    if isinstance(problem, LinkedFiles):  # it has no value, and a command with a redacted path would not work
+        return problem.text
     place = places.get(problem.path)
     value = place.written if place and not _PRIVATE & {*problem.path} else None
     if value is None or len(value) > _MAX_SHOWN or not value.isprintable() or redact(value) != value:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from failover_oneshot.config import convert, paths, yaml_source
+from failover_oneshot.config.linked import LinkedFiles
 from failover_oneshot.config.model import Config
 from failover_oneshot.errors import EXIT_CONFIG, FailoverError
 
@@ -20,6 +21,14 @@ class ConfigError(FailoverError):
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class LinkedFilesError(ConfigError):
+    """Nothing is wrong but that credential files are linked to each other. ``config`` is the otherwise valid config."""
+
+    def __init__(self, problems: tuple[str, ...], config: Config) -> None:
+        super().__init__(problems)
+        self.config = config
 
 
 def find(explicit: str | None, environ: Mapping[str, str]) -> Path:
@@ -48,7 +57,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     """The file as a `Config`, with durations in seconds and absolute paths.
 
     Raises ConfigError with every problem as `FILE:LINE:COLUMN: key.path: problem`. A problem with the file as a whole
-    is one line that names the file.
+    is one line that names the file. LinkedFilesError: only credential files are linked.
     """
     content = _read(path)
     try:
@@ -62,7 +71,10 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     if problems:
         from failover_oneshot.config import errors
 
-        raise ConfigError(errors.lines(str(path), problems, tree.places))
+        lines = errors.lines(str(path), problems, tree.places)
+        if all(isinstance(problem, LinkedFiles) for problem in problems):
+            raise LinkedFilesError(lines, config)
+        raise ConfigError(lines)
     return config
 
 

@@ -65,25 +65,27 @@ def examine(options: argparse.Namespace) -> Iterator[DoctorLine]:
     try:
         file = loader.find(options.config, os.environ)
         settings = loader.load(file, os.environ)
+    except loader.LinkedFilesError as problem:
+        settings = problem.config  # `files.linked` reports them
     except loader.ConfigError as problem:
         missing = "no config:" in str(problem) or "no such file" in str(problem)
         for text in problem.problems:
             fix = "failoverctl init" if missing else "correct it, then run `failover-check --dry-run`"
             yield error("config", text, fix)
-    else:
-        yield ok("config", f"{file}: {plural(len(settings.accounts), 'account')}, method {settings.swap.method}")
-        yield from guarded("config", lambda: files.config_mode(file, settings))
     if settings is None:
         yield from guarded("tmux", lambda: machine.tmux(Config().tmux))
         yield from guarded("clock", lambda: machine.clock(None, now))
         yield from guarded("timer", lambda: machine.units_and_cadence(None, UnitView(), None, now))
         return
+    yield ok("config", f"{file}: {plural(len(settings.accounts), 'account')}, method {settings.swap.method}")
+    yield from guarded("config", lambda: files.config_mode(file, settings))
     path = state_path(options.state, settings, os.environ)
     view = seen_from_here(settings, file.absolute(), options.state, os.environ)
     state, lines = files.state(settings, path, now)
     yield from guarded("tmux", lambda: machine.tmux(settings.tmux))
     yield from guarded("range", lambda: machine.sessions(settings))
     yield from guarded("accounts", lambda: files.accounts_lines(settings, path, state))
+    yield from guarded("accounts", lambda: files.linked(settings, path))
     yield from guarded("files", lambda: files.permissions(settings, path))
     yield from guarded("notify", lambda: files.outputs(settings))
     yield from lines

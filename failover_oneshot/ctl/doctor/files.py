@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from failover_oneshot.accounts import registry
+from failover_oneshot.config.linked import clashes, kept_folders
 from failover_oneshot.config.model import Config, Method
 from failover_oneshot.ctl.doctor import rules
 from failover_oneshot.ctl.doctor.rules import DoctorLine, error, ok, warning
@@ -67,6 +68,12 @@ def accounts_lines(settings: Config, path: Path, state: State | None) -> Iterato
                       f"no action needed: the next check that finds a hit uses {live} as active")  # fmt: skip
     else:
         yield ok("accounts", f"live: {live}")
+
+
+def linked(settings: Config, path: Path) -> Iterator[DoctorLine]:
+    """Credential files that are one file under two names; the kept copies beside the state are compared, too."""
+    for clash in clashes(settings, kept_folders(path.parent)):
+        yield error("accounts", clash.text, clash.remedy)
 
 
 def permissions(settings: Config, path: Path) -> Iterator[DoctorLine]:

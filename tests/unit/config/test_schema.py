@@ -134,5 +134,6 @@ def test_loading_the_example_imports_only_the_config_modules(tmp_path: Path) -> 
     )
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, encoding="utf-8")
     ours = {"model", "errors", "lib", "lib.durations", "config"}
-    ours |= {f"config.{name}" for name in ("checks", "convert", "loader", "model", "paths", "values", "yaml_source")}
+    parts = ("checks", "convert", "linked", "loader", "model", "paths", "values", "yaml_source")
+    ours |= {f"config.{name}" for name in parts}
     assert set(ran.stdout.split()) <= {"failover_oneshot", *(f"failover_oneshot.{name}" for name in ours)}
