@@ -193,7 +193,7 @@ def _method(run: _Run, state: State) -> "Callable[[], SwapMethod]":
     def made() -> "SwapMethod":
         from failover_oneshot.accounts import registry
 
-        return registry.method(run.config, run.store.path.parent, state)
+        return registry.method(run.config, run.store.path.parent, state, run.store.verify_lock)
 
     return cache(made)
 

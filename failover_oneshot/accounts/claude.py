@@ -96,6 +96,8 @@ class ClaudeMethod:
         stored = read_store(account).known.tokens
         if live.credentials is None or stored is None or not credentials.given_up(live.credentials.values):
             return None
+        if account.name in credentials.foreign(live.credentials.values, [read_store(account).known]):
+            return None
         return credentials.fingerprint(stored.token, os.urandom(8).hex())
 
     # -- the swap ----------------------------------------------------------------------------------------------------
@@ -141,11 +143,12 @@ class ClaudeMethod:
     def verify(self, incoming: Account) -> None:
         """See `SwapMethod`."""
         self._repair(incoming)
-        live, known = self._live(), read_store(incoming).known
-        if self._verdict(live, {}, incoming.name).owner != incoming.name:
-            raise MethodError(f"the live credentials are not {incoming.name}'s after the install")
-        if live.identity is None or known.identity is None or not live.identity.same(known.identity):
-            raise MethodError(f"the live identity is not {incoming.name}'s after the install")
+        live = self._live()
+        verdict = self._verdict(live, {}, incoming.name)
+        if verdict.owner != incoming.name:
+            raise MethodError(f"the live credentials are not {incoming.name}'s after the install: {verdict.sentence}")
+        # An agent may have written its old identity back once more: that is no reason to undo the swap, `reconcile`
+        # corrects it in the checks that follow.
 
     def undo(self, outgoing: Account, note: Mapping[str, str]) -> None:
         """See `SwapMethod`."""
@@ -246,6 +249,7 @@ class ClaudeMethod:
 
     def _keep(self, live: LiveCredentials, verdict: Verdict) -> Saved:
         """Save the live credentials to a store or to `unclaimed/`. OSError, ValueError or MethodError on failure."""
+        self._memory.guard()
         if live.credentials is None or live.tokens is None:
             return Saved("nothing to save: no live credentials")
         account = self._account(verdict.owner)
@@ -315,6 +319,7 @@ class ClaudeMethod:
         if self._held is None:
             raise MethodError("Claude Code's locks are not held")
         self._held.check()
+        self._memory.guard()
         if change.before is None or change.path != Path(os.path.realpath(self._folder / CREDENTIALS)):
             return
         tokens = claude_live.tokens_in(change.before)

@@ -12,9 +12,9 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 
+from failover_oneshot.accounts.memory import Memory
 from failover_oneshot.accounts.method import MethodError, Saved
 from failover_oneshot.accounts.ownership import Evidence, Verdict
 from failover_oneshot.accounts.staged import why
@@ -28,12 +28,13 @@ REFUSAL = "method command leaves the credentials to swap.command"
 
 
 class CommandMethod:
-    """Implements `SwapMethod`. `folder` holds the lock file."""
+    """Implements `SwapMethod`. The state's folder holds the lock file."""
 
-    def __init__(self, config: Config, folder: Path) -> None:
+    def __init__(self, config: Config, memory: Memory) -> None:
         self._argv = config.swap.command
         self._timeout = config.swap.timeout
-        self._lock = folder / LOCK
+        self._lock = memory.folder / LOCK
+        self._guard = memory.guard
         self._held: int | None = None
         self._outgoing = ""
 
@@ -119,6 +120,7 @@ class CommandMethod:
         """See `SwapMethod`. Runs the program; the error ends with the last line that it wrote."""
         if problem := self.check(incoming):
             raise MethodError(problem)
+        self._guard()
         values = {"{from}": note.get("from", ""), "{to}": incoming.name}
         self._run([_filled(word, values) for word in self._argv])
 

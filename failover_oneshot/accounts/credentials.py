@@ -111,6 +111,13 @@ def given_up(document: Mapping[str, Any]) -> bool:
     return TOKENS in document and tokens_of(document) is None
 
 
+def foreign(document: Mapping[str, Any], stores: Iterable[StoredCredentials]) -> tuple[str, ...]:
+    """The accounts whose stores name another account than the tokens' block, which keeps its account when blanked."""
+    block = document.get(TOKENS)
+    account = _text(block.get("accountUuid")).lower() if isinstance(block, dict) else ""
+    return excluded(Tokens("", None, account), stores)
+
+
 def milliseconds(value: Any) -> float | None:
     """An `expiresAt` in milliseconds since 1970, from a number or its text, in seconds too; None for anything else."""
     if isinstance(value, str):

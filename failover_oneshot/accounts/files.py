@@ -223,7 +223,7 @@ class FilesMethod:
             live = self._live()
             copies = self._copies(live, begun)
             try:
-                staged.commit(self._changes(live, incoming), note, partial(_guard, copies))
+                staged.commit(self._changes(live, incoming), note, partial(self._guard, copies))
             except staged.ChangedError:
                 continue
             staged.discard([file.path for file in live], note)
@@ -251,6 +251,14 @@ class FilesMethod:
         except (OSError, ValueError) as error:
             raise MethodError(f"cannot keep the live files: {staged.why(error)}") from None
         return copies
+
+    def _guard(self, copies: Sequence[Path], change: FileChange) -> None:
+        """MethodError unless the file that is about to be replaced exists in another file."""
+        self._memory.guard()
+        if change.before is None or credential_facts.blank(change.before):
+            return
+        if not any(kept.is_elsewhere(change.path, copy) and staged.read(copy) == change.before for copy in copies):
+            raise MethodError(f"the content of {change.path} exists nowhere else; not replaced")
 
     def _live(self) -> list[LiveFile]:
         """The live files in the config's order. MethodError when one cannot be read or is half written."""
@@ -296,6 +304,7 @@ class FilesMethod:
 
     def _keep(self, contents: Contents, presumed: str | None, installed: str | None) -> Saved:
         """Save one account's live files to its store or to `unclaimed/`."""
+        self._memory.guard()
         verdict = self._verdict(contents, presumed, installed)
         account = next((a for a in self._accounts if a.name == verdict.owner), None)
         live = {base: content for base, content in contents.items() if not credential_facts.blank(content)}
@@ -335,11 +344,3 @@ class FilesMethod:
     def _holds(self, account: Account, contents: Contents) -> bool:
         stored = self._read_store(account)
         return all(stored.get(base) == content for base, content in contents.items())
-
-
-def _guard(copies: Sequence[Path], change: FileChange) -> None:
-    """MethodError unless the file that is about to be replaced exists in another file."""
-    if change.before is None or credential_facts.blank(change.before):
-        return
-    if not any(kept.is_elsewhere(change.path, copy) and staged.read(copy) == change.before for copy in copies):
-        raise MethodError(f"the content of {change.path} exists nowhere else; not replaced")

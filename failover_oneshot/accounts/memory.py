@@ -14,6 +14,7 @@ class Memory(Struct, frozen=True):
 
     folder: Path
     state: State
+    guard: Callable[[], None] = lambda: None  # called before each change; raises when another check may be running
 
     @property
     def lineage(self) -> Mapping[str, str]:

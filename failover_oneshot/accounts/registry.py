@@ -4,6 +4,7 @@ To add a method, add a module here, a member of `config.model.Method` and a bran
 tests/unit/accounts/test_contract.py runs over all of them.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from failover_oneshot.accounts.memory import Memory
@@ -15,14 +16,15 @@ from failover_oneshot.state.model import State
 __all__ = ["MethodError", "SwapMethod", "method"]
 
 
-def method(config: Config, folder: Path, state: State) -> SwapMethod:
+def method(config: Config, folder: Path, state: State, guard: Callable[[], None] = lambda: None) -> SwapMethod:
     """The swap method that the config names.
 
     ``folder`` is the state's: kept credentials are in it. ``state`` says what earlier checks found out about the owners
-    of credentials.
+    of credentials. ``guard`` is called before each change and may raise: the holder of the state's lock passes
+    `StateStore.verify_lock`.
     """
     _no_core_dump()
-    memory = Memory(folder, state)
+    memory = Memory(folder, state, guard)
     match config.swap.method:
         case model.Method.CLAUDE:
             from failover_oneshot.accounts.claude import ClaudeMethod
@@ -39,7 +41,7 @@ def method(config: Config, folder: Path, state: State) -> SwapMethod:
         case model.Method.COMMAND:
             from failover_oneshot.accounts.command import CommandMethod
 
-            return CommandMethod(config, folder)
+            return CommandMethod(config, memory)
 
 
 def _no_core_dump() -> None:

@@ -173,5 +173,5 @@ def test_refreshed_files_are_newer_in_each_unit_of_time(expires: object, sandbox
     old, new = ({"refresh_token": f"fake-main-refresh-{number}", "account_id": "acc-main"} for number in (1, 2))
     write(sandbox.stored("main") / "auth.json", {"tokens": {**old, "expiresAt": 1795815087000}})
     write(sandbox.home / "live" / "auth.json", {"tokens": {**new, "expiresAt": expires}})
-    assert "saved to main's store" in sandbox.method().save_back(sandbox.main, {})
+    assert "saved to main's store" in sandbox.method().save_back(sandbox.main, {}).text
     assert sandbox.generation(sandbox.stored("main") / "auth.json") == ("main", 2)
