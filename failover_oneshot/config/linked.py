@@ -139,7 +139,7 @@ def _credential_files(config: Config) -> Iterator[CredentialFile]:
     swap, names = config.swap, dict[str, None]()
     if swap.method is Method.CLAUDE:
         yield CredentialFile(str(PurePath(swap.claude_dir, LIVE)), ("swap", "claude_dir"))
-        yield CredentialFile(swap.claude_json, ("swap", "claude_json"))
+        yield CredentialFile(str(PurePath(swap.claude_json)), ("swap", "claude_json"))
         names = dict.fromkeys(STORED)
     elif swap.method is Method.FILES:
         for i, file in enumerate(swap.files):
@@ -149,7 +149,8 @@ def _credential_files(config: Config) -> Iterator[CredentialFile]:
     for i, account in enumerate(config.accounts):
         for name in names if account.store else ():
             for ending in ("", PREVIOUS):
-                yield CredentialFile(f"{account.store}/{name}{ending}", ("accounts", i, "store"), account.name)
+                path = PurePath(account.store or "", name + ending)
+                yield CredentialFile(str(path), ("accounts", i, "store"), account.name)
 
 
 def _kept(folders: Iterable[Path]) -> Iterator[CredentialFile]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from failover_oneshot.ctl.demo.sandbox import CTL, credentials
+from failover_oneshot.ctl.demo.sandbox import CHECK, CTL, credentials
 from tests.support.sandbox import Sandbox
 from tests.support.webhook import Webhook, webhook
 
@@ -122,31 +122,33 @@ def secrets(box: Sandbox) -> dict[str, tuple[str, bytes, int]]:
     return {name: facts for name, facts in found.items() if not Path(name).name.startswith("state.json")}
 
 
+PROGRAMS = {
+    "dry run": (*CHECK, "--dry-run"),
+    "accounts add": (*CTL, "accounts", "add", "main"),
+    "swap": (*CTL, "swap", "--to", "backup"),
+    "check": CHECK,
+}
+
+
 @pytest.mark.parametrize(("layout", "make"), LAYOUTS)
-@pytest.mark.parametrize("program", ["check", "dry run", "swap", "accounts add"])
 def test_nothing_is_written_and_the_message_has_both_paths(
-    blocked: Sandbox, layout: Layout, make: Callable[[Path, Path], None], program: str
+    blocked: Sandbox, layout: Layout, make: Callable[[Path, Path], None]
 ) -> None:
-    """The pool is blocked, so that each program would swap, as it did: one login was then in no file any more."""
+    """The pool is blocked, so that each program would swap or save. Then some credentials would be in no file."""
     one, other = layout(blocked, make)
     blocked.set_state(active_account="main")
     before, held, sessions = secrets(blocked), tokens(blocked), blocked.server.pids()
     blocked.save_config()
-    words = {
-        "check": blocked.argv(),
-        "dry run": blocked.argv("--dry-run"),
-        "swap": [*CTL, "swap", *blocked.flags("--to", "backup")],
-        "accounts add": [*CTL, "accounts", *blocked.flags("add", "main")],
-    }
-    done = blocked.execute(words[program])
-    assert held - tokens(blocked) == set(), "these credentials are in no file any more"
-    assert secrets(blocked) == before
-    assert done.returncode == 78, done.stderr
-    assert blocked.server.pids() == sessions
-    (line,) = [line for line in done.stderr.splitlines() if "accounts[" in line]
-    assert line.startswith(f"ERROR: {blocked.config_file}:")
-    assert (str(one) in line, str(other) in line, "run `" in line) == (True, True, True)
-    assert "fake-" not in done.stdout + done.stderr
+    for name, words in PROGRAMS.items():
+        done = blocked.execute([*words, *blocked.flags()])
+        assert held - tokens(blocked) == set(), f"{name}: these credentials are in no file any more"
+        assert secrets(blocked) == before, name
+        assert blocked.server.pids() == sessions, name
+        assert done.returncode == 78, f"{name}: {done.stderr}"
+        (line,) = [line for line in done.stderr.splitlines() if "accounts[" in line]
+        assert line.startswith(f"ERROR: {blocked.config_file}:"), name
+        assert (str(one) in line, str(other) in line, "run `" in line) == (True, True, True), name
+        assert "fake-" not in done.stdout + done.stderr, name
 
 
 def separate(box: Sandbox, text: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from failover_oneshot.config import linked
 from failover_oneshot.config.linked import How, clashes
 from failover_oneshot.config.loader import ConfigError, LinkedFilesError, load
 from failover_oneshot.config.model import Account, Config, Method, Swap
+from tests.support.paths import ROOT
 
 CLAUDE = ".claude/.credentials.json"
 SETTINGS = ".claude.json"
@@ -246,6 +248,23 @@ def test_a_config_with_another_problem_has_both(home: Path) -> None:
 def test_an_identity_file_inside_a_store_is_the_same_path(home: Path) -> None:
     found = clashes(config(home, Swap(claude_dir=f"{home}/.claude", claude_json=f"{home}/x/../{WHO}")))
     assert [(clash.how, clash.remedy) for clash in found] == [(How.PATH, "set a different path in the config")]
+
+
+def test_a_mounted_file_is_refused_without_a_command(home: Path) -> None:
+    """A rename onto a mount would fail (EBUSY), so no command is printed; the message says that it is a mount."""
+    inside = ["unshare", "--user", "--map-root-user", "--mount", "/bin/sh", "-c"]
+    if subprocess.run([*inside, "exit 0"], check=False, capture_output=True).returncode:
+        pytest.skip("no separate mount namespace is allowed here")
+    (home / "f.yaml").write_text(YAML % METHODS["claude"])
+    program = (
+        "import sys, pathlib; from failover_oneshot.config import loader; home = pathlib.Path(sys.argv[1])\n"
+        "try: loader.load(home / 'f.yaml', {'HOME': str(home)})\n"
+        "except loader.LinkedFilesError as error: print(error)"
+    )
+    script = 'mount --bind "$1" "$2" && exec "$3" -c "$4" "$5"'
+    words = ["sh", str(home / MAIN), str(home / CLAUDE), sys.executable, program, str(home)]
+    done = subprocess.run([*inside, script, *words], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert f"{home / MAIN} is {home / CLAUDE}, through a mount; remove the mount" in done.stdout
 
 
 def test_the_names_in_a_store_are_those_of_the_swap() -> None:
