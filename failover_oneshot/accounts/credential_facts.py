@@ -65,8 +65,13 @@ def expires(content: bytes) -> float | None:
 def older(content: bytes, than: bytes) -> bool:
     """Whether the file is certainly the older of two, by a time that both hold."""
     mine, theirs = _times(content), _times(than)
-    shared = [key for key in mine if key in theirs]
-    return bool(shared) and all(mine[key] <= theirs[key] for key in shared) and any(mine[k] < theirs[k] for k in shared)
+    pairs = [_comparable(mine[key], theirs[key]) for key in mine if key in theirs]
+    return bool(pairs) and all(one <= other for one, other in pairs) and any(one < other for one, other in pairs)
+
+
+def _comparable(one: float, other: float) -> tuple[float, float]:
+    """Both times, without fractions of a second unless both have one: whole seconds may be cut off."""
+    return (one, other) if one % 1 and other % 1 else (one // 1, other // 1)
 
 
 def instant(value: Any) -> float | None:

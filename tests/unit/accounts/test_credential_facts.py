@@ -77,6 +77,8 @@ def test_what_is_not_a_time_is_no_expiry(value: Any) -> None:
         ({"last_refresh": "2026-01-01T00:00:00Z"}, {"last_refresh": "2026-01-01T02:00:00+01:00"}, True),
         ({"last_refresh": "nonsense"}, {"last_refresh": "2026-01-01T02:00:00+01:00"}, False),
         ({"last_refresh": 1795815000}, {"last_refresh": "2026-11-27T22:51:28Z"}, True),
+        ({"expiresAt": 1795815088}, {"expiresAt": 1795815088123}, False),  # perhaps the same moment, cut off
+        ({"expiresAt": 1795815088001}, {"expiresAt": 1795815088123}, True),
         *((one, other, False) for one, other in product(WRITTEN, WRITTEN)),
         *((one, {"expiresAt": 1795815089}, True) for one in WRITTEN),
         *(({"expiresAt": "1795815087999"}, other, True) for other in WRITTEN),
