@@ -21,7 +21,7 @@ from failover_oneshot.lib import atomicfile
 
 TOUCH_EVERY = 2.0  # seconds
 POLL_EVERY = 0.01  # seconds
-UNTOUCHED = 10.0  # seconds; a living Claude Code touches its locks every 5 s
+UNTOUCHED = 6.0  # seconds; a living Claude Code touches its locks every 5 s
 OURS = 0o1700
 
 

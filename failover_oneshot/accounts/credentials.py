@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from failover_oneshot.accounts import credential_facts
 from failover_oneshot.accounts.json_document import Document, replace, without
 
 TOKENS = "claudeAiOauth"
@@ -119,24 +120,18 @@ def foreign(document: Mapping[str, Any], stores: Iterable[StoredCredentials]) ->
 
 
 def milliseconds(value: Any) -> float | None:
-    """An `expiresAt` in milliseconds since 1970, from a number or its text, in seconds too; None for anything else."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < 1e17:
-        return None
-    return float(value) * 1000 if value < 1e11 else float(value)  # 1e11 s is the year 5138, 1e11 ms is 1973
+    """An `expiresAt` in milliseconds since 1970, whatever its unit and form; None for anything else."""
+    at = credential_facts.instant(value)
+    return at * 1000 if at is not None and at > 0 else None
 
 
 def identity_of(block: Any) -> Identity | None:
     """The identity in an `oauthAccount` block; None when it has neither `accountUuid` nor `emailAddress`."""
     if not isinstance(block, dict):
         return None
-    account, email, organization = (
-        _text(block.get(key)).lower() for key in ("accountUuid", "emailAddress", "organizationUuid")
-    )
+    texts = [_text(block.get(key)).lower() for key in ("accountUuid", "emailAddress", "organizationUuid")]
+    # Bytes that are not UTF-8 can be neither printed nor written to the state.
+    account, email, organization = (text.encode(errors="backslashreplace").decode() for text in texts)
     return Identity(account, email, organization) if account or email else None
 
 

@@ -82,7 +82,7 @@ def problem(path: Path, content: bytes, *, blank: bool = False) -> str | None:
     """What is wrong with a file; None if it is fine. With `blank`, blank credentials are fine."""
     if path.suffix == ".json":
         try:
-            json.loads(content)
+            json.loads(content.decode("utf-8-sig", "surrogateescape"))
         except (ValueError, RecursionError):
             return f"{path} is not JSON" if content.strip() else f"{path} is empty"
     if content.strip() and credential_facts.blank(content) and not blank:

@@ -113,7 +113,7 @@ class StateStore:
     def verify_lock(self) -> None:
         """Raise LockLostError when the lock is held but its path no longer names the file that was locked.
 
-        Call this before each change outside the state; `save` does so itself. Without the lock nothing is verified.
+        Call this before each change outside the state; `save` does so itself. A store without the lock skips it.
         """
         if self._held is None:
             return

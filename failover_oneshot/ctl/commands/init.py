@@ -25,7 +25,7 @@ from failover_oneshot.tmux.formats import PaneRow, is_shell
 
 ACCOUNTS = "~/.claude-accounts"
 _NAME = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9._@+-]{0,63}")
-_LIMIT = 8 << 20  # bytes; Claude Code's settings file grows over time
+_LIMIT = 64 << 20  # bytes; Claude Code's settings file grows over time
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -211,7 +211,7 @@ UNUSABLE: list[tuple[str, Callable[[Path], object]]] = [
     ("not a JSON object", lambda store: (store / CREDENTIALS).write_bytes(bytes(range(128, 256)))),
     ("not a JSON object", lambda store: (store / IDENTITY_FILE).write_bytes(b"[]")),
     ("neither accountUuid nor emailAddress", lambda store: (store / IDENTITY_FILE).write_bytes(b'{"accountUuid": 5}')),
-    ("larger than", lambda store: (store / CREDENTIALS).write_bytes(b" " * 2_000_000)),
+    ("larger than", lambda store: (store / CREDENTIALS).write_bytes(b" " * 65 * 1024 * 1024)),
     ("not a regular file", lambda store: instead(store / CREDENTIALS, os.mkfifo)),
     ("symbolic links", lambda store: instead(store / CREDENTIALS, lambda path: path.symlink_to(path.name))),
     ("blank", lambda store: write(store / CREDENTIALS, {"claudeAiOauth": {"accessToken": "", "refreshToken": ""}})),
