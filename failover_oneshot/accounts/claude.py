@@ -203,32 +203,33 @@ class ClaudeMethod:
                 raise MethodError(problem)
             return self.save_back(account, {}).text
 
-    def restore(self, account: Account, files: Mapping[str, bytes]) -> str:
+    def foreign(self, account: Account, files: Mapping[str, bytes]) -> str | None:
         """See `SwapMethod`."""
-        named = {name.lstrip("."): data for name, data in files.items()}
         try:
-            values = json_document.parse(named.get(CREDENTIALS.lstrip("."), b"")).values
-            identity = json_document.parse(named[IDENTITY_FILE]).values if IDENTITY_FILE in named else None
+            values, block = _kept(files)
         except ValueError as error:
-            raise MethodError(f"not restored: the kept credentials are {error}") from None
-        if problem := self._foreign(account, credentials.tokens_of(values), identity):
-            raise MethodError(f"not restored: {problem}")
-        try:
-            changed = read_store(account).save(values, identity, self._memory.folder)
-        except (OSError, ValueError) as error:
-            raise MethodError(f"cannot write {account.name}'s store: {staged.why(error)}") from None
-        return f"{account.name}'s store {'has these credentials now' if changed else 'already has these credentials'}"
-
-    def _foreign(self, account: Account, tokens: Tokens | None, block: object) -> str | None:
-        """Why kept credentials cannot be the account's; None when they can."""
+            return f"the kept credentials are {error}"
+        tokens, identity = credentials.tokens_of(values), credentials.identity_of(block)
         if tokens is None:
             return "the kept credentials are blank"
         stores = [read_store(other).known for other in self._accounts]
-        identity = credentials.identity_of(block)
         names = credentials.named(tokens, stores) or credentials.identified(identity, stores) or ()
         if names and account.name not in names:
-            return f"the kept credentials are those of {names[0]}"
+            return f"the kept credentials belong to {names[0]}"
+        mine = read_store(account).known.who
+        if not names and mine and (identity or account.name in credentials.excluded(tokens, stores)):
+            return f"the kept credentials name another account than {account.name}'s store"
         return None
+
+    def restore(self, account: Account, files: Mapping[str, bytes]) -> str:
+        """See `SwapMethod`."""
+        if problem := self.foreign(account, files):
+            raise MethodError(f"not restored: {problem}")
+        try:
+            changed = read_store(account).save(*_kept(files), self._memory.folder)
+        except (OSError, ValueError) as error:
+            raise MethodError(f"cannot write {account.name}'s store: {staged.why(error)}") from None
+        return f"{account.name}'s store {'has these credentials now' if changed else 'already has these credentials'}"
 
     # -- how it is done ----------------------------------------------------------------------------------------------
 
@@ -376,3 +377,10 @@ class ClaudeMethod:
             return None
         change = self._identity_change(live, store)
         return change if change.after != change.before else None
+
+
+def _kept(files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The credentials and the identity in kept files. Raises ValueError."""
+    named = {name.lstrip("."): data for name, data in files.items()}
+    identity = json_document.parse(named[IDENTITY_FILE]).values if IDENTITY_FILE in named else None
+    return json_document.parse(named.get(CREDENTIALS.lstrip("."), b"")).values, identity

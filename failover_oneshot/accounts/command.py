@@ -99,6 +99,10 @@ class CommandMethod:
         """See `SwapMethod`."""
         raise MethodError(REFUSAL)
 
+    def foreign(self, account: Account, files: Mapping[str, bytes]) -> str | None:  # noqa: ARG002
+        """See `SwapMethod`."""
+        return REFUSAL
+
     def restore(self, account: Account, files: Mapping[str, bytes]) -> str:  # noqa: ARG002
         """See `SwapMethod`."""
         raise MethodError(REFUSAL)

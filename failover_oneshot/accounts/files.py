@@ -199,20 +199,34 @@ class FilesMethod:
                 raise MethodError(problem)
             return self.save_back(account, {}).text
 
+    def foreign(self, account: Account, files: Mapping[str, bytes]) -> str | None:
+        """See `SwapMethod`."""
+        named = self._kept(files)
+        if not named or all(credential_facts.blank(content) for content in named.values()):
+            return "the kept credentials are blank"
+        mine = file_facts.identity(named)
+        whose = {a.name: file_facts.identity(self._read_store(a)) for a in self._accounts}
+        if mine is None or mine == whose.get(account.name):
+            return None
+        if owner := next((name for name, identity in whose.items() if identity == mine), None):
+            return f"the kept credentials belong to {owner}"
+        if whose.get(account.name):
+            return f"the kept credentials name another account than {account.name}'s store"
+        return None
+
     def restore(self, account: Account, files: Mapping[str, bytes]) -> str:
         """See `SwapMethod`."""
-        named = {path.name: files[path.name.lstrip(".")] for path in self._files if path.name.lstrip(".") in files}
-        if not named or all(credential_facts.blank(content) for content in named.values()):
-            raise MethodError("not restored: the kept credentials are blank")
-        mine = file_facts.identity(named)
-        for other in self._accounts:
-            if mine and other.name != account.name and file_facts.identity(self._read_store(other)) == mine:
-                raise MethodError(f"not restored: the kept credentials are those of {other.name}")
+        if problem := self.foreign(account, files):
+            raise MethodError(f"not restored: {problem}")
         try:
-            changed = self._save(account, named)
+            changed = self._save(account, self._kept(files))
         except (OSError, ValueError) as error:
             raise MethodError(f"cannot write {account.name}'s store: {staged.why(error)}") from None
         return f"{account.name}'s store {'has these credentials now' if changed else 'already has these credentials'}"
+
+    def _kept(self, files: Mapping[str, bytes]) -> Contents:
+        """Kept files under the names that they have in a store."""
+        return {path.name: files[path.name.lstrip(".")] for path in self._files if path.name.lstrip(".") in files}
 
     # -- how it is done ----------------------------------------------------------------------------------------------
 

@@ -60,10 +60,13 @@ class SwapMethod(Protocol):
     def capture(self, account: Account) -> str:
         """Save the live credentials in the account's store; one sentence. MethodError, and no write, on a `refusal`."""
 
-    def restore(self, account: Account, files: Mapping[str, bytes]) -> str:
-        """Make kept files, by name without a leading dot, the store's content; what was there is kept first.
+    def foreign(self, account: Account, files: Mapping[str, bytes]) -> str | None:
+        """Why kept files, by name without a leading dot, cannot be the account's; None when they can. Reads only."""
 
-        MethodError when they are blank or name another configured account. The caller has entered `exclusive`.
+    def restore(self, account: Account, files: Mapping[str, bytes]) -> str:
+        """Make kept files the store's content; what was there is kept first.
+
+        MethodError when `foreign` has a reason. The caller has entered `exclusive`.
         """
 
     def reconcile(self, account: Account) -> str | None:
