@@ -59,7 +59,11 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     Raises ConfigError with every problem as `FILE:LINE:COLUMN: key.path: problem`. A problem with the file as a whole
     is one line that names the file. LinkedFilesError: only credential files are linked.
     """
-    content = _read(path)
+    return parsed(read(path), path, environ)
+
+
+def parsed(content: bytes, path: Path, environ: Mapping[str, str]) -> Config:
+    """What `load` returns or raises when this is the content of the file."""
     try:
         tree = yaml_source.parse(content)
     except yaml_source.UnreadableError as error:
@@ -78,7 +82,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     return config
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """The content of a file. Raises ConfigError when it cannot be read, or is too large."""
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):  # reading a pipe or a device could block forever

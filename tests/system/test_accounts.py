@@ -61,13 +61,15 @@ def test_the_live_credentials_are_captured_for_their_account(sandbox: Sandbox) -
 
 
 def test_an_account_that_the_config_does_not_name_is_explained(sandbox: Sandbox) -> None:
-    done = ctl(sandbox, "accounts", "add", "third")
-    assert done.returncode == 2
-    assert "(accounts: main, backup)" in done.stderr
-    assert "accounts:\n  - name: third\n    store: ~/.claude-accounts/third" in done.stderr
-    assert not sandbox.stored("third").exists()
+    for arguments in (
+        ("check", "third"),
+        ("list", "third"),
+        ("restore", "third"),
+        ("unclaimed", "assign", "x", "third"),
+    ):
+        done = ctl(sandbox, "accounts", *arguments)
+        assert (done.returncode, "(accounts: main, backup)" in done.stderr) == (2, True)
     assert ctl(sandbox, "accounts", "add").returncode == 2
-    assert ctl(sandbox, "accounts", "check", "third").returncode == 2
 
 
 def test_blank_credentials_are_not_captured(sandbox: Sandbox) -> None:
@@ -83,8 +85,9 @@ def test_blank_credentials_are_not_captured(sandbox: Sandbox) -> None:
 def test_capture_is_refused_for_methods_without_live_credentials(sandbox: Sandbox) -> None:
     sandbox.config["swap"] = {"method": "env"}
     sandbox.config["accounts"] = [{"name": "main", "env": {"A": "FAKE-secret"}}]
-    done = ctl(sandbox, "accounts", "add", "main")
-    assert (done.returncode, "nothing to save" in done.stderr) == (1, True)
+    for arguments in (("add", "main"), ("restore", "main"), ("unclaimed", "assign", "x", "main")):
+        done = ctl(sandbox, "accounts", *arguments)
+        assert (done.returncode, "nothing to save or restore" in done.stderr) == (1, True)
     assert "FAKE" not in ctl(sandbox, "accounts", "check").stdout
 
 

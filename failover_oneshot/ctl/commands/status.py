@@ -14,6 +14,7 @@ from failover_oneshot.config.loader import ConfigError
 from failover_oneshot.config.model import Config
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.installation import Installation
+from failover_oneshot.ctl.lib.kept_credentials import assign_command, unclaimed_text
 from failover_oneshot.ctl.lib.snapshot import snapshot
 from failover_oneshot.ctl.lib.status import (
     DISABLED,
@@ -34,6 +35,7 @@ from failover_oneshot.state.model import clock
 from failover_oneshot.state.store import StoreError
 from failover_oneshot.tasks import spool
 
+MANY_UNCLAIMED = 3  # entries; more are only counted
 MANY = 24  # sessions; with more, those in order are only counted
 KINDS = {
     Kind.OK: "good", Kind.QUOTA: "bad", Kind.BILLING: "bad", Kind.AUTH: "bad", Kind.WARNING: "warn",
@@ -92,6 +94,7 @@ def _facts(site: Installation) -> tuple[StatusReport, int]:
         live=seen.live,
         timer=timer.ask(os.environ, now),
         tasks=tasks(site.config),
+        unclaimed=seen.unclaimed,
         notes=seen.notes,
     )
     return status, seen.exit_code
@@ -210,6 +213,10 @@ def _situation(status: StatusReport, paper: Terminal) -> None:
         paper.fact("Last failure", f"{ago(status.last_failure.at, now)}: {status.last_failure.reason}", "bad")
     if status.live_account and status.live_account != status.active_account:
         paper.fact("Credentials", f"{status.live_account}'s are live, but {status.active_account} is active", "warn")
+    for row in status.unclaimed[:MANY_UNCLAIMED]:
+        paper.fact("Unclaimed", f"{unclaimed_text(row, now)}; run `{assign_command(row)}`", "warn")
+    if more := len(status.unclaimed[MANY_UNCLAIMED:]):
+        paper.fact("Unclaimed", f"{more} more; run `failoverctl accounts unclaimed`", "warn")
     if status.tasks is not None:
         paper.fact("Tasks", counted(status.tasks), "warn" if status.tasks.failed else "")
     if status.last_check and status.last_check.pool:

@@ -64,12 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--all", action="store_true", help="include done tasks")
     for named in (show, cancel, retry):
         named.add_argument("task", metavar="TASK", help="name of the task, or a prefix of it")
-    installation.arguments(parser)
-    for each in (add, listing, show, cancel, retry):  # accepted before and after the subcommand
-        installation.arguments(each)
-        for action in each._actions:
-            if action.dest in {"config", "state", "json"}:
-                action.default = argparse.SUPPRESS
+    installation.arguments_everywhere(parser, (add, listing, show, cancel, retry))
 
 
 def run(options: argparse.Namespace) -> int:

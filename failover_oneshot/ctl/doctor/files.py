@@ -6,15 +6,16 @@ import os
 import shlex
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from failover_oneshot.accounts import registry
 from failover_oneshot.config.linked import clashes, kept_folders
 from failover_oneshot.config.model import Config, Method
-from failover_oneshot.ctl.doctor import rules
+from failover_oneshot.ctl.doctor import credentials, rules
 from failover_oneshot.ctl.doctor.rules import DoctorLine, error, ok, warning
+from failover_oneshot.lib import procfs
 from failover_oneshot.lib.plural import plural
 from failover_oneshot.state.model import State
 from failover_oneshot.state.store import Origin, StateStore, StoreError
@@ -31,7 +32,7 @@ def config_mode(file: Path, settings: Config) -> Iterator[DoctorLine]:
 
 
 def accounts_lines(settings: Config, path: Path, state: State | None) -> Iterator[DoctorLine]:
-    """Each account's store, and the account that the live credentials belong to."""
+    """Each account's store, the account that the live credentials belong to, and unclaimed credentials."""
     state = state or State()
     method = registry.method(settings, path.parent, state)
     enabled = [account for account in settings.accounts if account.enabled]
@@ -58,16 +59,9 @@ def accounts_lines(settings: Config, path: Path, state: State | None) -> Iterato
                                                           fix if captured else "correct it in the config")  # fmt: skip
         if account.store:
             yield from _modes("accounts", Path(account.store))
-    if not captured:
-        return
-    if live is None:
-        yield warning("accounts", "the live credentials are missing or belong to no configured account",
-                      "log in if necessary, then run `failoverctl accounts add NAME`")  # fmt: skip
-    elif state.active_account and live != state.active_account:
-        yield warning("accounts", f"the live credentials belong to {live}, the state says {state.active_account}",
-                      f"no action needed: the next check that finds a hit uses {live} as active")  # fmt: skip
-    else:
-        yield ok("accounts", f"live: {live}")
+    if captured:
+        yield from credentials.live(settings, method, state)
+    yield from credentials.unclaimed(path.parent, state)
 
 
 def linked(settings: Config, path: Path) -> Iterator[DoctorLine]:
@@ -91,10 +85,20 @@ def permissions(settings: Config, path: Path) -> Iterator[DoctorLine]:
             text = f"cannot write to {folder}; no swap is possible"
             fix = f"ls -ld {shlex.quote(str(folder))}; if it does not exist, log in with the agent once"
             lines.append(error("files", text, fix))
+    lines += _mounts(live)
     for file in live:
         if str(file) != settings.swap.claude_json:
             lines += _mode("files", file)
     yield from lines or [ok("files", "the live credentials and the state are writable and private")]
+
+
+def _mounts(live: Sequence[Path]) -> Iterator[DoctorLine]:
+    """Errors about live files that are mounted on their own, as containers do: no rename can replace them."""
+    mounted = procfs.mount_points()
+    for file in map(os.path.realpath, live):
+        if file in mounted:
+            text = f"{file} is a mount of its own and cannot be replaced; no swap is possible"
+            yield error("files", text, f"mount its folder {shlex.quote(os.path.dirname(file))} instead")  # noqa: PTH120
 
 
 def outputs(settings: Config) -> Iterator[DoctorLine]:

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,19 @@ class Installation(Struct, frozen=True):
         Returns the exit code: 65 if the state was corrupt without a good backup, so that a fresh one was started.
         Raises StoreError, LockTimeoutError and LockLostError.
         """
+        return self.change_with_files(now, lambda state, _: work(state))
+
+    def change_with_files(self, now: datetime, work: Callable[[State, Callable[[], None]], State]) -> int:
+        """As `change`, for work on other files, too: before each change it calls its second argument.
+
+        That raises LockLostError if the lock is no longer held.
+        """
         store = self.store
         with store.locked():
             loaded = store.load(now, quarantine=True)
             for note in loaded.notes:
                 log.warning("%s", note)
-            state = work(loaded.state)
+            state = work(loaded.state, store.verify_lock)
             if state != loaded.state or loaded.notes:
                 store.save(state)
         return EXIT_DATA if loaded.origin is Origin.RESET else 0
@@ -68,6 +75,16 @@ def arguments(parser: argparse.ArgumentParser, *, json: bool = True) -> None:
     parser.add_argument("--state", metavar="PATH", help="state file to use (default: state.path)")
     if json:
         parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def arguments_everywhere(parser: argparse.ArgumentParser, subcommands: Iterable[argparse.ArgumentParser]) -> None:
+    """Add the shared options to a command and its subcommands: they are accepted before and after the subcommand."""
+    arguments(parser)
+    for each in subcommands:
+        arguments(each)
+        for action in each._actions:
+            if action.dest in {"config", "state", "json"}:
+                action.default = argparse.SUPPRESS
 
 
 def explained(parser: argparse.ArgumentParser, examples: str, *paragraphs: str) -> None:

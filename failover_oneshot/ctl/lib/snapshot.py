@@ -6,7 +6,10 @@ from datetime import datetime
 from msgspec import Struct
 
 from failover_oneshot.accounts import registry
+from failover_oneshot.accounts.method import MethodError, SwapMethod
 from failover_oneshot.ctl.lib.installation import Installation, told
+from failover_oneshot.ctl.lib.kept_credentials import unclaimed_rows
+from failover_oneshot.ctl.lib.status import UnclaimedRow
 from failover_oneshot.decision.decision import Action, Decision
 from failover_oneshot.decision.pipeline import assess, prepare
 from failover_oneshot.decision.rules import before_observing
@@ -25,6 +28,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     decision: Decision | None  # what a check would decide now
     problems: dict[str, str]  # account to the problem with its store
     live: str | None  # the account that the live credentials belong to, if known
+    unclaimed: tuple[UnclaimedRow, ...]
     notes: tuple[str, ...]
     exit_code: int
 
@@ -49,8 +53,12 @@ def snapshot(site: Installation, now: datetime) -> Snapshot:
     else:
         state, observation, findings, decision = found.state, found.observation, found.findings, found.decision
         if state.active_account != named:
-            live = state.active_account
-            notes = (*notes, f"the live credentials belong to {live}, the state says {named}; using {live} as active")
+            now_active = state.active_account
+            text = f"the live credentials belong to {now_active}, the state says {named}; using {now_active} as active"
+            notes = (*notes, text)
+    live, unreadable = live_account(method)
+    if unreadable:
+        notes = (*notes, unreadable)
     if code:
         decision = Decision(action=Action.HOLD, outcome=Outcome.STATE_RESET, summary=notes[0], reason=notes[0])
     return Snapshot(
@@ -59,7 +67,16 @@ def snapshot(site: Installation, now: datetime) -> Snapshot:
         findings=findings,
         decision=decision,
         problems=problems,
-        live=method.live_account(),
+        live=live,
+        unclaimed=unclaimed_rows(site.folder, state),
         notes=(*notes, *drawn_back),
         exit_code=code,
     )
+
+
+def live_account(method: SwapMethod) -> tuple[str | None, str]:
+    """The account whose credentials are live, if that is certain, and a note if they cannot be read."""
+    try:
+        return method.verdict().owner, ""
+    except MethodError as error:
+        return None, f"cannot read the live credentials: {error}"

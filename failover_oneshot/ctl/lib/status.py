@@ -94,6 +94,17 @@ class Timer(Struct, frozen=True, kw_only=True):
     note: str | None = None  # the problem with the timer, and its fix
 
 
+class UnclaimedRow(Struct, frozen=True, kw_only=True):
+    """One entry of `unclaimed/`, as `--json` prints it."""
+
+    file: str  # its id, which `accounts unclaimed assign` takes
+    at: datetime
+    identity: str | None
+    expires_at: datetime | None  # of the access token
+    account: str | None  # the one that they may belong to
+    reason: str | None  # None: the state does not know this entry
+
+
 class StatusReport(Struct, frozen=True, kw_only=True):
     """Everything that `status` prints."""
 
@@ -118,6 +129,7 @@ class StatusReport(Struct, frozen=True, kw_only=True):
     last_check: LastCheck | None
     tasks: TaskTally | None = None  # None: dispatch is not configured
     timer: Timer | None = None
+    unclaimed: tuple[UnclaimedRow, ...] = ()  # credentials whose owner is not known
     notes: tuple[str, ...] = ()  # warnings, such as what could not be read
 
 
@@ -133,6 +145,7 @@ def compose(
     live: str | None = None,
     timer: Timer | None = None,
     tasks: TaskTally | None = None,
+    unclaimed: Sequence[UnclaimedRow] = (),
     notes: Sequence[str] = (),
 ) -> StatusReport:
     """The status at the instant ``now``.
@@ -170,6 +183,7 @@ def compose(
         last_check=state.last_check,
         tasks=tasks,
         timer=timer,
+        unclaimed=tuple(unclaimed),
         notes=tuple(notes),
     )
 

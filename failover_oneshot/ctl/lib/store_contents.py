@@ -3,6 +3,7 @@
 import os
 import shlex
 import stat
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,14 +52,20 @@ def inspect(config: Config, account: Account) -> Inspection:
         if found.present:
             _exposure(path, 0o600, exposed)
         contents.append(content)
-    moments = [at for content in contents if (at := credential_facts.expires(content)) is not None]
     return Inspection(
         mode=mode,
         files=tuple(kept),
-        identity=_identity(contents),
-        expires_at=_instant(max(moments)) if moments else None,
+        identity=owner_of(contents),
+        expires_at=expiry_of(contents),
         exposed=tuple(exposed),
     )
+
+
+def stored(config: Config, account: Account) -> dict[str, bytes]:
+    """The store's readable files, by name without a leading dot, as kept credentials have them."""
+    folder, names = _place(config, account)
+    found = {name.lstrip("."): _look(Path(folder or "", name)) for name in names}
+    return {name: content for name, (file, content) in found.items() if file.present and not file.error}
 
 
 def _place(config: Config, account: Account) -> tuple[Path | None, tuple[str, ...]]:
@@ -115,8 +122,9 @@ def _exposure(path: Path, wanted: int, exposed: list[str]) -> str | None:
     return f"{mode:04o}"
 
 
-def _identity(contents: list[bytes]) -> str | None:
-    """The owner of the credentials, as a person knows it: the e-mail address if there is one."""
+def owner_of(contents: Iterable[bytes]) -> str | None:
+    """The owner that credential files name, as a person knows it: the e-mail address if there is one."""
+    contents = list(contents)
     for content in contents:
         try:
             block = json_document.parse(content).values
@@ -126,6 +134,12 @@ def _identity(contents: list[bytes]) -> str | None:
             if isinstance(block.get(key), str) and block[key].strip():
                 return str(block[key]).strip()
     return next((found for content in contents if (found := credential_facts.identity(content))), None)
+
+
+def expiry_of(contents: Iterable[bytes]) -> datetime | None:
+    """When the access token in credential files expires; the agent renews it."""
+    moments = [at for content in contents if (at := credential_facts.expires(content)) is not None]
+    return _instant(max(moments)) if moments else None
 
 
 def _instant(seconds: float) -> datetime | None:
