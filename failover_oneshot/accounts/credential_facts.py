@@ -13,6 +13,7 @@ from failover_oneshot.accounts import json_document
 ACCOUNTS = ("accountUuid", "account_uuid", "account_id", "accountId")
 IDENTITIES = (*ACCOUNTS, "emailAddress", "email", "active")
 REFRESH = ("refresh_token", "refreshToken")
+CLAUDE = "claudeAiOauth"  # beside this block Claude Code keeps tokens of other services, which are no login
 SECRETS = (
     *(*REFRESH, "access_token", "accessToken", "id_token"),
     *("api_key", "apiKey", "OPENAI_API_KEY", "primaryApiKey"),
@@ -52,7 +53,7 @@ def blank(content: bytes) -> bool:
     """Whether the file holds no credentials: it is empty, or all its tokens are."""
     if not content.strip():
         return True
-    secrets = [value for key, value in _fields(content) if key in SECRETS]
+    secrets = [value for key, value in _fields(content, CLAUDE) if key in SECRETS]
     return bool(secrets) and not any(isinstance(value, str) and value.strip() for value in secrets)
 
 
@@ -111,12 +112,13 @@ def _times(content: bytes) -> dict[str, float]:
     return times
 
 
-def _fields(content: bytes) -> Iterator[tuple[str, Any]]:
+def _fields(content: bytes, block: str = "") -> Iterator[tuple[str, Any]]:
+    """All fields of the file; those of that ``block`` only if it has one."""
     try:
         values = json_document.parse(content).values
     except ValueError:
         return
-    yield from _walk(values, DEPTH)
+    yield from _walk(values[block] if isinstance(values.get(block), dict) else values, DEPTH)
 
 
 def _walk(values: dict[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
