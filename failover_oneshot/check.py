@@ -20,17 +20,11 @@ from failover_oneshot.detection.findings import detect
 from failover_oneshot.errors import EXIT_CONFIG, EXIT_DATA, EXIT_FAILED
 from failover_oneshot.model import Observation, Outcome
 from failover_oneshot.monitoring import hooks
-from failover_oneshot.observe import (
-    live_credentials,
-    live_signature,
-    log_findings,
-    observe,
-    observe_panes,
-    resume_ids,
-)
+from failover_oneshot.observe import log_findings, observe, observe_panes, resume_ids
 from failover_oneshot.report import Report, Upkeep
 from failover_oneshot.state.model import LastCheck, Notice, State, seconds
 from failover_oneshot.state.store import Origin, StateStore
+from failover_oneshot.swap import watch
 from failover_oneshot.swap.journal import ActionResult, intend
 from failover_oneshot.tmux.client import TmuxControl, TmuxReader
 
@@ -161,22 +155,12 @@ def _check(run: _Run, order: "Order | None") -> _Ended:
 
 
 def _watch(run: _Run, state: State) -> State:
-    """The state with the owner of the live credentials; an identity that an agent has written back is corrected.
-
-    They are read only if they have changed, and for `recovery.watch` after a swap.
-    """
-    seen = live_signature(run.config)
-    followed = state.last_swap and (run.now - state.last_swap.at).total_seconds() < run.config.recovery.watch
-    due = seen is not None and (followed or seen != state.credentials_seen)
+    """The state with the owner of the live credentials, unless the check is paused or has a swap to finish."""
     early = before_observing(run.config, state, run.now)
-    if not due or (early and early.action is not Action.HOLD) or (early and early.outcome is Outcome.PAUSED):
+    held = early is not None and (early.action is Action.FINISH or early.outcome is Outcome.PAUSED)
+    if held or not watch.due(run.config, state, run.now):
         return state
-    state = live_credentials(run.config, state, _method(run, state)(), seen, run.now)
-    if not run.dry_run:
-        from failover_oneshot.swap.runner import reconcile  # here: few checks need it
-
-        reconcile(_method(run, state)(), run.config.account(state.active_account))
-    return state
+    return watch.watch(run.config, state, lambda newer: _method(run, newer)(), run.now, dry_run=run.dry_run)
 
 
 def _log_decision(decision: Decision) -> None:

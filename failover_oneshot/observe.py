@@ -13,8 +13,7 @@ from failover_oneshot.agents import registry as agents
 from failover_oneshot.agents.base import Agent
 from failover_oneshot.config.model import Config, Method
 from failover_oneshot.model import AgentProcess, Finding, Observation, Session
-from failover_oneshot.state.model import SessionMemory, State, Unusable, seconds, stamp
-from failover_oneshot.state.transitions import with_account
+from failover_oneshot.state.model import SessionMemory, State, stamp
 from failover_oneshot.tmux.client import TmuxReader
 
 if TYPE_CHECKING:
@@ -35,14 +34,12 @@ def observe(
 ) -> tuple[State, Observation]:
     """Read panes and records, and where they may matter (or ``always``) the live credentials and the stores.
 
-    The returned state includes what was learned: an account that somebody logged in to by hand, and sessions with their
-    own login. Raises TmuxError and TmuxTimeoutError.
+    The returned state includes the sessions that have their own login. Raises TmuxError and TmuxTimeoutError.
     """
     seen = observe_panes(config, tmux, environ, now)
     blocked = any(r.kind in config.quota.swap_on and not r.busy for r in seen.readings.values())
     if not (always or state.waiting or config.quota.failback or blocked):
         return state, seen
-    state = _adopt(config, state, method())
     if config.swap.method is Method.CLAUDE:
         state = _warn_of_own_logins(state, seen, agents.of_the_pool(config))
     return state, replace(seen, unusable=_unusable(config, state, method()))
@@ -75,54 +72,6 @@ def observe_panes(config: Config, tmux: TmuxReader, environ: Mapping[str, str], 
         zone=machine_zone(environ),
         notes=seen.notes,
     )
-
-
-def live_signature(config: Config) -> str | None:
-    """What changes when an agent writes new credentials: inode, size and time of each live credentials file.
-
-    None for the methods that have no live files. A missing file counts too.
-    """
-    found = []
-    for path in config.swap.credential_files:
-        try:
-            info = os.stat(path)  # noqa: PTH116
-        except OSError:
-            found.append("-")
-        else:
-            found.append(f"{info.st_ino}/{info.st_size}/{info.st_mtime_ns}")
-    return " ".join(found) or None
-
-
-def live_credentials(config: Config, state: State, method: "SwapMethod", seen: str | None, now: datetime) -> State:
-    """The state with what the live credentials show: whose they are, and that an agent has given them up.
-
-    ``seen``: their signature from before this call.
-    """
-    state = replace(_adopt(config, state, method), credentials_seen=seen)
-    account = config.account(state.active_account)
-    mark = method.given_up(account) if account else None
-    if account is None or mark is None:
-        return state
-    log.warning(
-        "%s: the agent has blanked the live credentials; no swap to it until you log in and run "
-        "`failoverctl accounts add %s`",
-        account.name,
-        account.name,
-    )
-    trouble = Unusable(at=seconds(now), reason="the agent has given up its credentials", stored=mark)
-    return with_account(state, account.name, unusable=trouble)
-
-
-def _adopt(config: Config, state: State, method: "SwapMethod") -> State:
-    """The state with the account whose credentials are live: somebody may have logged in by hand."""
-    live = method.live_account()
-    state = replace(state, lineage=method.lineage())
-    if live is None or live == state.active_account or config.account(live) is None:
-        return state
-    log.warning(
-        "live credentials belong to %s, not to %s; %s is now the active account", live, state.active_account, live
-    )
-    return replace(state, active_account=live)
 
 
 def _warn_of_own_logins(state: State, seen: Observation, agent: Agent) -> State:

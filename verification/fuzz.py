@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 
 from failover_oneshot import check, cli
 from failover_oneshot.accounts import env, registry
-from failover_oneshot.accounts.store import read_store
+from failover_oneshot.accounts.claude.store import read_store
 from failover_oneshot.agents.claude import transcript
 from failover_oneshot.agents.claude.classify import classify
 from failover_oneshot.config import loader, model

@@ -16,7 +16,7 @@ from selectors import EVENT_READ, DefaultSelector
 
 from failover_oneshot.accounts.memory import Memory
 from failover_oneshot.accounts.method import MethodError, Saved
-from failover_oneshot.accounts.ownership import Evidence, Verdict
+from failover_oneshot.accounts.ownership import OwnerEvidence, Ownership
 from failover_oneshot.accounts.staged import why
 from failover_oneshot.config.model import Account, Config
 from failover_oneshot.lib import durations
@@ -46,9 +46,9 @@ class CommandMethod:
             return f"swap.command: {self._argv[0]} does not exist or is not executable"
         return None
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Ownership:
         """See `SwapMethod`. Never an owner."""
-        return Verdict(None, Evidence.NONE, "only swap.command knows")
+        return Ownership(None, OwnerEvidence.NONE, "only swap.command knows")
 
     def live_account(self) -> str | None:
         """See `SwapMethod`. Always None: only the program knows."""

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from failover_oneshot.accounts.method import MethodError, Saved
-from failover_oneshot.accounts.ownership import Evidence, Verdict
+from failover_oneshot.accounts.ownership import OwnerEvidence, Ownership
 from failover_oneshot.accounts.staged import cannot_read
 from failover_oneshot.config.model import Account
 from failover_oneshot.lib import atomicfile
@@ -45,9 +45,9 @@ class EnvMethod:
             return str(error)
         return None if any(values.values()) else "env and env_file set no value"
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Ownership:
         """See `SwapMethod`. Never an owner."""
-        return Verdict(None, Evidence.NONE, "each session may run on a different account")
+        return Ownership(None, OwnerEvidence.NONE, "each session may run on a different account")
 
     def live_account(self) -> str | None:
         """See `SwapMethod`. Always None: each session may run on a different account, and no file says so."""

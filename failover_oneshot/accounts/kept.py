@@ -39,6 +39,11 @@ def generations(folder: Path, account: str) -> Path:
     return folder / GENERATIONS / account
 
 
+def previous(path: Path) -> Path:
+    """The path of a store file's previous version, beside it."""
+    return path.with_name(path.name + ".prev")
+
+
 def keep(folder: Path, files: Mapping[str, bytes], key: bytes | None = None) -> str:
     """Keep the files in the folder, and return the entry's id.
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from failover_oneshot.accounts.ownership import Verdict
+from failover_oneshot.accounts.ownership import Ownership
 from failover_oneshot.config.model import Account
 from failover_oneshot.errors import EXIT_FAILED, FailoverError
 
@@ -42,7 +42,7 @@ class SwapMethod(Protocol):
     def check(self, account: Account) -> str | None:
         """Why the account cannot be swapped to, as one sentence; None when it can. Reads only."""
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Ownership:
         """Whose the live credentials are, and why. Reads only; MethodError when they cannot be read."""
 
     def live_account(self) -> str | None:

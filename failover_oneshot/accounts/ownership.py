@@ -14,7 +14,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 
-class Evidence(StrEnum):
+class OwnerEvidence(StrEnum):
     """What a verdict is based on."""
 
     ACCOUNT = "account"
@@ -25,7 +25,7 @@ class Evidence(StrEnum):
     NONE = "none"
 
 
-PROOF = frozenset({Evidence.ACCOUNT, Evidence.FINGERPRINT})
+PROOF = frozenset({OwnerEvidence.ACCOUNT, OwnerEvidence.FINGERPRINT})
 """The evidence that does not come from the identity, which Claude Code may write back."""
 
 
@@ -43,11 +43,11 @@ class Clues(Struct, frozen=True, kw_only=True):
     bare: bool = False  # these files cannot name an owner: they belong to the presumed account
 
 
-class Verdict(Struct, frozen=True):
+class Ownership(Struct, frozen=True):
     """The owner, None when in doubt. ``suspect``: the account that credentials without an owner may belong to."""
 
     owner: str | None
-    evidence: Evidence
+    evidence: OwnerEvidence
     sentence: str
     suspect: str | None = None
 
@@ -57,13 +57,15 @@ class Verdict(Struct, frozen=True):
         return self.owner is not None and self.evidence in PROOF
 
 
-def owner_of(clues: Clues) -> Verdict:
+def owner_of(clues: Clues) -> Ownership:
     """The owner of the live credentials, with the evidence."""
     named = clues.named
     if named is not None and len(named) == 1:
-        return Verdict(named[0], Evidence.ACCOUNT, f"the credentials name {named[0]}")
+        return Ownership(named[0], OwnerEvidence.ACCOUNT, f"the credentials name {named[0]}")
     if named == ():
-        return _first(clues) or Verdict(None, Evidence.NONE, "the credentials name an account that is not configured")
+        return _first(clues) or Ownership(
+            None, OwnerEvidence.NONE, "the credentials name an account that is not configured"
+        )
     known, identity = (
         tuple(name for name in names if name not in clues.excluded and (not named or name in named))
         for names in (clues.known, clues.identity or ())
@@ -72,7 +74,7 @@ def owner_of(clues: Clues) -> Verdict:
         return _by_token(clues, known, identity)
     if clues.unfinished and clues.installed and clues.installed not in clues.excluded:
         text = f"an unfinished swap has just installed {clues.installed}"
-        return Verdict(clues.installed, Evidence.INSTALL, text)
+        return Ownership(clues.installed, OwnerEvidence.INSTALL, text)
     if identity:
         return _by_identity(clues, identity)
     if named:
@@ -80,47 +82,49 @@ def owner_of(clues: Clues) -> Verdict:
     return _first(clues) or _bare(clues) or _unknown(clues)
 
 
-def _by_token(clues: Clues, known: Collection[str], identity: Collection[str]) -> Verdict:
+def _by_token(clues: Clues, known: Collection[str], identity: Collection[str]) -> Ownership:
     names = [name for name in known if name in identity] or list(known)
     one = _one(names, clues.presumed)
     if one:
-        return Verdict(one, Evidence.FINGERPRINT, f"{one}'s store or an earlier check knows the token")
+        return Ownership(one, OwnerEvidence.FINGERPRINT, f"{one}'s store or an earlier check knows the token")
     text = f"the credentials are known for more than one account: {', '.join(sorted(set(names)))}"
-    return Verdict(None, Evidence.NONE, text, clues.installed if clues.installed in names else None)
+    return Ownership(None, OwnerEvidence.NONE, text, clues.installed if clues.installed in names else None)
 
 
-def _by_identity(clues: Clues, identity: Collection[str]) -> Verdict:
+def _by_identity(clues: Clues, identity: Collection[str]) -> Ownership:
     one = _one(identity, clues.installed or clues.presumed)
     if one is None:
         text = f"the identity fits more than one account: {', '.join(sorted(set(identity)))}"
-        return Verdict(None, Evidence.NONE, text, clues.installed)
+        return Ownership(None, OwnerEvidence.NONE, text, clues.installed)
     if clues.installed and one != clues.installed:
         text = f"the identity names {one}, but the last swap installed {clues.installed}, and the token is unknown"
-        return Verdict(None, Evidence.NONE, text, clues.installed)
-    return Verdict(one, Evidence.IDENTITY, f"the identity names {one}")
+        return Ownership(None, OwnerEvidence.NONE, text, clues.installed)
+    return Ownership(one, OwnerEvidence.IDENTITY, f"the identity names {one}")
 
 
-def _first(clues: Clues) -> Verdict | None:
+def _first(clues: Clues) -> Ownership | None:
     name = clues.presumed
     if name is None or name not in clues.empty:
         return None
-    return Verdict(name, Evidence.FIRST, f"the first credentials of {name}, whose store is empty")
+    return Ownership(name, OwnerEvidence.FIRST, f"the first credentials of {name}, whose store is empty")
 
 
-def _bare(clues: Clues) -> Verdict | None:
+def _bare(clues: Clues) -> Ownership | None:
     if not clues.bare or clues.presumed is None:
         return None
-    return Verdict(clues.presumed, Evidence.INSTALL, f"the files name no account, and {clues.presumed} should be live")
+    return Ownership(
+        clues.presumed, OwnerEvidence.INSTALL, f"the files name no account, and {clues.presumed} should be live"
+    )
 
 
-def _unknown(clues: Clues) -> Verdict:
+def _unknown(clues: Clues) -> Ownership:
     suspect = None if clues.installed in clues.excluded else clues.installed
     if clues.identity:
         text = f"the identity names {', '.join(clues.identity)}, but the credentials name another account"
-        return Verdict(None, Evidence.NONE, text, suspect)
+        return Ownership(None, OwnerEvidence.NONE, text, suspect)
     if clues.identity == ():
-        return Verdict(None, Evidence.NONE, "the identity is of an account that is not configured")
-    return Verdict(None, Evidence.NONE, "the token is unknown, and no identity names its account", suspect)
+        return Ownership(None, OwnerEvidence.NONE, "the identity is of an account that is not configured")
+    return Ownership(None, OwnerEvidence.NONE, "the token is unknown, and no identity names its account", suspect)
 
 
 def _one(names: Collection[str], presumed: str | None) -> str | None:

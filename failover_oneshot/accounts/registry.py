@@ -27,11 +27,11 @@ def method(config: Config, folder: Path, state: State, guard: Callable[[], None]
     memory = Memory(folder, state, guard)
     match config.swap.method:
         case model.Method.CLAUDE:
-            from failover_oneshot.accounts.claude import ClaudeMethod
+            from failover_oneshot.accounts.claude.method import ClaudeMethod
 
             return ClaudeMethod(config, memory)
         case model.Method.FILES:
-            from failover_oneshot.accounts.files import FilesMethod
+            from failover_oneshot.accounts.files.method import FilesMethod
 
             return FilesMethod(config, memory)
         case model.Method.ENV:

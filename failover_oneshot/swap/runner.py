@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from failover_oneshot.accounts.method import MethodError, Saved, SwapMethod
 from failover_oneshot.agents import registry as agents
-from failover_oneshot.config.model import Account, Config, Method
+from failover_oneshot.config.model import Config, Method
 from failover_oneshot.model import Outcome, Restart, Session
 from failover_oneshot.pool import restart as pool
 from failover_oneshot.state.model import Journal, State, Unclaimed, seconds
@@ -31,6 +31,7 @@ from failover_oneshot.swap.journal import (
     move,
     next_candidate,
 )
+from failover_oneshot.swap.watch import reconcile
 from failover_oneshot.tmux.client import TmuxReader
 
 log = logging.getLogger("failover")
@@ -233,19 +234,6 @@ class Swapper:
         self._latest = state
         self.save(state)
         return state
-
-
-def reconcile(method: SwapMethod, account: Account | None) -> None:
-    """Correct the live identity if an agent has written an old copy of it back beside the account's credentials."""
-    if account is None:
-        return
-    try:
-        corrected = method.reconcile(account)
-    except MethodError as error:
-        log.warning("cannot correct the live identity: %s; trying again at the next check", error)
-    else:
-        if corrected:
-            log.warning("%s", corrected)
 
 
 def _restart_needed(restart: Restart) -> Restart:

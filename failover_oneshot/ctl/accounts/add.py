@@ -24,7 +24,7 @@ from failover_oneshot.state.model import State
 ANY_MODE = 0o777  # of the configuration file: it keeps the mode that it has
 
 
-class Plan(Struct, frozen=True):
+class Addition(Struct, frozen=True):
     """The account and the configuration that has it. ``text``: the file's new content, None if it has it already."""
 
     account: Account
@@ -55,10 +55,10 @@ def add(site: Installation, options: argparse.Namespace) -> int:
     return code
 
 
-def plan_of(site: Installation, name: str, environ: Mapping[str, str]) -> Plan:
+def plan_of(site: Installation, name: str, environ: Mapping[str, str]) -> Addition:
     """The account as configured, or as an addition to the configuration. Raises AccountsError; reads only."""
     if account := site.config.account(name):
-        return Plan(account, site.config, None)
+        return Addition(account, site.config, None)
     for problem in values.account_name(name):
         raise UnknownNameError(str(problem).replace(values.VALUE, repr(name)))
     file = site.config_file
@@ -73,7 +73,7 @@ def plan_of(site: Installation, name: str, environ: Mapping[str, str]) -> Plan:
         raise AccountsError(f"cannot add {name} with store {store}: {error.problems[0]}") from None
     if account is None or not os.access(Path(os.path.realpath(file)).parent, os.W_OK | os.X_OK):
         raise AccountsError(_by_hand(f"cannot write to the folder of {file}", name, store))
-    return Plan(account, config, text)
+    return Addition(account, config, text)
 
 
 def new_store(config: Config, name: str, environ: Mapping[str, str]) -> str:
@@ -106,7 +106,7 @@ def _captured(method: SwapMethod, account: Account, state: State) -> tuple[State
     return replace(state, unclaimed={**state.unclaimed, **freed}), f"{done}; {corrected}" if corrected else done
 
 
-def write(file: Path, plan: Plan) -> None:
+def write(file: Path, plan: Addition) -> None:
     """Write the plan's text, if it has one. Raises AccountsError with the lines to add by hand."""
     if plan.text is None:
         return
@@ -119,7 +119,7 @@ def write(file: Path, plan: Plan) -> None:
         raise AccountsError(_by_hand(text, name, shown(store, os.environ))) from None
 
 
-def _report(site: Installation, plan: Plan, done: str, options: argparse.Namespace) -> None:
+def _report(site: Installation, plan: Addition, done: str, options: argparse.Namespace) -> None:
     name = plan.account.name
     found = inspect(plan.config, plan.account)
     for what in found.exposed:

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from failover_oneshot.accounts import credentials, json_document
-from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE
+from failover_oneshot.accounts import json_document
+from failover_oneshot.accounts.claude import credentials
+from failover_oneshot.accounts.claude.store import CREDENTIALS, IDENTITY_FILE
 from failover_oneshot.agents import registry
 from failover_oneshot.config import loader, schema
 from failover_oneshot.config.model import Tmux as TmuxSettings

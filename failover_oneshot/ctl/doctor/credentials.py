@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from failover_oneshot.accounts import claude_live
-from failover_oneshot.accounts.credentials import identified
+from failover_oneshot.accounts.claude import live as claude_live
+from failover_oneshot.accounts.claude.credentials import identified
+from failover_oneshot.accounts.claude.store import CREDENTIALS, read_store
 from failover_oneshot.accounts.method import MethodError, SwapMethod
-from failover_oneshot.accounts.store import CREDENTIALS, read_store
 from failover_oneshot.config.model import Config, Method
 from failover_oneshot.ctl.doctor.rules import DoctorLine, error, ok, warning
 from failover_oneshot.ctl.lib import installation

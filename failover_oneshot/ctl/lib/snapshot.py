@@ -16,6 +16,7 @@ from failover_oneshot.decision.rules import before_observing
 from failover_oneshot.model import Finding, Observation, Outcome
 from failover_oneshot.observe import observe
 from failover_oneshot.state.model import State
+from failover_oneshot.swap import watch
 from failover_oneshot.tmux.client import TmuxError, TmuxReader, TmuxTimeoutError
 
 
@@ -41,6 +42,7 @@ def snapshot(site: Installation, now: datetime) -> Snapshot:
     state, drawn_back = prepare(config, remembered, now, method.live_account, method.holds)
     problems = {a.name: why for a in config.accounts if (why := method.check(a))}
     named = state.active_account
+    state = watch.found(config, state, method, now)
     observation, findings, decision = None, None, before_observing(config, state, now)
     try:
         tmux = TmuxReader(config.tmux, os.environ)

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from failover_oneshot.accounts import credential_facts, json_document
-from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE
+from failover_oneshot.accounts.claude.store import CREDENTIALS, IDENTITY_FILE
 from failover_oneshot.config.model import Account, Config, Method
 from failover_oneshot.lib import atomicfile
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failover_oneshot.accounts.ownership import Clues, Evidence, owner_of
+from failover_oneshot.accounts.ownership import Clues, OwnerEvidence, owner_of
 
-ACCOUNT, FINGERPRINT, IDENTITY = Evidence.ACCOUNT, Evidence.FINGERPRINT, Evidence.IDENTITY
-INSTALL, FIRST, NONE = Evidence.INSTALL, Evidence.FIRST, Evidence.NONE
+ACCOUNT, FINGERPRINT, IDENTITY = OwnerEvidence.ACCOUNT, OwnerEvidence.FINGERPRINT, OwnerEvidence.IDENTITY
+INSTALL, FIRST, NONE = OwnerEvidence.INSTALL, OwnerEvidence.FIRST, OwnerEvidence.NONE
 case = pytest.param
 
 
@@ -56,7 +56,9 @@ case = pytest.param
         case(Clues(bare=True, presumed="a"), "a", INSTALL, None, id="files that name nobody"),
     ],
 )
-def test_the_owner_and_its_evidence(clues: Clues, owner: str | None, evidence: Evidence, suspect: str | None) -> None:
+def test_the_owner_and_its_evidence(
+    clues: Clues, owner: str | None, evidence: OwnerEvidence, suspect: str | None
+) -> None:
     verdict = owner_of(clues)
     assert (verdict.owner, verdict.evidence, verdict.suspect) == (owner, evidence, suspect)
     assert verdict.sentence

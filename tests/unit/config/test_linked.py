@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failover_oneshot.accounts import store
+from failover_oneshot.accounts import kept
+from failover_oneshot.accounts.claude import store
 from failover_oneshot.config import linked
 from failover_oneshot.config.linked import How, clashes
 from failover_oneshot.config.loader import ConfigError, LinkedFilesError, load
@@ -269,7 +270,7 @@ def test_a_mounted_file_is_refused_without_a_command(home: Path) -> None:
 
 def test_the_names_in_a_store_are_those_of_the_swap() -> None:
     assert linked.STORED == (store.CREDENTIALS, store.IDENTITY_FILE)
-    assert f"x{linked.PREVIOUS}" == store.previous(Path("x")).name
+    assert f"x{linked.PREVIOUS}" == kept.previous(Path("x")).name
 
 
 def config(home: Path, swap: Swap) -> Config:

@@ -11,14 +11,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from failover_oneshot.accounts import credential_facts, file_facts, kept, staged
-from failover_oneshot.accounts.credentials import fingerprint, fits
-from failover_oneshot.accounts.file_facts import Contents, LiveFile
+from failover_oneshot.accounts import credential_facts, fingerprints, kept, staged
+from failover_oneshot.accounts.files import facts, stores
+from failover_oneshot.accounts.files.facts import Contents, LiveFile
 from failover_oneshot.accounts.memory import Memory
 from failover_oneshot.accounts.method import MethodError, Saved
-from failover_oneshot.accounts.ownership import Verdict
+from failover_oneshot.accounts.ownership import Ownership
 from failover_oneshot.accounts.staged import FileChange
-from failover_oneshot.accounts.store import previous
 from failover_oneshot.config.model import Account, Config
 from failover_oneshot.lib import atomicfile
 
@@ -34,12 +33,13 @@ class FilesMethod:
         self._accounts = config.accounts
         self._memory = memory
         self._files = [Path(path) for path in config.swap.files]
+        self._names = [path.name for path in self._files]
         self._timeout = config.swap.timeout
         self._patient = False
 
     def check(self, account: Account) -> str | None:
         """See `SwapMethod`."""
-        names = [path.name for path in self._files]
+        names = self._names
         if not names:
             return "swap.files is empty"
         if twice := next((name for name in names if names.count(name) > 1), None):
@@ -52,24 +52,24 @@ class FilesMethod:
         if not folder.is_dir():
             return f"store {folder} is not a folder"
         try:
-            mine = self._stored(account)
+            mine = stores.stored(account, self._names)
         except MethodError as error:
             return str(error)
         if missing := [name for name in names if name not in mine]:
             return f"{folder / missing[0]} does not exist"
-        problems = (file_facts.problem(folder / name, content) for name, content in mine.items())
+        problems = (facts.problem(folder / name, content) for name, content in mine.items())
         if problem := next(filter(None, problems), None):
             return problem
         if all(credential_facts.blank(content) for content in mine.values()):
             return f"credentials in store {folder} are blank; log in again"
         for other in self._accounts:
-            if other.name != account.name and (same := file_facts.sameness(mine, self._read_store(other))):
+            if other.name != account.name and (same := facts.sameness(mine, stores.read(other, self._names))):
                 return f"store {folder} holds the same {same} as {other.name}'s store"
         return self._memory.problem(account.name, lambda mark: self.holds(account, mark))
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Ownership:
         """See `SwapMethod`."""
-        return self._verdict(file_facts.contents_of(self._live()), None)
+        return self._verdict(facts.contents_of(self._live()), None)
 
     def live_account(self) -> str | None:
         """See `SwapMethod`."""
@@ -80,32 +80,36 @@ class FilesMethod:
 
     def holds(self, account: Account, mark: str) -> bool:
         """See `SwapMethod`."""
-        return any(fits(mark, content) for content in self._read_store(account).values())
+        return any(fingerprints.fits(mark, content) for content in stores.read(account, self._names).values())
 
     def given_up(self, account: Account) -> str | None:
         """See `SwapMethod`."""
         try:
-            live = {name: content for name, content in file_facts.contents_of(self._live()).items() if content}
+            live = {name: content for name, content in facts.contents_of(self._live()).items() if content}
         except MethodError:
             return None
-        stored = [content for name, content in self._read_store(account).items() if not credential_facts.blank(content)]
+        stored = [
+            content
+            for name, content in stores.read(account, self._names).items()
+            if not credential_facts.blank(content)
+        ]
         if not live or not stored or not all(credential_facts.blank(content) for content in live.values()):
             return None
-        return fingerprint(stored[0], os.urandom(8).hex())
+        return fingerprints.made(stored[0])
 
     def lineage(self) -> dict[str, str]:
         """See `SwapMethod`."""
         lineage = dict(self._memory.lineage)
         try:
-            contents = file_facts.contents_of(self._live())
+            contents = facts.contents_of(self._live())
         except MethodError:
             return lineage
         name = self._verdict(contents, None).owner
         if name is None:
             return lineage
         mine = [mark for mark, whose in lineage.items() if whose == name]
-        found = [next((m for m in mine if fits(m, content)), None) for content in contents.values()]
-        marks = [m or fingerprint(c, os.urandom(8).hex()) for m, c in zip(found, contents.values(), strict=True)]
+        found = [next((m for m in mine if fingerprints.fits(m, content)), None) for content in contents.values()]
+        marks = [m or fingerprints.made(c) for m, c in zip(found, contents.values(), strict=True)]
         return {**{m: whose for m, whose in lineage.items() if whose != name}, **dict.fromkeys(marks, name)}
 
     @contextmanager
@@ -127,7 +131,7 @@ class FilesMethod:
         try:
             # After an install that was killed, the replaced files are one account's and the rest another's.
             for name, numbers in ((note.get("incoming"), replaced), (presumed, set(range(len(live))) - replaced)):
-                if contents := file_facts.contents_of([live[n] for n in sorted(numbers)]):
+                if contents := facts.contents_of([live[n] for n in sorted(numbers)]):
                     done.append(self._keep(contents, name, name if note else None))
         except (OSError, ValueError) as error:
             raise MethodError(f"cannot save the live files: {staged.why(error)}") from None
@@ -138,7 +142,7 @@ class FilesMethod:
     def prepare(self, incoming: Account) -> dict[str, str]:
         """See `SwapMethod`. The note: `token`, `incoming`, and `outgoing`, the live files' owner if known."""
         live = self._live()
-        outgoing = self._verdict(file_facts.contents_of(live), None).owner or ""
+        outgoing = self._verdict(facts.contents_of(live), None).owner or ""
         note = {**staged.new_note(), "incoming": incoming.name, "outgoing": outgoing}
         staged.stage(self._changes(live, incoming), note)
         return note
@@ -149,7 +153,7 @@ class FilesMethod:
 
     def verify(self, incoming: Account) -> None:
         """See `SwapMethod`."""
-        stored = self._stored(incoming)
+        stored = stores.stored(incoming, self._names)
         for file in self._live():
             known = file.content is not None and (
                 file.content == stored.get(file.name)
@@ -179,7 +183,7 @@ class FilesMethod:
     def refusal(self, account: Account) -> str | None:
         """See `SwapMethod`."""
         try:
-            contents = file_facts.contents_of(self._live())
+            contents = facts.contents_of(self._live())
         except MethodError as error:
             return str(error)
         if all(credential_facts.blank(content) for content in contents.values()):
@@ -188,7 +192,7 @@ class FilesMethod:
         if verdict.owner != account.name:
             whose = f"belong to {verdict.owner}" if verdict.owner else "are not provably those of any account"
             return f"the live credentials {whose}: {verdict.sentence}; log in as {account.name} first"
-        if file_facts.older(contents, self._read_store(account)):
+        if facts.older(contents, stores.read(account, self._names)):
             return f"the live credentials are older than those in {account.name}'s store"
         return None
 
@@ -204,8 +208,8 @@ class FilesMethod:
         named = self._kept(files)
         if not named or all(credential_facts.blank(content) for content in named.values()):
             return "the kept credentials are blank"
-        mine = file_facts.identity(named)
-        whose = {a.name: file_facts.identity(self._read_store(a)) for a in self._accounts}
+        mine = facts.identity(named)
+        whose = {a.name: facts.identity(stores.read(a, self._names)) for a in self._accounts}
         if mine is None or mine == whose.get(account.name):
             return None
         if owner := next((name for name, identity in whose.items() if identity == mine), None):
@@ -219,7 +223,7 @@ class FilesMethod:
         if problem := self.foreign(account, files):
             raise MethodError(f"not restored: {problem}")
         try:
-            changed = self._save(account, self._kept(files))
+            changed = stores.save(account, self._kept(files), self._memory)
         except (OSError, ValueError) as error:
             raise MethodError(f"cannot write {account.name}'s store: {staged.why(error)}") from None
         return f"{account.name}'s store {'has these credentials now' if changed else 'already has these credentials'}"
@@ -254,7 +258,7 @@ class FilesMethod:
                 (begun.get("incoming"), replaced),
                 (begun.get("outgoing") or None, set(range(len(live))) - replaced),
             ):
-                contents = file_facts.filled(file_facts.contents_of([live[n] for n in sorted(numbers)]))
+                contents = facts.filled(facts.contents_of([live[n] for n in sorted(numbers)]))
                 owner = self._verdict(contents, presumed, presumed).owner if contents else None
                 folder = kept.generations(self._memory.folder, owner) if owner else self._memory.unclaimed
                 if contents:
@@ -282,7 +286,7 @@ class FilesMethod:
                 live = [LiveFile(p.name, atomicfile.real_path(p), staged.read(p)) for p in self._files]
             except (OSError, ValueError) as error:
                 raise MethodError(staged.cannot_read(error)) from None
-            problems = (file_facts.problem(f.path, f.content, blank=True) for f in live if f.content)
+            problems = (facts.problem(f.path, f.content, blank=True) for f in live if f.content)
             problem = next(filter(None, problems), None)
             if problem is None:
                 return live
@@ -290,31 +294,16 @@ class FilesMethod:
                 raise MethodError(f"{problem}; left unchanged")
             time.sleep(POLL_EVERY)
 
-    def _stored(self, account: Account) -> Contents:
-        """The files of a store. MethodError when one cannot be read."""
-        try:
-            found = {path.name: staged.read(Path(account.store or os.devnull) / path.name) for path in self._files}
-        except (OSError, ValueError) as error:
-            raise MethodError(staged.cannot_read(error)) from None
-        return {name: content for name, content in found.items() if content is not None}
-
-    def _read_store(self, account: Account) -> Contents:
-        """The files of a store; empty when one cannot be read."""
-        try:
-            return self._stored(account) if account.store else {}
-        except MethodError:
-            return {}
-
     def _changes(self, live: Sequence[LiveFile], incoming: Account) -> list[FileChange]:
         if problem := self.check(incoming):
             raise MethodError(problem)
-        stored = self._stored(incoming)
+        stored = stores.stored(incoming, self._names)
         return [FileChange(file.path, file.content, stored[file.name]) for file in live]
 
-    def _verdict(self, contents: Contents, presumed: str | None, installed: str | None = None) -> Verdict:
+    def _verdict(self, contents: Contents, presumed: str | None, installed: str | None = None) -> Ownership:
         """Whose these live files are. ``installed``: of an install that is unfinished or being verified."""
-        stores = {account.name: self._read_store(account) for account in self._accounts}
-        return file_facts.verdict(contents, stores, self._memory.lineage, installed or self._memory.installed, presumed)
+        known = {account.name: stores.read(account, self._names) for account in self._accounts}
+        return facts.verdict(contents, known, self._memory.lineage, installed or self._memory.installed, presumed)
 
     def _keep(self, contents: Contents, presumed: str | None, installed: str | None) -> Saved:
         """Save one account's live files to its store or to `unclaimed/`."""
@@ -323,38 +312,15 @@ class FilesMethod:
         account = next((a for a in self._accounts if a.name == verdict.owner), None)
         live = {base: content for base, content in contents.items() if not credential_facts.blank(content)}
         if account is None or not account.store:
-            if not live or any(self._holds(a, live) for a in self._accounts):
+            if not live or any(stores.holds(a, live) for a in self._accounts):
                 return Saved("nothing to save: live files are blank or already in a store")
             made = kept.keep(self._memory.unclaimed, live)
             text = f"live files have no certain owner: {verdict.sentence}; kept as {kept.UNCLAIMED}/{made}"
             return Saved(text, made, verdict.suspect)
-        stored = self._read_store(account)
-        if file_facts.older(live, stored):
+        stored = stores.read(account, self._names)
+        if facts.older(live, stored):
             made = kept.keep(self._memory.unclaimed, live)
             return Saved(f"{account.name}'s live files are older than its store; kept as {kept.UNCLAIMED}/{made}", made)
-        if not self._save(account, live):
+        if not stores.save(account, live, self._memory):
             return Saved(f"{account.name}'s store already has the live files")
         return Saved(f"live files saved to {account.name}'s store")
-
-    def _save(self, account: Account, contents: Contents) -> bool:
-        """Write these files to a store; what they replace is kept first. True when that changed the store."""
-        folder, stored = Path(account.store or os.devnull), self._read_store(account)
-        news = {base: content for base, content in contents.items() if stored.get(base) != content}
-        if not news:
-            return False
-        if old := file_facts.filled(stored):
-            generations = kept.generations(self._memory.folder, account.name)
-            made = kept.keep(generations, old)
-            for base in news.keys() & old.keys():
-                if not kept.is_elsewhere(folder / base, kept.entry_file(generations, made, base)):
-                    raise ValueError(f"{folder / base}: its content exists nowhere else; left unchanged")
-            kept.prune(generations)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for base, content in news.items():
-            good = base in stored and not credential_facts.blank(stored[base])
-            atomicfile.write_atomic(folder / base, content, backup=previous(folder / base) if good else None)
-        return True
-
-    def _holds(self, account: Account, contents: Contents) -> bool:
-        stored = self._read_store(account)
-        return all(stored.get(base) == content for base, content in contents.items())

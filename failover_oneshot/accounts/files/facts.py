@@ -7,8 +7,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from failover_oneshot.accounts import credential_facts
-from failover_oneshot.accounts.credentials import fits
-from failover_oneshot.accounts.ownership import Clues, Verdict, owner_of
+from failover_oneshot.accounts.fingerprints import fits
+from failover_oneshot.accounts.ownership import Clues, Ownership, owner_of
 
 Contents = dict[str, bytes]  # base name to content of each file that exists
 
@@ -31,7 +31,7 @@ def verdict(
     lineage: Mapping[str, str],
     installed: str | None,
     presumed: str | None,
-) -> Verdict:
+) -> Ownership:
     """Whose these live files are. ``stores``: account to the files in its store, empty when it never held any."""
     tokens = frozenset[str]().union(*map(credential_facts.refresh_tokens, contents.values()))
     by_content = [name for name, stored in stores.items() if _shared(contents, stored, stores)]

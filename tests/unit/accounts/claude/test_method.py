@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from failover_oneshot.accounts.claude.store import CREDENTIALS, IDENTITY_FILE
 from failover_oneshot.accounts.registry import MethodError
-from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE
 from failover_oneshot.config.model import Account
 from failover_oneshot.ctl.demo.sandbox import refresh_token
 from tests.support.account_methods import ClaudeSandbox, identity, instead, load, login, write

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from failover_oneshot.accounts import credential_facts
+from failover_oneshot.accounts import credential_facts, fingerprints
 from failover_oneshot.accounts.json_document import Document, replace, without
 
 TOKENS = "claudeAiOauth"
@@ -187,7 +187,7 @@ def identified(identity: Identity | None, stores: Iterable[StoredCredentials]) -
 
 def in_lineage(tokens: Tokens, lineage: Mapping[str, str]) -> tuple[str, ...]:
     """The accounts that the lineage (fingerprint to account) names for this token."""
-    return tuple(dict.fromkeys(name for mark, name in lineage.items() if fits(mark, tokens.token)))
+    return tuple(dict.fromkeys(name for mark, name in lineage.items() if fingerprints.fits(mark, tokens.token)))
 
 
 def holders(tokens: Tokens, stores: Iterable[StoredCredentials]) -> tuple[str, ...]:
@@ -205,19 +205,6 @@ def with_own_keys(target: Document, source: Mapping[str, Any]) -> Document:
     return target
 
 
-def fingerprint(secret: str | bytes, salt: str) -> str:
-    """`salt:digest`: recognizes a secret without revealing it. Use a new salt of at least 8 bytes for each."""
-    from hashlib import sha256
-
-    data = secret if isinstance(secret, bytes) else secret.encode(errors="surrogatepass")
-    return f"{salt}:{sha256(salt.encode() + b':' + data).hexdigest()[:32]}"
-
-
 def key(identity: Identity | None) -> str:
     """The text that is fingerprinted for an identity; empty for None."""
     return "\n".join((identity.account, identity.email, identity.organization)) if identity else ""
-
-
-def fits(mark: str, secret: str | bytes) -> bool:
-    """Whether the fingerprint was made from this secret."""
-    return fingerprint(secret, mark.partition(":")[0]) == mark

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from failover_oneshot.accounts import json_document, kept
-from failover_oneshot.accounts.credentials import StoredCredentials, identity_of, tokens_of, with_own_keys
+from failover_oneshot.accounts.claude.credentials import StoredCredentials, identity_of, tokens_of, with_own_keys
 from failover_oneshot.accounts.json_document import Document
 from failover_oneshot.accounts.staged import LIMIT, cannot_read
 from failover_oneshot.config.model import Account
@@ -47,11 +47,11 @@ class AccountStore(Struct, frozen=True):
             copy = self._keep(keep)
             if copy and not kept.is_elsewhere(path, copy):
                 raise ValueError(f"{path}: its content exists nowhere else; left unchanged")
-            atomicfile.write_atomic(path, data, backup=previous(path) if self.known.tokens else None)
+            atomicfile.write_atomic(path, data, backup=kept.previous(path) if self.known.tokens else None)
         if identity is not None and (self.identity is None or self.identity.values != identity):
             path = folder / IDENTITY_FILE
             block = json_document.rendered(identity)
-            atomicfile.write_atomic(path, block, backup=previous(path) if self.identity else None)
+            atomicfile.write_atomic(path, block, backup=kept.previous(path) if self.identity else None)
         return data != self.raw
 
     def _keep(self, keep: Path) -> Path | None:
@@ -85,7 +85,7 @@ def read_store(account: Account) -> AccountStore:
     folder = Path(account.store)
     raw, credentials, credentials_problem = _read(folder / CREDENTIALS)
     _, identity, identity_problem = _read(folder / IDENTITY_FILE)
-    _, before, _ = _read(previous(folder / CREDENTIALS))
+    _, before, _ = _read(kept.previous(folder / CREDENTIALS))
     known = StoredCredentials(
         name=account.name,
         tokens=tokens_of(credentials.values) if credentials else None,
@@ -98,11 +98,6 @@ def read_store(account: Account) -> AccountStore:
     elif not problem and not known.identity:
         problem = f"{folder / IDENTITY_FILE} has neither accountUuid nor emailAddress"
     return AccountStore(folder, known, raw, credentials, identity, problem)
-
-
-def previous(path: Path) -> Path:
-    """The path of a store file's previous version."""
-    return path.with_name(path.name + ".prev")
 
 
 def _folder_problem(folder: Path) -> str | None:

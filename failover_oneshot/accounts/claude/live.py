@@ -1,19 +1,15 @@
-"""The live files of Claude Code: read as tolerantly as it reads them itself, and whose credentials they hold."""
+"""The live files of Claude Code, read as tolerantly as it reads them itself."""
 
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
-from failover_oneshot.accounts import credentials, json_document, kept, staged
-from failover_oneshot.accounts.credentials import IDENTITY, Identity, Tokens
+from failover_oneshot.accounts import json_document, staged
+from failover_oneshot.accounts.claude import credentials
+from failover_oneshot.accounts.claude.credentials import IDENTITY, Identity, Tokens
 from failover_oneshot.accounts.json_document import Document
-from failover_oneshot.accounts.memory import Memory
 from failover_oneshot.accounts.method import MethodError
-from failover_oneshot.accounts.ownership import Clues, Evidence, Verdict, owner_of
-from failover_oneshot.accounts.store import CREDENTIALS, read_store
-from failover_oneshot.config.model import Account
 from failover_oneshot.lib import atomicfile
 
 PATIENCE = 2.0  # seconds for a file that another program is just writing
@@ -79,42 +75,6 @@ def _parsed(path: Path, data: bytes | None) -> Document | None:
         raise HalfWrittenError(f"{path} is {error}; left unchanged") from None
 
 
-def verdict(
-    live: LiveCredentials,
-    note: Mapping[str, str],
-    presumed: str | None,
-    accounts: Sequence[Account],
-    memory: Memory,
-) -> Verdict:
-    """Whose the live credentials are. ``note``: of the install that is being finished or undone, else empty."""
-    if live.tokens is None:
-        return Verdict(None, Evidence.NONE, "there are no live credentials")
-    stores = [read_store(account).known for account in accounts]
-    replaced = staged.is_replaced(live.paths[0], 0, note)
-    known = credentials.holders(live.tokens, stores) or credentials.in_lineage(live.tokens, memory.lineage)
-    if not known:
-        known = tuple(a.name for a in accounts if live.tokens.token in replaced_tokens(memory, a.name))
-    return owner_of(
-        Clues(
-            named=credentials.named(live.tokens, stores),
-            excluded=credentials.excluded(live.tokens, stores),
-            known=known,
-            identity=credentials.identified(live.identity, stores),
-            installed=note.get("incoming") if replaced else memory.installed,
-            unfinished=half_installed(live, note),
-            presumed=presumed,
-            empty=tuple(store.name for store in stores if store.empty),
-        )
-    )
-
-
-def half_installed(live: LiveCredentials, note: Mapping[str, str]) -> bool:
-    """Whether an install under that note has replaced the credentials, but not yet the identity."""
-    if not staged.is_replaced(live.paths[0], 0, note) or staged.is_replaced(live.paths[1], 1, note):
-        return False
-    return credentials.fits(note.get("identity", ""), credentials.key(live.identity))
-
-
 def tokens_in(data: bytes) -> Tokens | None:
     """The tokens in the bytes of a `.credentials.json`; None when there are none."""
     try:
@@ -131,16 +91,3 @@ def holds(file: Path, tokens: Tokens) -> bool:
         return False
     found = tokens_in(data or b"")
     return found is not None and found.token == tokens.token
-
-
-def replaced_tokens(memory: Memory, account: str) -> frozenset[str]:
-    """The tokens of an account's generations."""
-    found = set()
-    for entry in kept.entries(kept.generations(memory.folder, account)):
-        try:
-            tokens = tokens_in(entry.contents().get(CREDENTIALS.lstrip("."), b""))
-        except (OSError, ValueError):
-            continue
-        if tokens:
-            found.add(tokens.token)
-    return frozenset(found)

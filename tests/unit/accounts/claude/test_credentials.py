@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from failover_oneshot.accounts import credentials, json_document
-from failover_oneshot.accounts.credentials import Identity, Saving, StoredCredentials, Tokens
+from failover_oneshot.accounts import fingerprints, json_document
+from failover_oneshot.accounts.claude import credentials
+from failover_oneshot.accounts.claude.credentials import Identity, Saving, StoredCredentials, Tokens
 from tests.support.account_methods import identity, login
 
 
@@ -163,15 +164,6 @@ def test_the_accounts_that_an_identity_fits(
 def test_the_stores_and_the_lineage_know_tokens() -> None:
     assert credentials.holders(Tokens("a1", 1), [A, B]) == ("a",)
     assert credentials.holders(Tokens("x", 1), [A, B]) == ()
-    mark = credentials.fingerprint("x", "salt")
+    mark = fingerprints.made("x")
     assert credentials.in_lineage(Tokens("x", 1), {mark: "a"}) == ("a",)
     assert credentials.in_lineage(Tokens("y", 1), {mark: "a"}) == ()
-
-
-def test_a_fingerprint_fits_only_its_secret_and_does_not_reveal_it() -> None:
-    mark = credentials.fingerprint("fake-secret", "0011223344556677")
-    assert credentials.fits(mark, "fake-secret")
-    assert not credentials.fits(mark, "fake-secret2")
-    assert not credentials.fits("", "fake-secret")
-    assert "secret" not in mark
-    assert credentials.fingerprint("fake-secret", "8899aabbccddeeff").partition(":")[2] != mark.partition(":")[2]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from failover_oneshot.accounts import client_locks as locks
-from failover_oneshot.accounts.client_locks import client_locks
+from failover_oneshot.accounts.claude import locks
+from failover_oneshot.accounts.claude.locks import client_locks
 from failover_oneshot.accounts.registry import MethodError
 from failover_oneshot.lib import atomicfile
 from tests.support.account_methods import dying_at, forked

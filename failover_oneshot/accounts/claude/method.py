@@ -12,15 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from failover_oneshot.accounts import claude_live, credentials, json_document, kept, staged
-from failover_oneshot.accounts.claude_live import LiveCredentials
-from failover_oneshot.accounts.client_locks import HeldLocks, client_locks
-from failover_oneshot.accounts.credentials import IDENTITY, Saving, Tokens
+from failover_oneshot.accounts import fingerprints, json_document, kept, staged
+from failover_oneshot.accounts.claude import credentials, owner, saving
+from failover_oneshot.accounts.claude import live as live_files
+from failover_oneshot.accounts.claude.credentials import IDENTITY
+from failover_oneshot.accounts.claude.live import LiveCredentials
+from failover_oneshot.accounts.claude.locks import HeldLocks, client_locks
+from failover_oneshot.accounts.claude.store import CREDENTIALS, IDENTITY_FILE, AccountStore, read_store
 from failover_oneshot.accounts.memory import Memory
 from failover_oneshot.accounts.method import MethodError, Saved
-from failover_oneshot.accounts.ownership import Verdict
+from failover_oneshot.accounts.ownership import Ownership
 from failover_oneshot.accounts.staged import FileChange
-from failover_oneshot.accounts.store import CREDENTIALS, IDENTITY_FILE, AccountStore, keep_generation, read_store
 from failover_oneshot.config.model import Account, Config
 
 REFRESH_STALE = 60.0  # seconds; Claude Code's own values (docs/behavior.md, "Claude Code's locks")
@@ -56,7 +58,7 @@ class ClaudeMethod:
                 return f"store {account.store} holds the same credentials as {other.name}'s store"
         return self._memory.problem(account.name, lambda mark: self.holds(account, mark))
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Ownership:
         """See `SwapMethod`."""
         return self._verdict(self._live(), {}, self._memory.installed)
 
@@ -80,12 +82,12 @@ class ClaudeMethod:
         if name in credentials.in_lineage(live.tokens, known):
             return known
         others = {mark: whose for mark, whose in known.items() if whose != name}
-        return {**others, credentials.fingerprint(live.tokens.token, os.urandom(8).hex()): name}
+        return {**others, fingerprints.made(live.tokens.token): name}
 
     def holds(self, account: Account, mark: str) -> bool:
         """See `SwapMethod`."""
         tokens = read_store(account).known.tokens
-        return tokens is not None and credentials.fits(mark, tokens.token)
+        return tokens is not None and fingerprints.fits(mark, tokens.token)
 
     def given_up(self, account: Account) -> str | None:
         """See `SwapMethod`."""
@@ -98,7 +100,7 @@ class ClaudeMethod:
             return None
         if account.name in credentials.foreign(live.credentials.values, [read_store(account).known]):
             return None
-        return credentials.fingerprint(stored.token, os.urandom(8).hex())
+        return fingerprints.made(stored.token)
 
     # -- the swap ----------------------------------------------------------------------------------------------------
 
@@ -124,14 +126,15 @@ class ClaudeMethod:
         """See `SwapMethod`."""
         try:
             live = self._live()
-            return self._keep(live, self._verdict(live, note, outgoing.name if outgoing else None))
+            verdict = self._verdict(live, note, outgoing.name if outgoing else None)
+            return saving.save(live, verdict, self._accounts, self._memory)
         except (OSError, ValueError) as error:
             raise MethodError(f"cannot save the live credentials: {staged.why(error)}") from None
 
     def prepare(self, incoming: Account) -> dict[str, str]:
         """See `SwapMethod`. The note: `token`, `incoming`, and a fingerprint of the previous `identity`."""
         live = self._live()
-        identity = credentials.fingerprint(credentials.key(live.identity), os.urandom(8).hex())
+        identity = fingerprints.made(credentials.key(live.identity))
         note = {**staged.new_note(), "incoming": incoming.name, "identity": identity}
         staged.stage(self._changes(live, incoming), note)
         return note
@@ -160,9 +163,9 @@ class ClaudeMethod:
         elif incoming.name != outgoing.name:
             theirs = read_store(incoming).known.identity
             named = theirs is not None and live.identity is not None and theirs.same(live.identity)
-            owner = self._verdict(live, note, None).owner
-            replaced = owner is None and staged.is_replaced(live.paths[0], 0, note)
-            if named or replaced or owner == incoming.name:
+            whose = self._verdict(live, note, None).owner
+            replaced = whose is None and staged.is_replaced(live.paths[0], 0, note)
+            if named or replaced or whose == incoming.name:
                 # Under a new note: the old one stays true of the live files until they are replaced.
                 self._install(outgoing, note, staged.new_note())
         staged.discard(live.paths, note)
@@ -192,7 +195,7 @@ class ClaudeMethod:
         if verdict.owner != account.name:
             whose = f"belong to {verdict.owner}" if verdict.owner else "are not provably those of any account"
             return f"the live credentials {whose}: {verdict.sentence}; log in as {account.name} first"
-        if self._saving(live.tokens, read_store(account)) is Saving.UNCLAIMED:
+        if saving.older(live.tokens, account, self._memory):
             return f"the live credentials are older than those in {account.name}'s store"
         return None
 
@@ -206,20 +209,9 @@ class ClaudeMethod:
     def foreign(self, account: Account, files: Mapping[str, bytes]) -> str | None:
         """See `SwapMethod`."""
         try:
-            values, block = _kept(files)
+            return owner.foreign(account, *_kept(files), self._accounts)
         except ValueError as error:
             return f"the kept credentials are {error}"
-        tokens, identity = credentials.tokens_of(values), credentials.identity_of(block)
-        if tokens is None:
-            return "the kept credentials are blank"
-        stores = [read_store(other).known for other in self._accounts]
-        names = credentials.named(tokens, stores) or credentials.identified(identity, stores) or ()
-        if names and account.name not in names:
-            return f"the kept credentials belong to {names[0]}"
-        mine = read_store(account).known.who
-        if not names and mine and (identity or account.name in credentials.excluded(tokens, stores)):
-            return f"the kept credentials name another account than {account.name}'s store"
-        return None
 
     def restore(self, account: Account, files: Mapping[str, bytes]) -> str:
         """See `SwapMethod`."""
@@ -237,61 +229,17 @@ class ClaudeMethod:
         return next((account for account in self._accounts if account.name == name), None)
 
     def _live(self) -> LiveCredentials:
-        return claude_live.read(self._folder / CREDENTIALS, self._settings, patient=self._held is not None)
+        return live_files.read(self._folder / CREDENTIALS, self._settings, patient=self._held is not None)
 
-    def _verdict(self, live: LiveCredentials, note: Mapping[str, str], presumed: str | None) -> Verdict:
-        return claude_live.verdict(live, note, presumed, self._accounts, self._memory)
-
-    def _saving(self, tokens: Tokens, store: AccountStore) -> Saving:
-        replaced = claude_live.replaced_tokens(self._memory, store.known.name)
-        if store.known.previous:
-            replaced |= {store.known.previous.token}
-        return credentials.saving(tokens, store.known.tokens, replaced)
-
-    def _keep(self, live: LiveCredentials, verdict: Verdict) -> Saved:
-        """Save the live credentials to a store or to `unclaimed/`. OSError, ValueError or MethodError on failure."""
-        self._memory.guard()
-        if live.credentials is None or live.tokens is None:
-            return Saved("nothing to save: no live credentials")
-        account = self._account(verdict.owner)
-        if account is None or account.store is None:
-            return self._set_apart(live, f"live credentials have no certain owner: {verdict.sentence}", verdict.suspect)
-        store = read_store(account)
-        saving = self._saving(live.tokens, store)
-        if saving is Saving.UNCLAIMED:
-            return self._set_apart(live, f"{account.name}'s live credentials are older than its store", None)
-        values = live.credentials.values if saving is Saving.WRITE else None
-        if store.save(values, self._identity_for(account, live), self._memory.folder):
-            return Saved(f"live credentials saved to {account.name}'s store")
-        return Saved(f"{account.name}'s store already has the live credentials")
-
-    def _identity_for(self, account: Account, live: LiveCredentials) -> dict[str, Any] | None:
-        """The live identity block, if the account's store may take it."""
-        if live.settings is None or live.identity is None:
-            return None
-        names, mine = self._identified(live), read_store(account).known.who
-        block: dict[str, Any] = live.settings.values[IDENTITY]
-        return block if (account.name in names if mine else not names) else None
-
-    def _identified(self, live: LiveCredentials) -> tuple[str, ...]:
-        """The accounts that the live identity fits."""
-        return credentials.identified(live.identity, [read_store(a).known for a in self._accounts]) or ()
-
-    def _set_apart(self, live: LiveCredentials, why: str, suspect: str | None) -> Saved:
-        """Keep credentials that no store may take."""
-        values = live.credentials.values if live.credentials else {}
-        files = {CREDENTIALS: json_document.encode(credentials.with_own_keys(json_document.EMPTY, values))}
-        if live.settings and live.identity:
-            files[IDENTITY_FILE] = json_document.rendered(live.settings.values[IDENTITY])
-        made = kept.keep(self._memory.unclaimed, files)
-        return Saved(f"{why}; kept as {kept.UNCLAIMED}/{made}", made, suspect)
+    def _verdict(self, live: LiveCredentials, note: Mapping[str, str], presumed: str | None) -> Ownership:
+        return owner.verdict(live, note, presumed, self._accounts, self._memory)
 
     def _install(self, incoming: Account, begun: Mapping[str, str], note: Mapping[str, str]) -> None:
         """Install under `note`, after an install under `begun` that may have stopped at any point."""
         for _ in range(ATTEMPTS):
             self.save_back(None, begun)
             live = self._live()
-            copies = self._copies(live, begun)
+            copies = saving.copies(live, self._verdict(live, begun, None), self._memory)
             try:
                 staged.commit(self._changes(live, incoming), note, partial(self._guard, copies))
             except staged.ChangedError:
@@ -301,20 +249,6 @@ class ClaudeMethod:
             return
         raise MethodError(f"Claude Code's files changed in each of {ATTEMPTS} attempts although their locks are held")
 
-    def _copies(self, live: LiveCredentials, begun: Mapping[str, str]) -> list[Path]:
-        """Keep the live credentials as a generation of their owner; the files that hold them under another inode."""
-        if live.credentials is None or live.tokens is None:
-            return []
-        owner = self._verdict(live, begun, None).owner
-        if owner is None:
-            found = kept.entries(self._memory.unclaimed)
-            return [path for entry in found for path in entry.files.values() if path.name.endswith(CREDENTIALS)]
-        block = live.settings.values[IDENTITY] if live.settings and live.identity else None
-        try:
-            return [keep_generation(self._memory.folder, owner, live.credentials.values, block)]
-        except (OSError, ValueError) as error:
-            raise MethodError(f"cannot keep the live credentials: {staged.why(error)}") from None
-
     def _guard(self, copies: Sequence[Path], change: FileChange) -> None:
         """MethodError unless the locks are held and what is about to be replaced exists in another file."""
         if self._held is None:
@@ -323,9 +257,9 @@ class ClaudeMethod:
         self._memory.guard()
         if change.before is None or change.path != Path(os.path.realpath(self._folder / CREDENTIALS)):
             return
-        tokens = claude_live.tokens_in(change.before)
+        tokens = live_files.tokens_in(change.before)
         others = [copy for copy in copies if kept.is_elsewhere(change.path, copy)]
-        if tokens and not any(claude_live.holds(copy, tokens) for copy in others):
+        if tokens and not any(live_files.holds(copy, tokens) for copy in others):
             raise MethodError(f"the credentials in {change.path} exist nowhere else; not replaced")
 
     def _changes(self, live: LiveCredentials, incoming: Account) -> list[FileChange]:
@@ -344,7 +278,7 @@ class ClaudeMethod:
         block = store.identity.values if store.identity else {}
         if live.settings is None:
             settings = json_document.rendered({IDENTITY: block})
-        elif store.known.name in self._identified(live):
+        elif store.known.name in owner.identified(live, self._accounts):
             settings = json_document.encode(live.settings)
         else:
             settings = json_document.encode(json_document.replace(live.settings, IDENTITY, block))
@@ -370,7 +304,7 @@ class ClaudeMethod:
     def _repaired(self, live: LiveCredentials, account: Account) -> FileChange | None:
         """The change of the settings that this takes; None when nothing is wrong, or the owner is not proven."""
         store = read_store(account)
-        if store.known.identity is None or account.name in self._identified(live):
+        if store.known.identity is None or account.name in owner.identified(live, self._accounts):
             return None
         verdict = self._verdict(live, {}, account.name)
         if verdict.owner != account.name or not verdict.proven:

@@ -1,0 +1,104 @@
+"""Between swaps: whose credentials are live, and whether the identity beside them is still theirs.
+
+An agent refreshes the live credentials, a person logs in to another account, and an agent may write an old copy of its
+settings back after a swap. Each check notices that at little cost: it reads the files only if they have changed, and
+for `recovery.watch` after a swap.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from failover_oneshot.config.model import Account, Config
+from failover_oneshot.state.model import State, Unusable, seconds
+from failover_oneshot.state.transitions import with_account
+
+if TYPE_CHECKING:
+    from failover_oneshot.accounts.method import SwapMethod
+
+log = logging.getLogger("failover")
+
+
+def due(config: Config, state: State, now: datetime) -> bool:
+    """Whether the live credentials must be read: they have changed, or the last swap is still being watched."""
+    seen = signature(config)
+    followed = state.last_swap and (now - state.last_swap.at).total_seconds() < config.recovery.watch
+    return seen is not None and (bool(followed) or seen != state.credentials_seen)
+
+
+def watch(
+    config: Config, state: State, methods: "Callable[[State], SwapMethod]", now: datetime, *, dry_run: bool
+) -> State:
+    """The state with what the live credentials show; an identity that an agent has written back is corrected.
+
+    ``methods``: the swap method, for a state.
+    """
+    state = found(config, state, methods(state), now)
+    if not dry_run:
+        reconcile(methods(state), config.account(state.active_account))
+    return state
+
+
+def signature(config: Config) -> str | None:
+    """What changes when an agent writes new credentials: inode, size and time of each live credentials file.
+
+    None for the methods that have no live files. A missing file counts too.
+    """
+    found = []
+    for path in config.swap.credential_files:
+        try:
+            info = os.stat(path)  # noqa: PTH116
+        except OSError:
+            found.append("-")
+        else:
+            found.append(f"{info.st_ino}/{info.st_size}/{info.st_mtime_ns}")
+    return " ".join(found) or None
+
+
+def found(config: Config, state: State, method: "SwapMethod", now: datetime) -> State:
+    """The state with what the live credentials show: whose they are, or that an agent has given them up. Reads only."""
+    seen = signature(config)  # before they are read, so that a later change is noticed
+    state = replace(_adopt(config, state, method), credentials_seen=seen)
+    account = config.account(state.active_account)
+    mark = method.given_up(account) if account else None
+    if account is None or mark is None:
+        return state
+    log.warning(
+        "%s: the agent has blanked the live credentials; no swap to it until you log in and run "
+        "`failoverctl accounts add %s`",
+        account.name,
+        account.name,
+    )
+    trouble = Unusable(at=seconds(now), reason="the agent has given up its credentials", stored=mark)
+    return with_account(state, account.name, unusable=trouble)
+
+
+def _adopt(config: Config, state: State, method: "SwapMethod") -> State:
+    """The state with the account whose credentials are live: somebody may have logged in by hand."""
+    live = method.live_account()
+    state = replace(state, lineage=method.lineage())
+    if live is None or live == state.active_account or config.account(live) is None:
+        return state
+    log.warning(
+        "live credentials belong to %s, not to %s; %s is now the active account", live, state.active_account, live
+    )
+    return replace(state, active_account=live)
+
+
+def reconcile(method: "SwapMethod", account: Account | None) -> None:
+    """Correct the live identity if an agent has written an old copy of it back beside the account's credentials."""
+    from failover_oneshot.accounts.method import MethodError  # here: few checks need it
+
+    if account is None:
+        return
+    try:
+        corrected = method.reconcile(account)
+    except MethodError as error:
+        log.warning("cannot correct the live identity: %s; trying again at the next check", error)
+    else:
+        if corrected:
+            log.warning("%s", corrected)
