@@ -88,11 +88,7 @@ class FilesMethod:
             live = {name: content for name, content in facts.contents_of(self._live()).items() if content}
         except MethodError:
             return None
-        stored = [
-            content
-            for name, content in stores.read(account, self._names).items()
-            if not credential_facts.blank(content)
-        ]
+        stored = list(facts.filled(stores.read(account, self._names)).values())
         if not live or not stored or not all(credential_facts.blank(content) for content in live.values()):
             return None
         return fingerprints.made(stored[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from failover_oneshot.config.model import Account, Config
-from failover_oneshot.ctl.accounts.add import Plan, new_store, shown, write
+from failover_oneshot.ctl.accounts.add import Addition, new_store, shown, write
 from failover_oneshot.ctl.accounts.target import AccountsError
 
 HOME = {"HOME": "/home/ada"}
@@ -38,11 +38,11 @@ def test_a_path_in_the_home_is_shown_with_a_tilde(path: str, expected: str) -> N
 def test_the_lines_are_named_if_the_file_cannot_be_written(tmp_path: Path) -> None:
     """The credentials are in the store by then, so the message says what is left to do."""
     store = str(Path(os.environ["HOME"], "third"))
-    plan = Plan(Account(name="third", store=store), Config(), "accounts: []")
+    plan = Addition(Account(name="third", store=store), Config(), "accounts: []")
     with pytest.raises(AccountsError, match=r"^third's credentials are in its store, but ") as error:
         write(tmp_path / "missing" / "failover.yaml", plan)
     assert str(error.value).endswith("under `accounts`:\n  - name: third\n    store: ~/third")
 
 
 def test_a_configured_account_writes_no_configuration(tmp_path: Path) -> None:
-    write(tmp_path / "missing" / "failover.yaml", Plan(Account(name="main"), Config(), None))
+    write(tmp_path / "missing" / "failover.yaml", Addition(Account(name="main"), Config(), None))
