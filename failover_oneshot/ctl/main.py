@@ -32,7 +32,7 @@ GROUPS = {
     },
     "set up": {
         "init": "write a configuration for the sessions that run here",
-        "accounts": "list accounts, save the live credentials, check the stores",
+        "accounts": "list and check accounts; save, restore and assign credentials",
         "install": "install and start the systemd timer of this user",
         "uninstall": "stop the timer and remove its units",
         "doctor": "check the installation and print a fix for each problem",

@@ -241,6 +241,24 @@ def test_an_entry_of_another_account_is_refused(sandbox: Sandbox) -> None:
         assert sandbox.fingerprint() == before
 
 
+@pytest.mark.parametrize("stored_now", [1, 8])
+def test_an_identity_that_was_written_back_does_not_decide(sandbox: Sandbox, stored_now: int) -> None:
+    """Backup's credentials beside main's identity: the doubtful identity neither stops the assignment nor moves in."""
+    sandbox.store("backup", generation=stored_now)
+    key = unclaimed(sandbox, credentials("backup", 5), identity("main"), suspect="backup")
+    run(sandbox, "unclaimed", "assign", key, "backup")
+    assert stored(sandbox, "backup") == f"fake-backup-refresh-{max(5, stored_now)}"
+    assert json.loads((sandbox.stored("backup") / "oauthAccount.json").read_bytes()) == identity("backup")
+    row = facts(sandbox, "accounts", "list", "backup")["accounts"][0]
+    assert row["problem"] is None
+    assert "main@example.invalid" not in json.dumps(row)
+    folder = kept.generations(sandbox.state_file.parent, "backup")
+    assert json.loads((folder / f"{key}.identity-in-doubt").read_bytes()) == identity("main")
+    sandbox.store("backup", generation=9)
+    run(sandbox, "restore", "backup", key)
+    assert stored(sandbox, "backup") == "fake-backup-refresh-5"
+
+
 def test_an_unknown_entry_is_refused_with_the_known_ones(sandbox: Sandbox) -> None:
     key = unclaimed(sandbox, credentials("main", 5), None)
     done = run(sandbox, "unclaimed", "assign", "19990101", "main", code=2)

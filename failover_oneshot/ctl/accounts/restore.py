@@ -5,13 +5,20 @@ from collections.abc import Callable, Mapping
 
 from failover_oneshot.accounts import credential_facts, kept, registry
 from failover_oneshot.accounts.kept import Entry
-from failover_oneshot.accounts.method import MethodError, SwapMethod
+from failover_oneshot.accounts.method import SwapMethod
 from failover_oneshot.config.model import Account
-from failover_oneshot.ctl.accounts.target import AccountsError, chosen, configured, needs_stores, refuse_unfinished
+from failover_oneshot.ctl.accounts.target import (
+    AccountsError,
+    chosen,
+    configured,
+    needs_stores,
+    put,
+    read,
+    refuse_unfinished,
+)
 from failover_oneshot.ctl.lib import installation
 from failover_oneshot.ctl.lib.installation import Installation
 from failover_oneshot.ctl.lib.store_contents import stored
-from failover_oneshot.state import transitions
 from failover_oneshot.state.model import State
 
 
@@ -36,31 +43,14 @@ def restore(site: Installation, options: argparse.Namespace) -> int:
     def work(state: State, guard: Callable[[], None]) -> State:
         nonlocal done
         done = put(checked(state, guard), site, account, contents)
-        return transitions.with_account(state, account.name, unusable=None)
+        return state
 
     checked(site.peek(installation.now()).state, lambda: None)
     code = site.change_with_files(installation.now(), work)
     use = f"failoverctl swap --to {account.name}"
-    text = f"{account.name}: {done} (generation {entry.id})\nrun `{use}` to use them"
+    text = f"{account.name}: restored generation {entry.id}; {done}\nrun `{use}` to use them"
     installation.say_fact(options, text, account=account.name, generation=entry.id, next=use)
     return code
-
-
-def read(entry: Entry) -> Mapping[str, bytes]:
-    """The files of an entry by name. Raises AccountsError."""
-    try:
-        return entry.contents()
-    except (OSError, ValueError) as error:
-        raise AccountsError(f"cannot read {entry.id}: {getattr(error, 'strerror', None) or error}") from None
-
-
-def put(method: SwapMethod, site: Installation, account: Account, contents: Mapping[str, bytes]) -> str:
-    """Make the contents the store's; one sentence. Raises AccountsError, and then the store is as it was."""
-    try:
-        with method.exclusive(site.config.swap.timeout):
-            return method.restore(account, contents)
-    except MethodError as error:
-        raise AccountsError(f"{account.name}'s store is unchanged: {error}") from None
 
 
 def _entry(site: Installation, account: Account, generation: str | None) -> Entry:
@@ -71,13 +61,13 @@ def _entry(site: Installation, account: Account, generation: str | None) -> Entr
     if not entries:
         raise AccountsError(f"no generation of {account.name} is kept")
     present = stored(site.config, account)
-    found = next((entry for entry in entries if not same(read(entry), present)), None)
+    found = next((entry for entry in entries if not _same(read(entry), present)), None)
     if found is None:
         raise AccountsError(f"{account.name}'s store already has the credentials of its only generation")
     return found
 
 
-def same(contents: Mapping[str, bytes], present: Mapping[str, bytes]) -> bool:
+def _same(contents: Mapping[str, bytes], present: Mapping[str, bytes]) -> bool:
     """Whether both hold the same credentials: the same single-use token, or the same bytes where there is none."""
     tokens, others = (
         frozenset[str]().union(*map(credential_facts.refresh_tokens, files.values())) for files in (contents, present)

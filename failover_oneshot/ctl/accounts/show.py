@@ -93,7 +93,7 @@ def _print(site: Installation, rows: Sequence[AccountRow], now: datetime, out: T
         return
     if not detailed:
         head = ("", "ACCOUNT", "STATE", "IDENTITY", "GENERATIONS", "NOTE")
-        out.table([head, *(_line(row, now) for row in rows)], indent=" ")
+        out.table([head, *(_line(row, now) for row in rows)], indent=" ", cut=False)
         return
     for row in rows:
         _detail(site, row, now, out)

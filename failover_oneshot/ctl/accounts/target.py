@@ -1,9 +1,11 @@
-"""What the subcommands that write have in common: the account, and the reasons to refuse before anything is written."""
+"""What the subcommands that write have in common: refusals before anything is written, kept files, the store."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from failover_oneshot.accounts.kept import Entry
+from failover_oneshot.accounts.method import MethodError, SwapMethod
 from failover_oneshot.config.model import Account, Config, Method
+from failover_oneshot.ctl.lib.installation import Installation
 from failover_oneshot.errors import EXIT_FAILED, EXIT_USAGE, FailoverError
 from failover_oneshot.lib.plural import up_to
 from failover_oneshot.state.model import State
@@ -52,6 +54,23 @@ def chosen(entries: Sequence[Entry], word: str, kind: str) -> Entry:
         return found[0]
     known = up_to(10, [entry.id for entry in found or entries]) or "none"
     raise UnknownNameError(f"{'more than one' if found else 'no'} {kind} '{word}' (known: {known})")
+
+
+def read(entry: Entry) -> Mapping[str, bytes]:
+    """The files of an entry by name. Raises AccountsError."""
+    try:
+        return entry.contents()
+    except (OSError, ValueError) as error:
+        raise AccountsError(f"cannot read {entry.id}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def put(method: SwapMethod, site: Installation, account: Account, contents: Mapping[str, bytes]) -> str:
+    """Make the contents the store's; one sentence. Raises AccountsError, and then the store is as it was."""
+    try:
+        with method.exclusive(site.config.swap.timeout):
+            return method.restore(account, contents)
+    except MethodError as error:
+        raise AccountsError(f"{account.name}'s store is unchanged: {error}") from None
 
 
 def _names(entry: Entry) -> Iterable[str]:

@@ -29,7 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Whenever credentials are replaced, the old ones are kept for 30 days as a generation, in generations/ beside "
         "the state. Credentials whose owner is not known are kept in unclaimed/.",
         "exit codes: 0; 1 refused or failed, or check found a problem; 2 no such account or entry; "
-        "74 the state cannot be read; 75 a check is running; 78 configuration missing or wrong",
+        "65 the state was corrupt; 74 the state cannot be read or written; 75 a check is running; "
+        "78 configuration missing or wrong",
     )
     words = parser.add_subparsers(dest="what", metavar=" | ".join(WORDS))
     made = {
@@ -105,6 +106,8 @@ def _configure_unclaimed(parser: argparse.ArgumentParser) -> argparse.ArgumentPa
         "failoverctl accounts unclaimed assign 20261126T142000Z main",
         "It refuses credentials that name another account. If the store has newer credentials, it stays as it is, and "
         "these become a generation.",
+        "The identity beside them may be an old one that the agent wrote back. So the account that the list proposes "
+        "may have them even if that identity names another one.",
     )
     return inner
 

@@ -13,6 +13,8 @@ from failover_oneshot.ctl.lib.store_contents import expiry_of, owner_of
 from failover_oneshot.ctl.lib.times import ago, span
 from failover_oneshot.state.model import State, seconds
 
+IN_DOUBT = "identity-in-doubt"  # the name of an identity that was beside credentials of another account
+
 
 class GenerationRow(Struct, frozen=True, kw_only=True):
     """One generation of an account, as `--json` prints it."""
@@ -75,14 +77,14 @@ def assign_command(row: UnclaimedRow) -> str:
 def unclaimed_text(row: UnclaimedRow, now: datetime) -> str:
     """An entry of `unclaimed/` in one sentence, without the command."""
     whose = f", perhaps {row.account}'s" if row.account else ""
-    reason = f": {row.reason}" if row.reason else ""
+    reason = f": {row.reason.partition('; kept as ')[0]}" if row.reason else ""
     return f"{row.file}{whose} ({described(row, now)}){reason}"
 
 
 def _facts(entry: Entry) -> tuple[str | None, datetime | None]:
     """The identity and expiry in an entry; unknown where it cannot be read."""
     try:
-        contents = list(entry.contents().values())
+        contents = [content for name, content in entry.contents().items() if name != IN_DOUBT]
     except (OSError, ValueError):
         return None, None
     return owner_of(contents), expiry_of(contents)
