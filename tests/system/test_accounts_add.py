@@ -91,6 +91,20 @@ def test_a_store_outside_the_home_is_written_as_it_is(sandbox: Sandbox) -> None:
     assert (stores / "third" / ".credentials.json").exists()
 
 
+def test_a_new_account_of_any_program_gets_its_files(sandbox: Sandbox) -> None:
+    live = sandbox.home / ".codex" / "auth.json"
+    sandbox.config["swap"] = {"method": "files", "files": [str(live)]}
+    commented(sandbox)
+    for name in sandbox.accounts:
+        sandbox.write(sandbox.stored(name) / "auth.json", {"account_id": name, "refresh_token": f"{MARK}{name}"})
+    third = {"account_id": "third-id", "refresh_token": f"{MARK}third"}
+    sandbox.write(live, third)
+    done = add(sandbox, "third")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "live now: third"), done.stderr
+    assert json.loads((sandbox.stored("third") / "auth.json").read_bytes()) == third
+    assert yaml.safe_load(sandbox.config_file.read_text())["accounts"][-1]["name"] == "third"
+
+
 def no_login(sandbox: Sandbox) -> None:
     sandbox.live_credentials.unlink()
 
@@ -124,6 +138,15 @@ def own(sandbox: Sandbox) -> None:
     sandbox.log_in("third")
 
 
+def older(sandbox: Sandbox) -> None:
+    sandbox.store("third", generation=9)
+    sandbox.log_in("third", generation=2)
+
+
+def invalid(sandbox: Sandbox) -> None:
+    sandbox.config_file.write_text("accounts: [")
+
+
 def in_the_way(sandbox: Sandbox) -> None:
     """The store would be the folder of the live credentials."""
     sandbox.config["swap"]["claude_dir"] = str(sandbox.stored("third"))
@@ -138,6 +161,9 @@ REFUSALS: list[tuple[Callable[[Sandbox], None], str, int, str]] = [
     (no_login, "third", 1, "there are no live credentials"),
     (blank, "third", 1, "log in as third first"),
     (unreadable, "third", 1, ".credentials.json is not a JSON object"),
+    (unreadable, "third", 1, "correct that file, or log in as third again"),
+    (older, "third", 1, "the live credentials are older than those in third's store"),
+    (invalid, "third", 78, "failover.yaml:2:1: not valid YAML"),
     (unfinished, "third", 1, "a swap to backup is unfinished at step restart; run `failover-check` first"),
     (own, "-x" * 40, 2, "run `failoverctl accounts add --help`"),
     (own, "two words", 2, "not a valid account name: 'two words'"),

@@ -37,8 +37,7 @@ def add(site: Installation, options: argparse.Namespace) -> int:
     needs_stores(site.config)
     plan, state = plan_of(site, options.name, os.environ), site.peek(installation.now()).state
     refuse_unfinished(state)
-    if why := registry.method(plan.config, site.folder, state).refusal(plan.account):
-        raise AccountsError(f"not saved in {options.name}'s store: {why}")
+    _refuse(registry.method(plan.config, site.folder, state), plan.account)
     done = ""
 
     def work(state: State, guard: Callable[[], None]) -> State:
@@ -90,6 +89,17 @@ def shown(path: str, environ: Mapping[str, str]) -> str:
 
 def _by_hand(problem: str, name: str, store: str) -> str:
     return f"{problem}; add it by hand, under `accounts`:\n  - name: {name}\n    store: {store}"
+
+
+def _refuse(method: SwapMethod, account: Account) -> None:
+    """Raise AccountsError when the live credentials cannot be read, or cannot be the account's."""
+    try:
+        method.verdict()
+    except MethodError as error:
+        text = f"not saved in {account.name}'s store: {error}"
+        raise AccountsError(f"{text}; correct that file, or log in as {account.name} again") from None
+    if why := method.refusal(account):
+        raise AccountsError(f"not saved in {account.name}'s store: {why}")
 
 
 def _captured(method: SwapMethod, account: Account, state: State) -> tuple[State, str]:

@@ -88,8 +88,8 @@ def _fitting(
 ) -> Mapping[str, bytes]:
     """The files of an entry that are the account's. Raises AccountsError when they cannot be.
 
-    Claude Code may have written the identity of another account beside these credentials: that is why nobody could
-    tell. So if the state names this account, an identity that names another one is left out.
+    Claude Code may have written the identity of another account beside these credentials, which is why their owner is
+    in doubt. So if the state names this account, an identity that names another one is left out.
     """
     why = method.foreign(account, contents)
     if why and suspect == account.name:
@@ -114,7 +114,7 @@ def _move(entry: Entry, folder: Path, fitting: Mapping[str, bytes]) -> None:
     try:
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
-        for name, path in reversed(entry.files.items()):  # the credentials last: without them it is no entry
+        for name, path in reversed(entry.files.items()):  # the credentials last, so that a retry finds them
             os.utime(path)
             path.rename(folder / f"{entry.id}.{name if name in fitting else IN_DOUBT}")
         atomicfile.sync_folder(folder)
