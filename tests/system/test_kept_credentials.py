@@ -124,6 +124,18 @@ def generation(sandbox: Sandbox, values: dict[str, Any], who: dict[str, Any] | N
     return kept.keep(kept.generations(sandbox.state_file.parent, "main"), files)
 
 
+def test_credentials_without_a_refresh_token_are_told_apart(sandbox: Sandbox) -> None:
+    """As `claude setup-token` makes them. The newest generation has the store's own token, so it is not restored."""
+    sandbox.log_in("backup")
+    first, second = ({"claudeAiOauth": {"accessToken": f"{MARK}main-{number}"}} for number in (1, 2))
+    older = generation(sandbox, first, identity("main"))
+    for path in kept.generations(sandbox.state_file.parent, "main").glob(f"{older}*"):
+        os.utime(path, (time.time() - DAY,) * 2)
+    generation(sandbox, second, identity("main"))
+    sandbox.write(sandbox.stored("main") / ".credentials.json", {**second, "more": 1})
+    assert facts(sandbox, "accounts", "restore", "main")["generation"] == older
+
+
 def test_a_generation_that_is_blank_or_another_accounts_is_refused(sandbox: Sandbox) -> None:
     sandbox.log_in("backup")
     run(sandbox, "add", "backup")

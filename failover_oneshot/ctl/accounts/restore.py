@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Mapping
 
-from failover_oneshot.accounts import credential_facts, kept, registry
+from failover_oneshot.accounts import claude_live, credential_facts, kept, registry
 from failover_oneshot.accounts.kept import Entry
 from failover_oneshot.accounts.method import SwapMethod
 from failover_oneshot.config.model import Account
@@ -68,8 +68,11 @@ def _entry(site: Installation, account: Account, generation: str | None) -> Entr
 
 
 def _same(contents: Mapping[str, bytes], present: Mapping[str, bytes]) -> bool:
-    """Whether both hold the same credentials: the same single-use token, or the same bytes where there is none."""
-    tokens, others = (
-        frozenset[str]().union(*map(credential_facts.refresh_tokens, files.values())) for files in (contents, present)
-    )
-    return tokens == others if tokens else contents.items() <= present.items()
+    """Whether both hold the same credentials: the same tokens, or the same bytes where no token is recognized."""
+    tokens = _tokens(contents)
+    return tokens == _tokens(present) if tokens else contents.items() <= present.items()
+
+
+def _tokens(files: Mapping[str, bytes]) -> set[str]:
+    single_use = {token for data in files.values() for token in credential_facts.refresh_tokens(data)}
+    return single_use | {tokens.token for data in files.values() if (tokens := claude_live.tokens_in(data))}
