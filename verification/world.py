@@ -137,12 +137,7 @@ class World:
         self._pass(timedelta(minutes=minutes))
 
     def _pass(self, time: timedelta) -> None:
-        """Move all times in the state, because the machine's clock cannot be set."""
-        for path in self.sandbox.state_file.parent.glob("state.json*"):
-            if path.suffix != ".lock" and path.is_file():
-                text = path.read_bytes().decode(errors="surrogateescape")
-                moved = STAMP.sub(lambda found: _moved(found[0], -time), text)
-                path.write_bytes(moved.encode(errors="surrogateescape"))
+        pass_time(self.sandbox.state_file, time)
 
     def corrupt(self, which: str, how: str) -> None:
         """Damage the state or its backup, or both."""
@@ -361,6 +356,15 @@ class World:
             self._start(session)
         last = (self.screens / session).read_text(encoding="utf-8").rsplit(maxsplit=1)[-1]
         self.server.wait_for(session, last)
+
+
+def pass_time(state_file: Path, time: timedelta) -> None:
+    """Move all times in the state, because the machine's clock cannot be set."""
+    for path in state_file.parent.glob("state.json*"):
+        if path.suffix != ".lock" and path.is_file():
+            text = path.read_bytes().decode(errors="surrogateescape")
+            moved = STAMP.sub(lambda found: _moved(found[0], -time), text)
+            path.write_bytes(moved.encode(errors="surrogateescape"))
 
 
 def _moved(stamp: str, by: timedelta) -> str:
