@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Callable, Mapping
 
-from failover_oneshot.accounts import claude_live, credential_facts, kept, registry
+from failover_oneshot.accounts import credential_facts, kept, registry
+from failover_oneshot.accounts.claude import live as claude_live
 from failover_oneshot.accounts.kept import Entry
 from failover_oneshot.accounts.method import SwapMethod
 from failover_oneshot.config.model import Account

@@ -9,9 +9,9 @@ import msgspec
 from msgspec.structs import replace
 
 from failover_oneshot.accounts import credential_facts, kept, registry
+from failover_oneshot.accounts.claude.store import IDENTITY_FILE
 from failover_oneshot.accounts.kept import Entry
 from failover_oneshot.accounts.method import SwapMethod
-from failover_oneshot.accounts.store import IDENTITY_FILE
 from failover_oneshot.config.model import Account
 from failover_oneshot.ctl.accounts.target import (
     AccountsError,
