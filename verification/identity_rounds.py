@@ -7,8 +7,8 @@ Each round starts five clients, and two of them meet the limit of the active acc
 five; two more checks follow. Then the tokens expire: a running client refreshes them (odd rounds), or the clients that
 start in the next round do. Two rounds of three make clients write the old identity back:
 
-- profiles late: only after the swap does the API answer the clients that ask whose login they have. A client outside the
-  pool, which no swap restarts, then writes the old account's identity.
+- profiles late: only after the swap does the API answer the clients that ask whose login they have. A client outside
+  the pool, which no swap restarts, then writes the old account's identity.
 - lock contended: another program holds the lock of `.claude.json`, and Claude Code then writes without it.
 
 In the second half of the rounds the tokens name their owner (`accountUuid`), as they do after a login.
