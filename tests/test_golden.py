@@ -215,8 +215,8 @@ def ctl_accounts_add_and_check(sandbox: RecordedSandbox) -> None:
     both(sandbox, "accounts", "check")
     sandbox.log_in("backup", generation=3)
     sandbox.ctl("accounts", "add", "main")
-    sandbox.ctl("accounts", "add", "third")
     both(sandbox, "accounts", "add", "backup")
+    sandbox.ctl("accounts", "add", "third")
 
 
 @case

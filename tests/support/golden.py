@@ -43,6 +43,7 @@ VARYING = [
     (r"\b\d+ ms\b|(?<=\bfor )[\d.]+m?s\b", "<duration>"),
     (r'("(?:\w+_ms|\w+_in|pid|left|seconds)": )[\d.]+', r"\1<number>"),
     (r'(?<="folder": ")[^"]+', "<folder>"),
+    (r"\b\d+/\d+/\d{19}\b", "<signature>"),
     (r"\b[0-9a-f]{16}:[0-9a-f]{32}\b|(?<=screen:)[0-9a-f]{12}:[0-9a-f]{12}\b", "<digest>"),
     (r"\btmux (next-)?\d+\.\d+\w*", "tmux <version>"),
     (r"^(failover-check|failoverctl) \d[\w.]*$", r"\1 <version>"),

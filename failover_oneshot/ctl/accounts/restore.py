@@ -34,9 +34,6 @@ def restore(site: Installation, options: argparse.Namespace) -> int:
     def checked(state: State, guard: Callable[[], None]) -> SwapMethod:
         refuse_unfinished(state)
         method = registry.method(site.config, site.folder, state, guard)
-        if method.live_account() == account.name:
-            text = f"{account.name}'s credentials are live, and the next swap saves them over restored ones"
-            raise AccountsError(f"{text}; run `failoverctl swap` first, or log in again")
         if why := method.foreign(account, contents):
             raise AccountsError(f"generation {entry.id} not restored: {why}")
         return method
@@ -50,6 +47,9 @@ def restore(site: Installation, options: argparse.Namespace) -> int:
     code = site.change_with_files(installation.now(), work)
     use = f"failoverctl swap --to {account.name}"
     text = f"{account.name}: restored generation {entry.id}; {done}\nrun `{use}` to use them"
+    if registry.method(site.config, site.folder, site.peek(installation.now()).state).live_account() == account.name:
+        use = "failoverctl swap"
+        text += f"\n{account.name} is live, and its next swap saves the live credentials over these: run `{use}` first"
     installation.say_fact(options, text, account=account.name, generation=entry.id, next=use)
     return code
 
