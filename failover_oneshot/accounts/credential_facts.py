@@ -113,7 +113,7 @@ def _times(content: bytes) -> dict[str, float]:
 
 
 def _fields(content: bytes, block: str = "") -> Iterator[tuple[str, Any]]:
-    """All fields of the file; those of that ``block`` only if it has one."""
+    """All fields of the file; if it has that ``block``, only the block's."""
     try:
         values = json_document.parse(content).values
     except ValueError:

@@ -1,7 +1,7 @@
 """Folders of kept credentials: complete copies under names that are never reused.
 
-Beside the state, `unclaimed/` holds credentials that no store may take, and `generations/NAME/` those of an account
-that were replaced. An entry is a set of files `<UTC time>-<digest>.<name>`, without the leading dot of their names.
+Beside the state, `unclaimed/` holds credentials that no store may take, and `generations/NAME/` the replaced ones of an
+account. An entry is a set of files `<UTC time>-<digest>.<name>`, without the leading dot of their names.
 """
 
 import os

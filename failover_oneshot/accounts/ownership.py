@@ -30,7 +30,7 @@ PROOF = frozenset({OwnerEvidence.ACCOUNT, OwnerEvidence.FINGERPRINT})
 
 
 class Clues(Struct, frozen=True, kw_only=True):
-    """What is known about the live credentials. All names are those of configured accounts."""
+    """What is known about the live credentials. All names are of configured accounts."""
 
     named: tuple[str, ...] | None = None  # what the credentials name: None: nothing, (): no configured account
     excluded: tuple[str, ...] = ()  # the accounts that these credentials do not belong to: they name another one

@@ -92,6 +92,20 @@ def parse(content: bytes) -> Tree:
     return Tree(data, reader.places, reader.problems)
 
 
+def values(text: str) -> dict[str, object]:
+    """The values of the text. Raises ValueError when it is not valid YAML, or not a mapping."""
+    try:
+        tree = parse(text.encode())
+    except UnreadableError as error:
+        (line, column), problem = error.args
+        raise ValueError(f"line {line}, column {column}: {problem}") from None
+    if tree.problems:
+        raise ValueError(tree.problems[0].text.replace("\0", "a value"))
+    if isinstance(tree.data, dict):
+        return tree.data
+    raise ValueError("the configuration is not a mapping (`key: value`)")
+
+
 # -- events to nodes ---------------------------------------------------------------------------------------------------
 
 

@@ -41,7 +41,7 @@ class Failure(Trouble, frozen=True, kw_only=True):
 class Unusable(Trouble, frozen=True, kw_only=True):
     """Why an account could not be swapped to.
 
-    ``stored``: fingerprint of the stored credentials that the agent gave up; the account is no candidate while its
+    ``stored``: fingerprint of the stored credentials that the agent gave up; no swap goes to the account while its
     store holds them. None: only the last attempt failed.
     """
 

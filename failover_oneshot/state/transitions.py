@@ -35,7 +35,7 @@ def follow_names(
     """The state with the accounts under their present names, and a note for each that the config has renamed.
 
     Otherwise an exhausted account would look free under its new name (law L3). It is recognized by the place of its
-    credentials, or by credentials of its lineage (``holds``: whether a store holds those of a fingerprint).
+    credentials, or by credentials of its lineage (``holds``: whether a store holds the ones of a fingerprint).
     """
     notes = []
     names = {account.name for account in accounts}

@@ -150,8 +150,8 @@ class ClaudeMethod:
         verdict = self._verdict(live, {}, incoming.name)
         if verdict.owner != incoming.name:
             raise MethodError(f"the live credentials are not {incoming.name}'s after the install: {verdict.sentence}")
-        # An agent may have written its old identity back once more: that is no reason to undo the swap, `reconcile`
-        # corrects it in the checks that follow.
+        # An agent may have written its old identity back once more. The swap stands: `reconcile` corrects the identity
+        # in the checks that follow.
 
     def undo(self, outgoing: Account, note: Mapping[str, str]) -> None:
         """See `SwapMethod`."""
@@ -193,7 +193,7 @@ class ClaudeMethod:
             return f"there are no live credentials; log in as {account.name} first"
         verdict = self._verdict(live, {}, account.name)
         if verdict.owner != account.name:
-            whose = f"belong to {verdict.owner}" if verdict.owner else "are not provably those of any account"
+            whose = f"belong to {verdict.owner}" if verdict.owner else "belong to no account with certainty"
             return f"the live credentials {whose}: {verdict.sentence}; log in as {account.name} first"
         if saving.older(live.tokens, account, self._memory):
             return f"the live credentials are older than those in {account.name}'s store"

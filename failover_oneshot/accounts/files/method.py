@@ -186,7 +186,7 @@ class FilesMethod:
             return f"there are no live credentials; log in as {account.name} first"
         verdict = self._verdict(contents, account.name)
         if verdict.owner != account.name:
-            whose = f"belong to {verdict.owner}" if verdict.owner else "are not provably those of any account"
+            whose = f"belong to {verdict.owner}" if verdict.owner else "belong to no account with certainty"
             return f"the live credentials {whose}: {verdict.sentence}; log in as {account.name} first"
         if facts.older(contents, stores.read(account, self._names)):
             return f"the live credentials are older than those in {account.name}'s store"

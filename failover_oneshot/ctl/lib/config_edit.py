@@ -25,7 +25,7 @@ def with_account(text: str, name: str, store: str) -> str:
     ``store`` is written as it is given, such as `~/.claude-accounts/NAME`. Raises ValueError when the text is not a
     configuration, or when no insertion adds the account and nothing else.
     """
-    before = _values(text)
+    before = yaml_source.values(text)
     accounts = before.get(_KEY) or []
     account = {"name": name, "store": store}
     wanted = {**before, _KEY: [*accounts, account] if isinstance(accounts, list) else None}
@@ -36,23 +36,9 @@ def with_account(text: str, name: str, store: str) -> str:
     raise ValueError(f"cannot add an entry to `{_KEY}` without changing another value")
 
 
-def _values(text: str) -> dict[str, object]:
-    """The values of the text. Raises ValueError when it is not valid YAML, or not a mapping."""
-    try:
-        tree = yaml_source.parse(text.encode())
-    except yaml_source.UnreadableError as error:
-        (line, column), problem = error.args
-        raise ValueError(f"line {line}, column {column}: {problem}") from None
-    if tree.problems:
-        raise ValueError(tree.problems[0].text.replace("\0", "a value"))
-    if isinstance(tree.data, dict):
-        return tree.data
-    raise ValueError("the configuration is not a mapping (`key: value`)")
-
-
 def _holds(text: str, wanted: dict[str, object]) -> bool:
     try:
-        return _values(text) == wanted
+        return yaml_source.values(text) == wanted
     except ValueError:
         return False
 

@@ -26,7 +26,10 @@ ONE_PROBLEM = [
     ("quota:\n  pollInterval: 30s", "2:3: quota.pollInterval: unknown key; did you mean `poll_interval`?"),
     ("pool: {autonomous: {maxx: }}", "1:21: pool.autonomous.maxx: unknown key; did you mean `max`?"),
     ("tmux:\n  zzz: 1", "2:3: tmux.zzz: unknown key (valid here: binary, socket_name, socket_path, timeout)"),
-    ("? 'a b\tc'\n: 1", "1:3: ?: unknown key (valid here: accounts, swap, quota, pool, tmux, state, dispatch, hooks,"),
+    (
+        "? 'a b\tc'\n: 1",
+        "1:3: ?: unknown key (valid here: accounts, swap, quota, recovery, pool, tmux, state, dispatch,",
+    ),
     (
         "state: {history: 1, history: 2}",
         "1:21: state.history: duplicate key; already set on line 1",
