@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -121,27 +121,23 @@ def end(lab: Lab) -> None:
 
 @contextmanager
 def held(lock: Path, seconds: float) -> Iterator[None]:
-    """Hold a lock of the client for that many seconds, as another client may, at most until the end of the block."""
-    ended = threading.Event()
-
-    def hold() -> None:
-        deadline = time.monotonic() + seconds
-        while not ended.is_set() and time.monotonic() < deadline:
-            try:
-                lock.mkdir()
-            except FileExistsError:
-                ended.wait(0.001)
-                continue
-            ended.wait(deadline - time.monotonic())
-            lock.rmdir()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
+    """Hold a lock of the client for that many seconds, as another client may; also beyond the end of the block."""
+    poll(partial(made, lock))
+    timer = threading.Timer(seconds, lock.rmdir)
+    timer.start()
     try:
         yield
     finally:
-        ended.set()
-        thread.join()
+        timer.join()
+
+
+def made(folder: Path) -> bool:
+    """Make a folder; False when it exists."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 @contextmanager
@@ -185,9 +181,17 @@ def later(lab: Lab, time: timedelta) -> None:
 
 def age_identity(lab: Lab, age: timedelta) -> None:
     """Make the live identity so old that a client which starts asks for it again."""
+    lock = lock_of_settings(lab)
+    poll(partial(made, lock))
     settings = read_json(lab.sandbox.settings)
     settings["oauthAccount"]["profileFetchedAt"] = int((time.time() - age.total_seconds()) * 1000)
     replace(lab.sandbox.settings, settings)
+    lock.rmdir()
+
+
+def lock_of_settings(lab: Lab) -> Path:
+    """The folder whose existence is the client's lock of `.claude.json`."""
+    return lab.sandbox.settings.with_name(".claude.json.lock")
 
 
 def name_owners(lab: Lab) -> None:
@@ -266,7 +270,7 @@ def swap(lab: Lab, disturbance: str) -> list[str]:
     join(lab, late=disturbance == LATE)
     age = time.monotonic() - begun
     with watched(lab) as identities:
-        with held(lab.sandbox.settings.with_name(".claude.json.lock"), BOOT if disturbance == CONTENDED else 0):
+        with held(lock_of_settings(lab), BOOT) if disturbance == CONTENDED else nullcontext():
             outcome = first = check(lab)
         if first == "failed":
             world.pass_time(lab.sandbox.state_file, timedelta(minutes=11))
@@ -282,14 +286,16 @@ def swap(lab: Lab, disturbance: str) -> list[str]:
 
 
 def join(lab: Lab, *, late: bool) -> None:
-    """Start the other clients; with `late`, wait until each has asked for its profile, and keep the answers back."""
-    others, before = (*POOL[len(BLOCKED) :], NEIGHBOUR), lab.starts()
+    """Start the other clients; with `late`, the one outside the pool asks for its profile, and gets no answer yet."""
     if late:
         age_identity(lab, timedelta(hours=25))
         lab.api.waiting = 0
         lab.api.profiles.clear()
-    start(lab, others)
-    poll(lambda: lab.api.waiting >= len(others) if late else lab.starts() > before)
+    start(lab, [NEIGHBOUR])
+    poll(lambda: lab.api.waiting or not late)
+    before = lab.starts()
+    start(lab, POOL[len(BLOCKED) :])
+    poll(lambda: lab.starts() > before)
 
 
 def repaired(lab: Lab) -> list[str]:
