@@ -121,7 +121,7 @@ def end(lab: Lab) -> None:
 
 @contextmanager
 def held(lock: Path, seconds: float) -> Iterator[None]:
-    """Hold a lock of the client for that many seconds, as another client may; also beyond the end of the block."""
+    """Hold a lock of the client for that many seconds, as another client may; the block ends no earlier."""
     poll(partial(made, lock))
     timer = threading.Timer(seconds, lock.rmdir)
     timer.start()
