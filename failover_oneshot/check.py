@@ -128,13 +128,18 @@ def _check(run: _Run, order: "Order | None") -> _Ended:
     config, now = run.config, run.now
     loaded = run.store.load(now, quarantine=not run.dry_run)
     method = _method(run, loaded.state)
-    state, notes = prepare(
+    state, notes, renamed = prepare(
         config, loaded.state, now, lambda: method().live_account(), lambda a, m: method().holds(a, m)
     )
     for note in (*loaded.notes, *notes):
         log.warning("%s", note)
     if loaded.origin is Origin.RESET:  # this run swaps nothing
         return _stopped(run, state, Outcome.STATE_RESET, loaded.notes[0], EXIT_DATA)
+    if renamed and not run.dry_run:
+        from failover_oneshot.accounts import kept  # here: hardly any check needs it
+
+        for old, new in renamed.items():
+            kept.rename(run.store.path.parent, old, new)
     state = _watch(run, state)
     method = _method(run, state)
 

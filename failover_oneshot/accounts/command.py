@@ -107,7 +107,7 @@ class CommandMethod:
         """See `SwapMethod`."""
         raise MethodError(REFUSAL)
 
-    def reconcile(self, account: Account) -> str | None:  # noqa: ARG002
+    def reconcile(self, account: Account, left: str | None = None) -> str | None:  # noqa: ARG002
         """See `SwapMethod`."""
         return None
 

@@ -72,6 +72,14 @@ def entry_file(folder: Path, key: str, name: str) -> Path:
     return folder / f"{key}.{name.lstrip('.')}"
 
 
+def rename(folder: Path, old: str, new: str) -> None:
+    """Let an account keep its generations under a new name; ignores what cannot be moved."""
+    try:
+        generations(folder, old).rename(generations(folder, new))
+    except OSError:
+        return
+
+
 def entries(folder: Path) -> tuple[Entry, ...]:
     """The entries of a folder, the newest first; empty when it does not exist or cannot be read."""
     found: dict[str, dict[str, Path]] = {}

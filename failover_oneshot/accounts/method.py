@@ -69,11 +69,12 @@ class SwapMethod(Protocol):
         MethodError when `foreign` has a reason. The caller has entered `exclusive`.
         """
 
-    def reconcile(self, account: Account) -> str | None:
-        """Write the account's identity to the live files if it is missing beside credentials that are its own.
+    def reconcile(self, account: Account, left: str | None = None) -> str | None:
+        """Write the account's identity to the live files if another one is beside credentials that are its own.
 
-        Returns one sentence, None when there was nothing to do or the credentials are not provably the account's. Takes
-        the agent's locks itself.
+        ``left``: the account that a swap has left a moment ago. If its identity is back, credentials that were
+        refreshed since are taken for the account's, too. Returns one sentence, None when there was nothing to do or the
+        owner is not certain. Takes the agent's locks itself.
         """
 
     def lineage(self) -> dict[str, str]:

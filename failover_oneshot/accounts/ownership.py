@@ -72,7 +72,8 @@ def owner_of(clues: Clues) -> Ownership:
     )
     if known:
         return _by_token(clues, known, identity)
-    if clues.unfinished and clues.installed and clues.installed not in clues.excluded:
+    may_be_installed = clues.installed not in clues.excluded and (not named or clues.installed in named)
+    if clues.unfinished and clues.installed and may_be_installed:
         text = f"an unfinished swap has just installed {clues.installed}"
         return Ownership(clues.installed, OwnerEvidence.INSTALL, text)
     if identity:
@@ -80,6 +81,15 @@ def owner_of(clues: Clues) -> Ownership:
     if named:
         return _by_token(clues, named, ())
     return _first(clues) or _bare(clues) or _unknown(clues)
+
+
+def not_of(account: str, verdict: Ownership) -> str:
+    """Why live credentials with that verdict cannot be captured for the account, and what to do."""
+    whose = f"belong to {verdict.owner}" if verdict.owner else "belong to no account with certainty"
+    remedy = f"log in as {account} first"
+    if verdict.suspect:  # a log-in by hand is certain only if the credentials name their account
+        remedy = f"log in as {account} with a Claude Code that writes the account into its credentials (2.1.332 does)"
+    return f"the live credentials {whose}: {verdict.sentence}; {remedy}"
 
 
 def _by_token(clues: Clues, known: Collection[str], identity: Collection[str]) -> Ownership:

@@ -1,6 +1,6 @@
-"""The swap methods by name: a protocol (`method.SwapMethod`) and one module for each method.
+"""The swap methods by name: a protocol (`method.SwapMethod`) and a module or package for each method.
 
-To add a method, add a module here, a member of `config.model.Method` and a branch in `method`.
+To add a method, add one here, a member of `config.model.Method` and a branch in `method`.
 tests/unit/accounts/test_contract.py runs over all of them.
 """
 

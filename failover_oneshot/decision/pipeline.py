@@ -40,8 +40,10 @@ def prepare(
     now: datetime,
     live_account: Callable[[], str | None],
     holds: Callable[[Account, str], bool],
-) -> tuple[State, tuple[str, ...]]:
-    """The loaded state made ready for a check, and warnings: no times in the future, an active account that exists.
+) -> tuple[State, tuple[str, ...], dict[str, str]]:
+    """The loaded state made ready for a check, warnings, and the accounts that the config has renamed (old to new).
+
+    It has no times in the future, and an active account that exists.
 
     ``live_account`` returns the account whose credentials are live; it is called only if the state names no account of
     the config. ``holds``: whether an account's store holds the credentials of a fingerprint; it is called only if the
@@ -49,14 +51,17 @@ def prepare(
     """
     state, notes = settle(state, now)
     state, renamed = follow_names(config.accounts, state, holds)
-    notes += renamed
+    notes += [
+        f"account {old} is named {new} in the config now; it keeps what is known about it"
+        for old, new in renamed.items()
+    ]
     if config.account(state.active_account) or not config.accounts or state.swap_in_progress:
-        return state, tuple(notes)
+        return state, tuple(notes), renamed
     enabled = [a.name for a in config.accounts if a.enabled]
     name = live_account() or (enabled[0] if enabled else config.accounts[0].name)
     if state.active_account:
         notes.append(f"active account {state.active_account} is no longer in the config; using {name}")
-    return replace(state, active_account=name), tuple(notes)
+    return replace(state, active_account=name), tuple(notes), renamed
 
 
 def assess(

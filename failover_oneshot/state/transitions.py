@@ -31,25 +31,25 @@ def settle(state: State, now: datetime) -> tuple[State, list[str]]:
 
 def follow_names(
     accounts: Sequence[Account], state: State, holds: Callable[[Account, str], bool]
-) -> tuple[State, list[str]]:
-    """The state with the accounts under their present names, and a note for each that the config has renamed.
+) -> tuple[State, dict[str, str]]:
+    """The state with the accounts under their present names, and the names that the config has changed, old to new.
 
     Otherwise an exhausted account would look free under its new name (law L3). It is recognized by the place of its
     credentials, or by credentials of its lineage (``holds``: whether a store holds the ones of a fingerprint).
     """
-    notes = []
+    new_names = {}
     names = {account.name for account in accounts}
     for old in [name for name in state.accounts if name not in names]:
         fresh = [a for a in accounts if a.name not in state.accounts]
         found = next((a for a in fresh if _same_account(state, old, a, holds)), None)
         if found:
-            notes.append(f"account {old} is named {found.name} in the config now; it keeps what is known about it")
+            new_names[old] = found.name
             state = renamed(state, old, found.name)
     for account in accounts:
         place = account.store or account.env_file
         if place and place != state.account(account.name).store:
             state = with_account(state, account.name, store=place)
-    return state, notes
+    return state, new_names
 
 
 def _same_account(state: State, old: str, account: Account, holds: Callable[[Account, str], bool]) -> bool:

@@ -160,7 +160,7 @@ def given_up(state: State, why: str, now: datetime, keep: int) -> tuple[State, A
     anything was changed does not: the next check tries again, and the history has one entry for all that fail alike.
     """
     journal = current(state)
-    back = f"rolled back to {journal.from_ or 'what was live before'}" if journal.rejected else "nothing changed"
+    back = f"rolled back to {journal.from_ or 'what was live before'}" if journal.touched else "nothing changed"
     summary = f"{why}; {back}"
     reason = f"{journal.reason}; swap failed: {summary}"
     before = state.last_failure

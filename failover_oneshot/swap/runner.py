@@ -96,9 +96,10 @@ class Swapper:
             state = self._restart(state)
         except MethodError as error:  # the account's environment is no longer readable
             return self._latest, self._owed(str(error))
-        reconcile(self.method, self.config.account(current(state).to))
         state, result = finished(state, self.now, self.config.state.history)
-        return self._save(replace(state, lineage=self.methods(state).lineage())), result
+        method = self.methods(state)
+        reconcile(self.config, state, method, self.now)
+        return self._save(replace(state, lineage=method.lineage())), result
 
     def _release_locks(self) -> None:
         """Release Claude Code's locks if the killed run held them: taking them over is enough."""

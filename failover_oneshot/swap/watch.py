@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from failover_oneshot.config.model import Account, Config
+from failover_oneshot.config.model import Config
 from failover_oneshot.state.model import State, Unusable, seconds
 from failover_oneshot.state.transitions import with_account
 
@@ -26,8 +26,13 @@ log = logging.getLogger("failover")
 def due(config: Config, state: State, now: datetime) -> bool:
     """Whether the live credentials must be read: they have changed, or the last swap is still being watched."""
     seen = signature(config)
-    followed = state.last_swap and (now - state.last_swap.at).total_seconds() < config.recovery.watch
-    return seen is not None and (bool(followed) or seen != state.credentials_seen)
+    return seen is not None and (followed(config, state, now) or seen != state.credentials_seen)
+
+
+def followed(config: Config, state: State, now: datetime) -> bool:
+    """Whether the last swap is still being watched (`recovery.watch`)."""
+    last = state.last_swap
+    return last is not None and (now - last.at).total_seconds() < config.recovery.watch
 
 
 def watch(
@@ -38,8 +43,8 @@ def watch(
     ``methods``: the swap method, for a state.
     """
     state = found(config, state, methods(state), now)
-    if not dry_run:
-        reconcile(methods(state), config.account(state.active_account))
+    if not dry_run and reconcile(config, state, methods(state), now):
+        state = found(config, state, methods(state), now)
     return state
 
 
@@ -62,9 +67,10 @@ def signature(config: Config) -> str | None:
 def found(config: Config, state: State, method: "SwapMethod", now: datetime) -> State:
     """The state with what the live credentials show: whose they are, or that an agent has given them up. Reads only."""
     seen = signature(config)  # before they are read, so that a later change is noticed
-    state = replace(_adopt(config, state, method), credentials_seen=seen)
+    news, state = seen != state.credentials_seen, replace(state, credentials_seen=seen)
+    state = _adopt(config, state, method, warn=news)
     account = config.account(state.active_account)
-    mark = method.given_up(account) if account else None
+    mark = method.given_up(account) if news and account else None
     if account is None or mark is None:
         return state
     log.warning(
@@ -77,9 +83,17 @@ def found(config: Config, state: State, method: "SwapMethod", now: datetime) -> 
     return with_account(state, account.name, unusable=trouble)
 
 
-def _adopt(config: Config, state: State, method: "SwapMethod") -> State:
+def _adopt(config: Config, state: State, method: "SwapMethod", *, warn: bool) -> State:
     """The state with the account whose credentials are live: somebody may have logged in by hand."""
-    live = method.live_account()
+    from failover_oneshot.accounts.method import MethodError  # here: few checks need it
+
+    try:
+        verdict = method.verdict()
+    except MethodError:  # a swap says why
+        return state
+    if verdict.suspect and warn:
+        log.warning("the owner of the live credentials is in doubt: %s", verdict.sentence)
+    live = verdict.owner
     state = replace(state, lineage=method.lineage())
     if live is None or live == state.active_account or config.account(live) is None:
         return state
@@ -89,16 +103,19 @@ def _adopt(config: Config, state: State, method: "SwapMethod") -> State:
     return replace(state, active_account=live)
 
 
-def reconcile(method: "SwapMethod", account: Account | None) -> None:
-    """Correct the live identity if an agent has written an old copy of it back beside the account's credentials."""
+def reconcile(config: Config, state: State, method: "SwapMethod", now: datetime) -> bool:
+    """Correct the live identity if an agent has written an old copy of it back; whether that was done."""
     from failover_oneshot.accounts.method import MethodError  # here: few checks need it
 
+    account = config.account(state.active_account)
     if account is None:
-        return
+        return False
+    left = state.last_swap.from_ if state.last_swap and followed(config, state, now) else None
     try:
-        corrected = method.reconcile(account)
+        corrected = method.reconcile(account, left)
     except MethodError as error:
         log.warning("cannot correct the live identity: %s; trying again at the next check", error)
-    else:
-        if corrected:
-            log.warning("%s", corrected)
+        return False
+    if corrected:
+        log.warning("%s", corrected)
+    return corrected is not None

@@ -158,7 +158,7 @@ def test_a_generation_that_is_blank_or_another_accounts_is_refused(sandbox: Sand
 def test_restoring_the_live_account_says_that_it_does_not_last(sandbox: Sandbox) -> None:
     refreshed(sandbox, "main", 3)
     done = run(sandbox, "restore", "main")
-    assert "main is live, and its next swap saves the live credentials over these" in done.stdout
+    assert "main is live: run `failoverctl swap`, then restore again" in done.stdout
     assert stored(sandbox, "main") != "fake-main-refresh-3"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from failover_oneshot.ctl.demo.sandbox import credentials, identity, refresh_token
+from tests.support.operator import ctl
 from tests.support.sandbox import POOL, Sandbox, hit_screen
 
 
@@ -89,6 +90,31 @@ def test_an_identity_written_back_long_after_the_swap_is_left_alone(blocked: San
     revert(blocked, "main")
     blocked.check()
     assert live_identity(blocked) == identity("main")
+
+
+def test_an_identity_is_corrected_beside_tokens_refreshed_since_the_swap(blocked: Sandbox) -> None:
+    """The agents refresh right after their restart, and one writes the old identity back, both before any check."""
+    assert blocked.check()["outcome"] == "swapped"
+    refresh(blocked, "backup", 7)
+    revert(blocked, "main")
+    assert "corrected" in blocked.run().stderr
+    assert live_identity(blocked) == identity("backup")
+    later(blocked, minutes=11)
+    block_again(blocked)
+    blocked.set_state(accounts={})
+    assert blocked.check()["swap"] == {"from": "backup", "to": "main"}
+    assert in_stores(blocked) == [refresh_token("main", 2), refresh_token("backup", 7)]
+
+
+def test_a_log_in_by_hand_after_the_swap_is_not_taken_for_a_refresh(blocked: Sandbox) -> None:
+    """It has another device token. The check says once that the owner is in doubt, and corrects nothing."""
+    assert blocked.check()["outcome"] == "swapped"
+    blocked.log_in("main", 7)
+    doubt = "the owner of the live credentials is in doubt: the identity names main, but the last swap installed backup"
+    assert doubt in blocked.run().stderr
+    assert live_identity(blocked) == identity("main")
+    assert doubt not in blocked.run().stderr
+    assert doubt in " ".join(ctl(blocked, "status").stdout.split())
 
 
 def test_refreshed_tokens_beside_an_old_identity_reach_no_other_store(blocked: Sandbox) -> None:
@@ -282,12 +308,14 @@ def test_a_renamed_account_keeps_its_exhaustion(blocked: Sandbox, moved: bool) -
     until = blocked.state()["accounts"]["main"]["exhausted_until"]
     if moved:
         blocked.stored("main").rename(blocked.stored("work"))
+    kept = sorted(p.name for p in (blocked.state_file.parent / "generations/main").iterdir())
     blocked.config["accounts"][0] = {"name": "work", "store": str(blocked.stored("work" if moved else "main"))}
     blocked.save_config()
     later(blocked, minutes=11)
     block_again(blocked)
     assert blocked.check()["outcome"] == "waiting"
     assert blocked.state()["accounts"]["work"]["exhausted_until"] == until
+    assert sorted(p.name for p in (blocked.state_file.parent / "generations/work").iterdir()) == kept
 
 
 def test_a_setup_token_without_a_refresh_token_is_swapped_out_and_back(blocked: Sandbox) -> None:

@@ -17,7 +17,8 @@ from failover_oneshot.accounts.json_document import Document, replace, without
 
 TOKENS = "claudeAiOauth"
 IDENTITY = "oauthAccount"
-OWN_KEYS = (TOKENS, "trustedDeviceToken")  # the keys of .credentials.json that follow the account
+DEVICE = "trustedDeviceToken"
+OWN_KEYS = (TOKENS, DEVICE)  # the keys of .credentials.json that follow the account
 
 
 class Tokens(Struct, frozen=True):

@@ -72,7 +72,7 @@ def _parsed(path: Path, data: bytes | None) -> Document | None:
     try:
         return None if data is None else json_document.parse(data)
     except ValueError as error:
-        raise HalfWrittenError(f"{path} is {error}; left unchanged") from None
+        raise HalfWrittenError(f"{path} is {error}") from None
 
 
 def tokens_in(data: bytes) -> Tokens | None:

@@ -21,7 +21,7 @@ from failover_oneshot.accounts.claude.locks import HeldLocks, client_locks
 from failover_oneshot.accounts.claude.store import CREDENTIALS, IDENTITY_FILE, AccountStore, read_store
 from failover_oneshot.accounts.memory import Memory
 from failover_oneshot.accounts.method import MethodError, Saved
-from failover_oneshot.accounts.ownership import Ownership
+from failover_oneshot.accounts.ownership import Ownership, not_of
 from failover_oneshot.accounts.staged import FileChange
 from failover_oneshot.config.model import Account, Config
 
@@ -176,12 +176,12 @@ class ClaudeMethod:
 
     # -- between swaps -----------------------------------------------------------------------------------------------
 
-    def reconcile(self, account: Account) -> str | None:
+    def reconcile(self, account: Account, left: str | None = None) -> str | None:
         """See `SwapMethod`."""
-        if self._repaired(self._live(), account) is None:
+        if self._repaired(self._live(), account, left) is None:
             return None
         with self.exclusive(self._timeout):
-            return self._repair(account)
+            return self._repair(account, left)
 
     def refusal(self, account: Account) -> str | None:
         """See `SwapMethod`."""
@@ -193,8 +193,7 @@ class ClaudeMethod:
             return f"there are no live credentials; log in as {account.name} first"
         verdict = self._verdict(live, {}, account.name)
         if verdict.owner != account.name:
-            whose = f"belong to {verdict.owner}" if verdict.owner else "belong to no account with certainty"
-            return f"the live credentials {whose}: {verdict.sentence}; log in as {account.name} first"
+            return not_of(account.name, verdict)
         if saving.older(live.tokens, account, self._memory):
             return f"the live credentials are older than those in {account.name}'s store"
         return None
@@ -284,11 +283,11 @@ class ClaudeMethod:
             settings = json_document.encode(json_document.replace(live.settings, IDENTITY, block))
         return FileChange(live.paths[1], live.raw[1], settings)
 
-    def _repair(self, account: Account) -> str | None:
-        """Write the account's identity beside credentials that are provably its own. The locks are held."""
+    def _repair(self, account: Account, left: str | None = None) -> str | None:
+        """What `reconcile` does, while the locks are held."""
         for _ in range(ATTEMPTS):
             live = self._live()
-            change = self._repaired(live, account)
+            change = self._repaired(live, account, left)
             if change is None:
                 return None
             note = staged.new_note()
@@ -301,13 +300,16 @@ class ClaudeMethod:
             return f"{self._settings} did not name {account.name} beside its credentials; corrected"
         raise MethodError(f"{self._settings} changed in each of {ATTEMPTS} attempts although its lock is held")
 
-    def _repaired(self, live: LiveCredentials, account: Account) -> FileChange | None:
-        """The change of the settings that this takes; None when nothing is wrong, or the owner is not proven."""
+    def _repaired(self, live: LiveCredentials, account: Account, left: str | None) -> FileChange | None:
+        """The change of the settings that this takes; None when nothing is wrong, or the owner is not certain."""
         store = read_store(account)
         if store.known.identity is None or account.name in owner.identified(live, self._accounts):
             return None
         verdict = self._verdict(live, {}, account.name)
-        if verdict.owner != account.name or not verdict.proven:
+        certain = verdict.owner == account.name and verdict.proven
+        if left and verdict.suspect == account.name:
+            certain = owner.refreshed(live, left, store, self._accounts)
+        if not certain:
             return None
         change = self._identity_change(live, store)
         return change if change.after != change.before else None

@@ -8,7 +8,7 @@ from failover_oneshot.accounts.claude import credentials
 from failover_oneshot.accounts.claude import live as live_files
 from failover_oneshot.accounts.claude.credentials import IDENTITY, StoredCredentials
 from failover_oneshot.accounts.claude.live import LiveCredentials
-from failover_oneshot.accounts.claude.store import CREDENTIALS, read_store
+from failover_oneshot.accounts.claude.store import CREDENTIALS, AccountStore, read_store
 from failover_oneshot.accounts.memory import Memory
 from failover_oneshot.accounts.ownership import Clues, OwnerEvidence, Ownership, owner_of
 from failover_oneshot.config.model import Account
@@ -71,6 +71,17 @@ def known_stores(accounts: Sequence[Account]) -> list[StoredCredentials]:
 def identified(live: LiveCredentials, accounts: Sequence[Account]) -> tuple[str, ...]:
     """The accounts that the live identity fits."""
     return credentials.identified(live.identity, known_stores(accounts)) or ()
+
+
+def refreshed(live: LiveCredentials, left: str, installed: AccountStore, accounts: Sequence[Account]) -> bool:
+    """Whether unknown live credentials were refreshed from ``installed``, and the identity of ``left`` is back.
+
+    A log-in by hand writes the account into the credentials, and another device token; a refresh does neither.
+    """
+    if live.tokens is None or live.tokens.account or live.credentials is None or installed.credentials is None:
+        return False
+    device, stored = (document.values.get(credentials.DEVICE) for document in (live.credentials, installed.credentials))
+    return device == stored and left in identified(live, accounts)
 
 
 def identity_for(account: Account, live: LiveCredentials, accounts: Sequence[Account]) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from failover_oneshot.accounts.files import facts, stores
 from failover_oneshot.accounts.files.facts import Contents, LiveFile
 from failover_oneshot.accounts.memory import Memory
 from failover_oneshot.accounts.method import MethodError, Saved
-from failover_oneshot.accounts.ownership import Ownership
+from failover_oneshot.accounts.ownership import Ownership, not_of
 from failover_oneshot.accounts.staged import FileChange
 from failover_oneshot.config.model import Account, Config
 from failover_oneshot.lib import atomicfile
@@ -172,7 +172,7 @@ class FilesMethod:
 
     # -- between swaps -----------------------------------------------------------------------------------------------
 
-    def reconcile(self, account: Account) -> str | None:  # noqa: ARG002
+    def reconcile(self, account: Account, left: str | None = None) -> str | None:  # noqa: ARG002
         """See `SwapMethod`. The identity is in the same files as the credentials, so there is nothing to do."""
         return None
 
@@ -186,8 +186,7 @@ class FilesMethod:
             return f"there are no live credentials; log in as {account.name} first"
         verdict = self._verdict(contents, account.name)
         if verdict.owner != account.name:
-            whose = f"belong to {verdict.owner}" if verdict.owner else "belong to no account with certainty"
-            return f"the live credentials {whose}: {verdict.sentence}; log in as {account.name} first"
+            return not_of(account.name, verdict)
         if facts.older(contents, stores.read(account, self._names)):
             return f"the live credentials are older than those in {account.name}'s store"
         return None
@@ -287,7 +286,7 @@ class FilesMethod:
             if problem is None:
                 return live
             if time.monotonic() >= deadline:
-                raise MethodError(f"{problem}; left unchanged")
+                raise MethodError(f"{problem}")
             time.sleep(POLL_EVERY)
 
     def _changes(self, live: Sequence[LiveFile], incoming: Account) -> list[FileChange]:

@@ -46,10 +46,11 @@ def restore(site: Installation, options: argparse.Namespace) -> int:
     checked(site.peek(installation.now()).state, lambda: None)
     code = site.change_with_files(installation.now(), work)
     use = f"failoverctl swap --to {account.name}"
-    text = f"{account.name}: restored generation {entry.id}; {done}\nrun `{use}` to use them"
+    advice = f"run `{use}` to use them"
     if registry.method(site.config, site.folder, site.peek(installation.now()).state).live_account() == account.name:
         use = "failoverctl swap"
-        text += f"\n{account.name} is live, and its next swap saves the live credentials over these: run `{use}` first"
+        advice = f"{account.name} is live: run `{use}`, then restore again, or the next swap saves over these"
+    text = f"{account.name}: restored generation {entry.id}; {done}\n{advice}"
     installation.say_fact(options, text, account=account.name, generation=entry.id, next=use)
     return code
 

@@ -67,7 +67,7 @@ def _configure_add(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_restore(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="account whose store to change; not the one that is live")
+    parser.add_argument("name", metavar="NAME", help="account whose store to change")
     parser.add_argument(
         "generation", metavar="GENERATION", nargs="?", help="id of a generation, from `failoverctl accounts check` "
         "(default: the newest whose credentials are not in the store)",

@@ -27,7 +27,7 @@ def live(settings: Config, method: SwapMethod, state: State) -> Iterator[DoctorL
                       "log in if necessary, then run `failoverctl accounts add NAME`")  # fmt: skip
     elif state.active_account and verdict.owner != state.active_account:
         text = f"the live credentials belong to {verdict.owner}, the state says {state.active_account}"
-        fix = f"no action needed: the next check that finds a hit uses {verdict.owner} as active"
+        fix = f"no action needed: the next check uses {verdict.owner} as active"
         yield warning("accounts", text, fix)
     else:
         yield ok("accounts", f"live: {verdict.owner}")

@@ -39,7 +39,7 @@ def snapshot(site: Installation, now: datetime) -> Snapshot:
     config = site.config
     remembered, notes, code = told(site.peek(now))
     method = registry.method(config, site.folder, remembered)
-    state, drawn_back = prepare(config, remembered, now, method.live_account, method.holds)
+    state, drawn_back, _ = prepare(config, remembered, now, method.live_account, method.holds)
     problems = {a.name: why for a in config.accounts if (why := method.check(a))}
     named = state.active_account
     state = watch.found(config, state, method, now)
@@ -77,8 +77,10 @@ def snapshot(site: Installation, now: datetime) -> Snapshot:
 
 
 def live_account(method: SwapMethod) -> tuple[str | None, str]:
-    """The account whose credentials are live, if that is certain, and a note if they cannot be read."""
+    """The account whose credentials are live, if that is certain, and a note if it is in doubt or unreadable."""
     try:
-        return method.verdict().owner, ""
+        verdict = method.verdict()
     except MethodError as error:
         return None, f"cannot read the live credentials: {error}"
+    doubt = f"the owner of the live credentials is in doubt: {verdict.sentence}" if verdict.suspect else ""
+    return verdict.owner, doubt

@@ -283,7 +283,8 @@ def _remembered(name: str, memory: SessionMemory, running: bool | None, config: 
 
 
 def _cooldown(config: Config, state: State, now: datetime) -> Cooldown | None:
-    attempts = [thing.at for thing in (state.last_swap, state.last_failure) if thing]
+    failure = None if state.last_failure and state.last_failure.untouched else state.last_failure
+    attempts = [thing.at for thing in (state.last_swap, failure) if thing]
     if not attempts:
         return None
     whole = config.quota.reactivate_cooldown

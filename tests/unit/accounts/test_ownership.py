@@ -42,6 +42,7 @@ case = pytest.param
         ),
         case(Clues(unfinished=True, installed="b", identity=("a",)), "b", INSTALL, None, id="refreshed in an install"),
         case(Clues(unfinished=True, installed="b", known=("a",)), "a", FINGERPRINT, None, id="known in an install"),
+        case(Clues(named=("a", "c"), unfinished=True, installed="b"), None, NONE, None, id="named against an install"),
         case(Clues(identity=(), installed="b"), None, NONE, None, id="the identity of a stranger"),
         case(Clues(installed="b"), None, NONE, "b", id="nothing is known"),
         case(Clues(presumed="a", empty=("a",)), "a", FIRST, None, id="the first credentials of an account"),
