@@ -3,8 +3,9 @@
     python -m verification.faults [--steps N] [--seed S] [--minutes M]
 
 The steps are the methods of `verification.world.World`: hits, resets, clock jumps, kills, full disks, a hung tmux
-server, corrupt files, several checks at once. The lab prints its seeds. For a violation it prints the steps, which go
-into tests/system/test_fault_lab.py, and exits 1.
+server, corrupt files, several checks at once. Those of `CredentialWorld` are about the files of a swap: refreshes at
+any point, an old identity written back, links, mounts, half-written files, locks that nobody holds. The lab prints its
+seeds. For a violation it prints the steps, which go into tests/system/test_fault_lab.py, and exits 1.
 """
 
 import argparse
@@ -24,7 +25,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests.support.tmux_server import private_server
-from verification.world import ACCOUNTS, WATCHED, World
+from verification.credential_world import ACTS, LINKS, LOCKS, CredentialWorld
+from verification.world import ACCOUNTS, WATCHED
 
 LENGTH = 60  # steps in a row in one world
 SESSIONS = st.sampled_from(WATCHED)
@@ -50,15 +52,20 @@ class FaultLab(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.held = ExitStack()
-        self.world: World | None = None
+        self.world: CredentialWorld | None = None
 
-    @initialize(mode=st.sampled_from(["recreate", "respawn", "none"]))
-    def begin(self, mode: str) -> None:
+    @initialize(
+        mode=st.sampled_from(["recreate", "respawn", "none"]),
+        method=st.sampled_from(["claude", "claude", "claude", "files"]),
+        uuid=st.booleans(),
+    )
+    def begin(self, mode: str, method: str, uuid: bool) -> None:
         if not self.over():
             server = self.held.enter_context(private_server())
             folder = Path(self.held.enter_context(tempfile.TemporaryDirectory(prefix="fo-lab-")))
-            self.world = World(server, folder)
+            self.world = CredentialWorld(server, folder)
             Tally.worlds += 1
+            self.step("installation", method=method, uuid=uuid)
             self.step("mode", after_swap=mode)
             self.script(0, WATCHED[:3], 120, 0)
 
@@ -116,9 +123,45 @@ class FaultLab(RuleBasedStateMachine):
     def refresh(self) -> None:
         self.step("refresh")
 
-    @rule(account=st.sampled_from(ACCOUNTS))
-    def log_in(self, account: str) -> None:
-        self.step("log_in", account=account)
+    @rule(account=st.sampled_from(ACCOUNTS), uuid=st.booleans(), wait=WAITS, checks=st.integers(0, 2))
+    def log_in(self, account: str, uuid: bool, wait: int, checks: int) -> None:
+        self.step("log_in", account=account, uuid=uuid)
+        self.script(wait, WATCHED[:3], 120, checks)
+
+    @rule()
+    def blanked(self) -> None:
+        self.step("blanked")
+
+    @rule()
+    def assign(self) -> None:
+        self.step("assign")
+
+    @rule(minutes=MINUTES, refresh=st.booleans(), checks=st.integers(0, 2))
+    def identity_is_reverted(self, minutes: int | None, refresh: bool, checks: int) -> None:
+        self.script(11, WATCHED[:3], minutes, 2)
+        self.step("revert_identity", refresh=refresh)
+        self.script(11, WATCHED[:3], minutes, checks)
+
+    @rule(wait=WAITS, minutes=MINUTES, point=st.integers(1, 160), act=st.sampled_from(ACTS))
+    def blocked_meanwhile(self, wait: int, minutes: int | None, point: int, act: str) -> None:
+        self.script(wait, WATCHED[:3], minutes, 0)
+        self.step("meanwhile", point=point, act=act)
+
+    @rule(which=st.sampled_from(["credentials", "settings"]), milliseconds=st.sampled_from([None, 100, 300, 600]))
+    def half_written(self, which: str, milliseconds: int | None) -> None:
+        self.step("half_written", which=which, milliseconds=milliseconds)
+
+    @rule(layout=st.sampled_from(LINKS))
+    def linked(self, layout: str) -> None:
+        self.step("linked", layout=layout)
+
+    @rule(which=st.sampled_from(["credentials", "settings", "store"]))
+    def bind_mounted(self, which: str) -> None:
+        self.step("bind_mounted", which=which)
+
+    @rule(which=st.integers(0, len(LOCKS) - 1), seconds=st.sampled_from([-3600, -3600, -120, 3600]))
+    def locked_by_a_stranger(self, which: int, seconds: int) -> None:
+        self.step("locked_by_a_stranger", which=which, seconds=seconds)
 
     @rule(minutes=st.sampled_from([1, 11, 11, 130, 300, -20, -1500]))
     def later(self, minutes: int) -> None:

@@ -1,11 +1,12 @@
-"""Run `failover-check` and kill it with SIGKILL before the n-th call that changes the world, or let the disk fail.
+"""Run `failover-check` and disturb it before the n-th call that changes the world: a kill, an error, another program.
 
-    python killpoint.py N[:ERROR[:once]] POINTS-FILE [failover-check's arguments]
+    python killpoint.py N[:ERROR[:once]|:/PROGRAM] POINTS-FILE [failover-check's arguments]
 
 A point is just before a call: all earlier calls have happened, this one has not. A program that the check runs (tmux, a
 `swap.command`) has several points: before it starts, after it has started, after it has received all of its input, and
 after it has ended. With ERROR, such as ENOSPC, the check is not killed: each call that needs the disk fails with that
-error, from that point on or, with `once`, at that point only. With N = 0 the check survives, and POINTS-FILE gets a
+error, from that point on or, with `once`, at that point only. With the path of a PROGRAM, the check waits at that point
+until that program has ended, and goes on. With N = 0 the check survives, and POINTS-FILE gets a
 line for each point. `test_kill_matrix.py` compares the points with strace, so that no system call is missing.
 """
 
@@ -27,7 +28,7 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
 class Counter:
-    """Counts the points; kills the process or raises the error at the fatal one."""
+    """Counts the points; at the fatal one it kills the process, raises the error or runs the program."""
 
     def __init__(self, fatal: int, error: str, *, once: bool) -> None:
         self.fatal = fatal
@@ -41,6 +42,10 @@ class Counter:
             return  # the locks' heartbeat thread runs at random moments
         self.points.append(name)
         if not self.fatal:
+            return
+        if self.error.startswith("/"):
+            if len(self.points) == self.fatal:
+                os.waitpid(os.posix_spawn(self.error, [self.error], os.environ), 0)
             return
         due = len(self.points) == self.fatal or (len(self.points) > self.fatal and not self.once)
         if self.error and due and self.on_disk(name):
@@ -101,7 +106,7 @@ class Counter:
 
 
 def argv(point: int | str, points: str, flags: Sequence[str]) -> list[str]:
-    """The command that runs this program: `point` is N or `N:ERROR`, `points` the POINTS-FILE."""
+    """The command that runs this program: `point` is N, `N:ERROR` or `N:/PROGRAM`, `points` the POINTS-FILE."""
     return [sys.executable, __file__, str(point), points, *flags]
 
 

@@ -4,7 +4,7 @@ Each public method of `World` is one step. It changes the world or runs the prog
 The model is weaker than the program on purpose: it does not predict a decision, it knows what no decision may do.
 
     L1  no session outside the range and the dedicated ones is touched
-    L2  each account's newest credentials exist on disk, as the live credentials or in its store
+    L2  each account's newest credentials exist on disk, in the right place (`credential_model.py`)
     L3  no swap on handled hits, within a cooldown, or to an account known to be exhausted
     L4  no secret in the output or in the state
     L5  a check that reports that it could not do its work has changed nothing
@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.scene import FINE, HEALTHY
-from failover_oneshot.ctl.demo.sandbox import MARK, credentials, refresh_token
+from failover_oneshot.ctl.demo.sandbox import MARK
 from failover_oneshot.ctl.demo.server import Run
 from tests.support.sandbox import HIT, Sandbox
 from tests.support.tmux_server import Server
-from verification import killpoint
+from verification import agent, killpoint
+from verification.credential_model import CredentialModel, law
 
 POOL = tuple(f"ccl-auto-{index}" for index in range(11, 15))
 DEDICATED = "ops"
@@ -38,16 +39,6 @@ COOLDOWN = timedelta(minutes=10)
 CODES = {0, 1, 65, 69, 74, 75}
 KILLED = -9
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
-
-
-class ViolationError(AssertionError):
-    """A law was broken."""
-
-
-def law(name: str, held: object, what: str) -> None:
-    """Raise ViolationError unless `held` is true."""
-    if not held:
-        raise ViolationError(f"{name}: {what}")
 
 
 class World:
@@ -67,8 +58,7 @@ class World:
         self.hits: dict[str, int] = {}  # session -> number of the hit that it shows
         self.answered: set[int] = set()  # numbers of the handled hits
         self.pending: set[int] = set()  # numbers of the hits that the unfinished swap handles
-        self.newest: dict[str, int] = {"main": 2, "backup": 1, "third": 1}  # generations that must exist
-        self.generation = 2
+        self.credentials = CredentialModel(self.sandbox, ACCOUNTS)
         self.count = 0
         self.outcomes: Counter[str] = Counter()
         self.trail: list[tuple[str, dict[str, Any]]] = []
@@ -106,22 +96,18 @@ class World:
 
     def refresh(self) -> None:
         """The agent refreshes the live credentials; the old refresh token no longer works."""
-        account = self._live()
-        self.generation += 1
-        self.newest[account] = self.generation
-        live = json.loads(self.sandbox.live_credentials.read_bytes())
-        self.sandbox.write(self.sandbox.live_credentials, {**live, **credentials(account, self.newest[account])})
+        number = self.credentials.next()
+        if account := agent.refresh(self.sandbox.live_credentials, number):
+            self.credentials.issued(account, number)
 
     def log_in(self, account: str) -> None:
         """The operator logs in by hand: the live credentials are lost, and only those in the store remain."""
         if self.state().get("swap_in_progress"):
             return
-        before = self._live()
-        kept = json.loads((self.sandbox.stored(before) / ".credentials.json").read_bytes())
-        self.newest[before] = int(kept["claudeAiOauth"]["refreshToken"].rsplit("-", 1)[1])
-        self.generation += 1
-        self.newest[account] = self.generation
-        self.sandbox.log_in(account, self.newest[account])
+        if before := agent.whose(self.sandbox.live_credentials):
+            self.credentials.overwritten(before[0])
+        self.credentials.issued(account, self.credentials.next())
+        self.sandbox.log_in(account, self.credentials.newest[account])
 
     def mode(self, after_swap: str) -> None:
         """Change the mode in which pool sessions are restarted."""
@@ -243,13 +229,14 @@ class World:
 
     # -- the laws ------------------------------------------------------------------------------------------------------
 
-    def _judged(self, run: Callable[[], Run]) -> Run:
-        """Run the program with `run`, and check what it did against the laws."""
+    def _judged(self, run: Callable[[], Run], codes: frozenset[int] = frozenset()) -> Run:
+        """Run the program with `run`, and check what it did against the laws; `codes` are more exit codes to expect."""
         state, pids, live = self.state(), self.sandbox.server.pids(), self.sandbox.live_credentials.read_bytes()
         done = run()
+        acted = self._issued()
         after = self.state()
         self.outcomes[_outcome(done)] += 1
-        law("exit", done.returncode in CODES | {KILLED}, f"exit {done.returncode}: {done.stderr}")
+        law("exit", done.returncode in CODES | codes | {KILLED}, f"exit {done.returncode}: {done.stderr}")
         law("L4", MARK not in done.stdout + done.stderr, "a secret was printed")
         law("line", "Traceback" not in done.stderr, done.stderr)
         if done.returncode == 65:  # the state is lost and reported, so handled hits are unknown
@@ -258,7 +245,7 @@ class World:
         swaps, failures, resumes = (
             _events(after, kind) - _events(state, kind) for kind in ("swapped", "failed", "resumed")
         )
-        if done.returncode in {65, 69, 74, 75} and not (owed or owes or swaps > 0 or resumes > 0):
+        if done.returncode in {65, 69, 74, 75, 78} and not (acted or owed or owes or swaps > 0 or resumes > 0):
             same = (pids, live) == (self.sandbox.server.pids(), self.sandbox.live_credentials.read_bytes())
             law("L5", same, f"something was changed, but the exit code is {done.returncode}")
         law("L3", swaps <= 1, f"{swaps} swaps in one run")
@@ -296,13 +283,8 @@ class World:
         pids = self.sandbox.server.pids()
         law("L1", set(pids) <= {*WATCHED, *NEIGHBOURS}, f"unexpected sessions: {set(pids)}")
         law("L1", {n: pids.get(n) for n in NEIGHBOURS} == self.untouched, "a neighbor was touched")
+        self.credentials.check()
         texts = {path: path.read_bytes() for path in self.sandbox.home.parent.rglob("*") if path.is_file()}
-        for account, generation in self.newest.items():
-            token = f'"{refresh_token(account, generation)}"'.encode()
-            places = [path for path, text in texts.items() if token in text]
-            law("L2", places, f"the newest credentials of {account} ({generation}) are lost")
-            right = {self.sandbox.live_credentials, self.sandbox.stored(account) / ".credentials.json"}
-            law("L2", right & set(places), f"the newest credentials of {account} are only in {places}")
         for path, text in texts.items():
             if path.name.startswith("state.json"):
                 law("L4", MARK.encode() not in text, f"a secret is in {path.name}")
@@ -328,9 +310,9 @@ class World:
     def _at_point(self, point: str) -> Run:
         return self.sandbox.execute(killpoint.argv(point, os.devnull, self.sandbox.flags("--json")))
 
-    def _live(self) -> str:
-        token = json.loads(self.sandbox.live_credentials.read_bytes())["claudeAiOauth"]["refreshToken"]
-        return str(token.split("-")[1])
+    def _issued(self) -> bool:
+        """Whether the agent refreshed its tokens during a check."""
+        return False
 
     def _draw(self, session: str, minutes: int | None) -> None:
         """Write the screen that the session shows from its next start on."""
