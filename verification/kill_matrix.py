@@ -1,9 +1,12 @@
 """The kill matrix: kill a real check at each call that changes the world, recover with ordinary checks, verify.
 
-    python -m verification.kill_matrix [--twice] [--error ENOSPC [--once]] [--stride N] [SCENARIO …]
+    python -m verification.kill_matrix [--twice | --then ACT] [--error ENOSPC [--once]] [--stride N] [SCENARIO …]
 
 It tries every point of every scenario and prints a row for each; the test suite tries a part of them. A scenario is a
 method and a restart mode, or `resumed` and a mode. In `resumed` the check waits for the active account itself.
+
+With `--then` the agent acts between the kill and the next check: it refreshes its tokens (`refresh`), or writes the
+identity from before the check back (`revert`, method claude).
 """
 
 import argparse
@@ -29,12 +32,17 @@ from failover_oneshot.ctl.demo.server import Run
 from tests.support.polling import poll as wait
 from tests.support.sandbox import NEIGHBOURS, POOL, Sandbox, hit_screen
 from tests.support.tmux_server import MEMORY, private_server
-from verification import killpoint
+from verification import agent, killpoint
 
 METHODS = ("claude", "files", "env", "command", "resumed")
 MODES = ("recreate", "respawn", "nudge", "none")
 SCENARIOS = [f"{method}-{mode}" for method, mode in product(METHODS, MODES) if (method, mode) != ("resumed", "none")]
 ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS")
+ACTS = {
+    "refresh": ("claude", "files"),
+    "revert": ("claude",),
+}  # what the agent does after a kill, and with which methods
+REFRESHED = 9  # the number of tokens refreshed then
 KILLED = -9
 Tree = dict[str, tuple[int, bytes]]
 poll = partial(wait, seconds=60)
@@ -77,6 +85,8 @@ class Trial:
             sandbox.agents.exhaust()
         self.pids = self.sandbox.server.pids()
         self.before = self.tree()
+        self.acted = False
+        self.newest = {"main": 2, "backup": 1}
 
     def inode(self) -> tuple[int, int]:
         info = self.bystander.stat()
@@ -161,6 +171,15 @@ class Trial:
             assert self.sandbox.server.pids() == self.pids
             self.sandbox.set_state(last_failure=None, history=[])
 
+    def act(self, what: str) -> None:
+        """The agent acts on its files after a kill; it breaks the locks that the killed check left."""
+        self.acted = True
+        agent.break_locks(path for path in self.sandbox.home.rglob("*.lock") if path.is_dir())
+        if what == "revert":
+            agent.revert(self.sandbox.settings, identity("main"))
+        elif account := agent.refresh(self.client / ".credentials.json", REFRESHED):
+            self.newest[account] = REFRESHED
+
     def recover(self) -> None:
         """Run two ordinary checks; after them no swap may be unfinished."""
         outcomes = []
@@ -203,7 +222,7 @@ class Trial:
             hit = state["sessions"][name]["hit"]
             assert hit is None or hit["acted_on"], f"the hit of {name} is not handled"
         getattr(self, f"_verify_{self.method}")()
-        if expected is not None:
+        if expected is not None and not self.acted:
             tree = self.tree()
             assert tree.keys() == expected.keys()
             assert [name for name in tree if tree[name] != expected[name]] == []
@@ -224,24 +243,40 @@ class Trial:
             json.loads((folder / ".credentials.json").read_bytes())
             for folder in (sandbox.claude, sandbox.stored("main"), sandbox.stored("backup"))
         )
-        assert kept == credentials("main", 2), "the newest credentials of main are not in its store"
-        assert stored == credentials("backup", 1)
-        assert live == {**stored, **MACHINE}
+        main, backup = self.newest["main"], self.newest["backup"]
+        assert kept == credentials("main", main), "the newest credentials of main are not in its store"
+        assert stored in (credentials("backup", 1), credentials("backup", backup))
+        assert live == {**credentials("backup", backup), **MACHINE}, "the newest credentials of backup are not live"
+        self._verify_generations()
         settings = json.loads((sandbox.home / ".claude.json").read_bytes())
-        assert settings == {"numStartups": 7, "oauthAccount": identity("backup"), "projects": {}}
+        expected = {"numStartups": 7, "oauthAccount": identity("backup"), "projects": {}}
+        assert settings == expected, "the live identity is not backup's, or other settings were changed"
 
     def _verify_resumed(self) -> None:
         assert self.tree() == self.before, "a file was changed"
 
     def _verify_files(self) -> None:
-        for folder, account, generation in (
-            (self.agent, "backup", 1),
-            (self.sandbox.stored("main"), "main", 2),
-            (self.sandbox.stored("backup"), "backup", 1),
+        for folder, account, numbers in (
+            (self.agent, "backup", {self.newest["backup"]}),
+            (self.sandbox.stored("main"), "main", {self.newest["main"]}),
+            (self.sandbox.stored("backup"), "backup", {1, self.newest["backup"]}),
         ):
-            assert json.loads((folder / ".credentials.json").read_bytes()) == credentials(account, generation)
-            profile = {"login": f"fake-{account}-profile-{generation}"}
+            found = json.loads((folder / ".credentials.json").read_bytes())
+            assert found in [credentials(account, number) for number in numbers], f"{folder} does not hold {account}'s"
+            profile = {"login": f"fake-{account}-profile-{2 if account == 'main' else 1}"}
             assert json.loads((folder / "profile.json").read_bytes()) == profile
+        self._verify_generations()
+
+    def _verify_generations(self) -> None:
+        """Both logins of main that the swap replaced are kept: the live one and that of its store."""
+        folder = self.sandbox.state_file.parent / "generations"
+        kept = [(path.parent.name, agent.whose(path)) for path in folder.glob("*/*.credentials.json")]
+        assert {account for account, _ in kept} <= {"main", "backup"}
+        assert [owner for account, owner in kept if owner is None or owner[0] != account] == [], "a foreign generation"
+        replaced = {("main", ("main", number)) for number in (1, self.newest["main"])}
+        assert replaced <= set(kept), "replaced credentials of main are not kept"
+        folders = [folder, *(path for path in folder.iterdir() if path.is_dir())]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
 
     def _verify_env(self) -> None:
         for name in POOL:
@@ -315,6 +350,15 @@ def try_point(scenario: str, *points: int) -> None:
         one.verify(expected)
 
 
+def try_act(scenario: str, point: int, act: str) -> None:
+    """Kill a check at that point; then the agent acts on its files; recover and verify."""
+    with trial(scenario) as one:
+        one.killed(point)
+        one.act(act)
+        one.recover()
+        one.verify()
+
+
 def try_error(scenario: str, point: int, error: str) -> None:
     """Let the disk fail from that point on (with `ENOSPC:once` only there), then repair it, recover, verify."""
     _, expected = undisturbed(scenario)
@@ -334,6 +378,8 @@ def attempt(options: argparse.Namespace, scenario: str, point: int) -> str | Non
     try:
         if options.error:
             try_error(scenario, point, options.error + (":once" if options.once else ""))
+        elif options.then:
+            try_act(scenario, point, options.then)
         else:
             try_point(scenario, point, *([second(point)] if options.twice else []))
     except AssertionError as error:
@@ -346,15 +392,19 @@ def main() -> int:
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"default: all of {' '.join(SCENARIOS)}")
     parser.add_argument("--stride", type=int, default=1, help="try only every N-th point")
     parser.add_argument("--first", type=int, default=1, help="start at this point")
-    parser.add_argument("--twice", action="store_true", help="also kill the next check, at another point")
-    parser.add_argument("--error", choices=ERRORS, help="let the disk fail from each point on; kill nothing")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--twice", action="store_true", help="also kill the next check, at another point")
+    how.add_argument("--then", choices=ACTS, help="what the agent does after the kill, before the next check")
+    how.add_argument("--error", choices=ERRORS, help="let the disk fail from each point on; kill nothing")
     parser.add_argument("--once", action="store_true", help="with --error: fail at that point only")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trials at a time (default: one per core)")
     options = parser.parse_args()
     total = tried = bad = 0
     print("| scenario | points | tried | failed |\n| --- | --- | --- | --- |", flush=True)
     with ProcessPoolExecutor(options.jobs) as pool:
-        for scenario in options.scenarios or SCENARIOS:
+        for scenario in options.scenarios or [
+            s for s in SCENARIOS if s.split("-")[0] in ACTS.get(options.then, METHODS)
+        ]:
             points = points_of(scenario)
             numbers = range(options.first, len(points) + 1, options.stride)
             wrong = [text for text in pool.map(partial(attempt, options, scenario), numbers) if text]

@@ -9,7 +9,7 @@ import pytest
 
 from failover_oneshot.config.model import AfterSwap, Method
 from tests.support.paths import ROOT
-from verification.kill_matrix import SCENARIOS, points_of, second, trial, try_error, try_point
+from verification.kill_matrix import SCENARIOS, points_of, second, trial, try_act, try_error, try_point
 
 POINTS = 2
 PART = [
@@ -58,6 +58,21 @@ def test_a_disk_that_fails_at_any_point_loses_nothing(scenario: str, error: str,
     points = points_of(scenario)
     for point in range(first, len(points), len(points) // POINTS):
         try_error(scenario, point, error)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "act", "first"),
+    [
+        ("claude-recreate", "revert", 40),
+        ("claude-none", "revert", 30),
+        ("claude-recreate", "refresh", 45),
+        ("files-none", "refresh", 25),
+    ],
+)
+def test_an_agent_that_acts_after_the_kill_loses_nothing(scenario: str, act: str, first: int) -> None:
+    points = points_of(scenario)
+    for point in range(first, len(points), len(points) // (POINTS + 1)):
+        try_act(scenario, point, act)
 
 
 @pytest.mark.parametrize("scenario", ["claude-recreate", "command-respawn"])
