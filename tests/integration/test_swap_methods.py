@@ -79,7 +79,7 @@ def method(request: pytest.FixtureRequest) -> Method:
 def newest(sandbox: MethodSandbox) -> dict[str, int]:
     """The newest generation of each account's credentials, anywhere in the home."""
     found: dict[str, int] = {}
-    if hasattr(sandbox, "generation"):
+    if sandbox.credentials():
         for path in sandbox.home.rglob("*"):
             try:
                 name, generation = sandbox.generation(path)
@@ -91,7 +91,7 @@ def newest(sandbox: MethodSandbox) -> dict[str, int]:
 
 def in_place(sandbox: MethodSandbox) -> dict[str, int]:
     """The generation of each account's credentials in the place from which the next swap takes them."""
-    if not hasattr(sandbox, "generation"):
+    if not sandbox.credentials():
         return {}
     file, live = (".credentials.json", ".claude") if sandbox.name is Method.CLAUDE else ("auth.json", "live")
     found = {"main": sandbox.generation(sandbox.stored("main") / file)[1]}

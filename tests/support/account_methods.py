@@ -85,6 +85,36 @@ class MethodSandbox:
     def refresh(self) -> None:
         """Refresh the token of the live account, as a running agent does."""
 
+    def locked(self) -> bool:
+        """Whether a lock is held that keeps a running agent from refreshing its token."""
+        return False
+
+    def generation(self, path: Path) -> tuple[str, int]:
+        """The account of the credentials in a file, and their generation."""
+        raise KeyError(path)
+
+    def credentials(self) -> tuple[Path, str] | None:
+        """The live file with the refresh token, and its name in a store; None without one."""
+        return None
+
+    def agent_refreshes(self) -> None:
+        """Refresh as a running agent does, and note which credentials are the newest from now on."""
+        if (place := self.credentials()) and not self.locked():
+            self.refresh()
+            name, generation = self.generation(place[0])
+            write(self.home / "issued", {**self.issued(), name: generation})
+
+    def issued(self) -> dict[str, int]:
+        """The newest generation of each account's credentials."""
+        path = self.home / "issued"
+        return {"main": 2, "backup": 1, **(load(path) if path.exists() else {})}
+
+    def assert_nothing_lost(self) -> None:
+        """Assert that each account's newest credentials are live or in its store."""
+        if place := self.credentials():
+            found = {self.generation(path) for path in (place[0], *(self.stored(n) / place[1] for n in self.issued()))}
+            assert found >= set(self.issued().items())
+
     def assert_live(self, name: str) -> None:
         """Assert that the account is live and that each account's newest credentials are in their place."""
 
@@ -99,26 +129,34 @@ class MethodSandbox:
         path = self.home / "journal"
         return load(path) if path.exists() else {"step": "save_back", "note": {}}
 
-    def run(self, outgoing: Account, incoming: Account) -> None:
-        """Run the swap from the step in the journal on, as `swap/runner.py` does."""
+    def run(self, outgoing: Account, incoming: Account, before: Callable[[str], None] = lambda _: None) -> None:
+        """Run the swap from the step in the journal on, as `swap/runner.py` does; `before` is called before each."""
         method = self.method()
         step = self.journal()["step"]
+        before("exclusive")
         with method.exclusive(self.config.swap.timeout):
             try:
                 if step == "save_back":
+                    before("save_back")
                     method.save_back(outgoing, {})
+                    before("prepare")
                     note = dict(method.prepare(incoming))
                     step = self.write("install", note)
                 note = self.journal()["note"]
                 if step == "install":
+                    before("install")
                     method.install(incoming, note)
                     step = self.write("verify", note)
+                before("verify")
                 method.verify(incoming)
+                before("release")
             except MethodError:
                 if step != "save_back":
+                    before("undo")
                     method.undo(outgoing, note)
                     self.write("save_back", {})
                 raise
+        before("end")
         self.write("save_back", {})
 
     def write(self, step: str, note: dict[str, str]) -> str:
@@ -157,8 +195,13 @@ class ClaudeSandbox(MethodSandbox):
         name, generation = self.generation(path)
         atomicfile.write_atomic(path, json.dumps({**document, **login(name, generation + 1)}).encode())
 
+    def locked(self) -> bool:
+        return (self.folder / ".oauth_refresh.lock").exists()
+
+    def credentials(self) -> tuple[Path, str] | None:
+        return self.folder / ".credentials.json", ".credentials.json"
+
     def generation(self, path: Path) -> tuple[str, int]:
-        """The account of the credentials in a file, and their generation."""
         return whose(load(path)["claudeAiOauth"]["refreshToken"])
 
     def assert_live(self, name: str) -> None:
@@ -201,6 +244,9 @@ class FilesSandbox(MethodSandbox):
         name, generation = self.generation(path)
         token = sandbox.refresh_token(name, generation + 1)
         atomicfile.write_atomic(path, json.dumps({"tokens": {"refresh_token": token}}).encode())
+
+    def credentials(self) -> tuple[Path, str] | None:
+        return self.home / "live" / "auth.json", "auth.json"
 
     def generation(self, path: Path) -> tuple[str, int]:
         return whose(load(path)["tokens"]["refresh_token"])
@@ -274,6 +320,11 @@ def forked(work: Callable[[], None], prepare: Callable[[], None] = lambda: None)
 def dying_at(number: int) -> Callable[[], None]:
     """A function that prepares a process to be killed just before its n-th change to the file system."""
     return lambda: _count(number, lambda: os.kill(os.getpid(), signal.SIGKILL), once=True)
+
+
+def interrupted_at(number: int, act: Callable[[], None]) -> Callable[[], None]:
+    """A function that prepares a process so that `act` happens just before its n-th change to the file system."""
+    return lambda: _count(number, act, once=True)
 
 
 def failing_at(number: int, error: int = errno.ENOSPC, *, once: bool) -> Callable[[], None]:

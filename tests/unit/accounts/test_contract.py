@@ -1,17 +1,25 @@
 """What every swap method guarantees, over the registry: a swap there and back, repeated steps, refusals."""
 
+import contextlib
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from failover_oneshot.accounts.registry import MethodError
 from failover_oneshot.config.model import Account, Method
-from tests.support.account_methods import SANDBOXES, MethodSandbox
+from tests.support.account_methods import SANDBOXES, MethodSandbox, count_changes, forked, interrupted_at
 
 
 @pytest.fixture(params=list(Method))
-def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> MethodSandbox:
-    return SANDBOXES[request.param](tmp_path)
+def method(request: pytest.FixtureRequest) -> Method:
+    found: Method = request.param
+    return found
+
+
+@pytest.fixture
+def sandbox(method: Method, tmp_path: Path) -> MethodSandbox:
+    return SANDBOXES[method](tmp_path)
 
 
 def test_a_swap_there_and_back_and_there_again(sandbox: MethodSandbox) -> None:
@@ -39,6 +47,31 @@ def test_each_step_may_be_called_again(sandbox: MethodSandbox) -> None:
             method.verify(sandbox.backup)
     sandbox.assert_live("backup")
     sandbox.assert_tidy()
+
+
+@pytest.mark.parametrize("step", ["exclusive", "save_back", "prepare", "install", "verify", "release", "end"])
+def test_a_refresh_between_any_two_steps_loses_nothing(sandbox: MethodSandbox, step: str) -> None:
+    """An agent refreshes its token where no lock forbids it; if the swap then fails, the next run makes it."""
+    for outgoing, incoming in ((sandbox.main, sandbox.backup), (sandbox.backup, sandbox.main)):
+        with contextlib.suppress(MethodError):
+            sandbox.run(outgoing, incoming, lambda name: sandbox.agent_refreshes() if name == step else None)
+        sandbox.assert_nothing_lost()
+        sandbox.run(outgoing, incoming)
+        sandbox.assert_live(incoming.name)
+        sandbox.assert_nothing_lost()
+    sandbox.assert_tidy()
+
+
+def test_a_refresh_at_any_change_on_disk_loses_nothing(method: Method, tmp_path: Path) -> None:
+    first = SANDBOXES[method](tmp_path / "counted")
+    for number in range(1, 1 + count_changes(lambda: first.run(first.main, first.backup))):
+        sandbox = SANDBOXES[method](tmp_path / str(number))
+        swap = partial(sandbox.run, sandbox.main, sandbox.backup)
+        assert forked(swap, interrupted_at(number, sandbox.agent_refreshes)) in {0, 1}
+        sandbox.assert_nothing_lost()
+        swap()
+        sandbox.assert_live("backup")
+        sandbox.assert_nothing_lost()
 
 
 def test_a_swap_to_the_live_account_changes_nothing(sandbox: MethodSandbox) -> None:
