@@ -188,14 +188,15 @@ def _method(run: _Run, state: State) -> "Callable[[], SwapMethod]":
 
 
 def _refused(run: _Run, problems: Sequence[str]) -> _Ended:
-    """Observe nothing, because of problems outside the state."""
-    loaded = run.store.load(run.now, quarantine=True)
+    """Observe nothing, because of problems outside the state. A lost state stays: the next check reports it."""
+    lost = run.store.load(run.now, quarantine=False).origin is Origin.RESET
+    loaded = run.store.load(run.now, quarantine=not lost)
     for note in loaded.notes:
         log.warning("%s", note)
-    return _stopped(run, loaded.state, Outcome.FAILED, "; ".join(problems), EXIT_CONFIG)
+    return _stopped(run, loaded.state, Outcome.FAILED, "; ".join(problems), EXIT_CONFIG, save=not lost)
 
 
-def _stopped(run: _Run, state: State, outcome: Outcome, why: str, exit_code: int) -> _Ended:
+def _stopped(run: _Run, state: State, outcome: Outcome, why: str, exit_code: int, *, save: bool = True) -> _Ended:
     """Save the state and end the check without an observation."""
     report = Report(
         outcome=outcome,
@@ -207,7 +208,7 @@ def _stopped(run: _Run, state: State, outcome: Outcome, why: str, exit_code: int
         outcome_before=state.last_check.outcome if state.last_check else None,
         exit_code=exit_code,
     )
-    saved, notices = _save(run, state, report)
+    saved, notices = _save(run, state, report) if save else (State(), ())
     return _Ended(report=report, saved=saved, notices=notices, decided_on=(state, None))
 
 

@@ -3,8 +3,8 @@
     python agent.py refresh LIVE ISSUED NUMBER [LOCK …]
     python agent.py revert SETTINGS IDENTITY
 
-A refresh writes the tokens of the next number and adds `ACCOUNT NUMBER` to the file ISSUED. While another program holds
-one of the locks it does nothing, as Claude Code then waits.
+A refresh writes the tokens of the next number and adds `ACCOUNT OLD NUMBER` to the file ISSUED. While another program
+holds one of the locks it does nothing, as Claude Code then waits.
 """
 
 import json
@@ -79,9 +79,10 @@ def main(argv: list[str]) -> int:
         revert(Path(path), json.loads(rest[0]))
         return 0
     issued, number, *locks = rest
-    if not any(os.path.exists(lock) for lock in locks) and (account := refresh(Path(path), int(number))):  # noqa: PTH110
+    before = whose(Path(path))
+    if before and not any(os.path.exists(lock) for lock in locks) and refresh(Path(path), int(number)):  # noqa: PTH110
         with Path(issued).open("a", encoding="utf-8") as file:
-            file.write(f"{account} {number}\n")
+            file.write(f"{before[0]} {before[1]} {number}\n")
     return 0
 
 

@@ -279,8 +279,8 @@ class CredentialWorld(World):
         if not path.exists():
             return False
         for line in path.read_text(encoding="utf-8").splitlines():
-            account, number = line.split()
-            self.credentials.issued(account, int(number))
+            account, before, number = line.split()
+            self.credentials.refreshed(account, int(before), int(number))
         path.unlink()
         return True
 

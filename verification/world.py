@@ -96,9 +96,9 @@ class World:
 
     def refresh(self) -> None:
         """The agent refreshes the live credentials; the old refresh token no longer works."""
-        number = self.credentials.next()
-        if account := agent.refresh(self.sandbox.live_credentials, number):
-            self.credentials.issued(account, number)
+        number, before = self.credentials.next(), agent.whose(self.sandbox.live_credentials)
+        if before and agent.refresh(self.sandbox.live_credentials, number):
+            self.credentials.refreshed(*before, number)
 
     def log_in(self, account: str) -> None:
         """The operator logs in by hand: the live credentials are lost, and only those in the store remain."""

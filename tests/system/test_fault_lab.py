@@ -57,8 +57,9 @@ SEQUENCES: dict[str, Steps] = {
         *AGAIN],
     "tokens that the agent blanked in a healthy hour": [("blanked", {}), *CHECK, *BLOCKED, *CHECK,
         ("later", {"minutes": 130}), *BLOCKED, *CHECK, *AGAIN],
-    "a lost state, and linked files at the next check": [*BLOCKED, *CHECK, ("corrupt", {"which": "both", "how": "empty"}),
-        ("linked", {"layout": "live to store"}), ("later", {"minutes": 11}), *CHECK],
+    "a lost state, and linked files at the next check": [*BLOCKED, *CHECK,
+        ("corrupt", {"which": "both", "how": "empty"}), ("linked", {"layout": "live to store"}),
+        ("later", {"minutes": 11}), *CHECK],
     **{f"live and stored credentials linked: {layout}": [*BLOCKED, ("linked", {"layout": layout}), *CHECK]
         for layout in LINKS},
     **{f"a bind mount of the {which}": [*BLOCKED, ("bind_mounted", {"which": which}), *CHECK]
