@@ -322,9 +322,14 @@ def dying_at(number: int) -> Callable[[], None]:
     return lambda: _count(number, lambda: os.kill(os.getpid(), signal.SIGKILL), once=True)
 
 
-def interrupted_at(number: int, act: Callable[[], None]) -> Callable[[], None]:
-    """A function that prepares a process so that `act` happens just before its n-th change to the file system."""
-    return lambda: _count(number, act, once=True)
+def interrupted_at(
+    number: int, act: Callable[[], None], without: Callable[[str, Any], bool] = lambda *_: False
+) -> Callable[[], None]:
+    """A function that prepares a process so that `act` happens just before its n-th change to the file system.
+
+    ``without``: the calls, by name and arguments, before which it does not happen.
+    """
+    return lambda: _count(number, act, once=True, without=without)
 
 
 def failing_at(number: int, error: int = errno.ENOSPC, *, once: bool) -> Callable[[], None]:
@@ -336,21 +341,29 @@ def failing_at(number: int, error: int = errno.ENOSPC, *, once: bool) -> Callabl
     return lambda: _count(number, fail, once=once)
 
 
-def _count(number: int, then: Callable[[], None], *, once: bool, seen: dict[str, int] | None = None) -> None:
+def _count(
+    number: int,
+    then: Callable[[], None],
+    *,
+    once: bool,
+    seen: dict[str, int] | None = None,
+    without: Callable[[str, Any], bool] = lambda *_: False,
+) -> None:
     count = {"n": 0} if seen is None else seen
 
-    def counted(real: Callable[..., Any], opens: bool) -> Callable[..., Any]:
+    def counted(name: str, real: Callable[..., Any], opens: bool) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             if not opens or args[1] & os.O_CREAT:
                 count["n"] += 1
-                if count["n"] == number or (count["n"] > number and not once):
+                due = count["n"] == number or (count["n"] > number and not once)
+                if due and not without(name, args):
                     then()
             return real(*args, **kwargs)
 
         return call
 
     for name in CHANGES:
-        setattr(os, name, counted(getattr(os, name), name == "open"))
+        setattr(os, name, counted(name, getattr(os, name), name == "open"))
 
 
 def count_changes(work: Callable[[], None]) -> int:

@@ -100,6 +100,8 @@ class ClaudeMethod:
             return None
         if account.name in credentials.foreign(live.credentials.values, [read_store(account).known]):
             return None
+        if self._memory.installed is None and account.name not in owner.identified(live, self._accounts):
+            return None  # only the identity can say whose they were
         return fingerprints.made(stored.token)
 
     # -- the swap ----------------------------------------------------------------------------------------------------

@@ -91,6 +91,8 @@ class FilesMethod:
         stored = list(facts.filled(stores.read(account, self._names)).values())
         if not live or not stored or not all(credential_facts.blank(content) for content in live.values()):
             return None
+        if account.name not in self._memory.lineage.values():
+            return None  # no check has seen its credentials live
         return fingerprints.made(stored[0])
 
     def lineage(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import contextlib
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,12 +63,19 @@ def test_a_refresh_between_any_two_steps_loses_nothing(sandbox: MethodSandbox, s
     sandbox.assert_tidy()
 
 
+def replaces_a_live_file(name: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether this call is the rename that makes a file live: method files takes no lock that a refresh waits for."""
+    return name == "replace" and Path(arguments[1]).parent.name == "live"
+
+
 def test_a_refresh_at_any_change_on_disk_loses_nothing(method: Method, tmp_path: Path) -> None:
+    """Left out is the rename of method files, right after its last look (docs/safety.md, "What it cannot promise")."""
     first = SANDBOXES[method](tmp_path / "counted")
     for number in range(1, 1 + count_changes(lambda: first.run(first.main, first.backup))):
         sandbox = SANDBOXES[method](tmp_path / str(number))
         swap = partial(sandbox.run, sandbox.main, sandbox.backup)
-        assert forked(swap, interrupted_at(number, sandbox.agent_refreshes)) in {0, 1}
+        at = interrupted_at(number, sandbox.agent_refreshes, replaces_a_live_file)
+        assert forked(swap, at) in {0, 1}
         sandbox.assert_nothing_lost()
         swap()
         sandbox.assert_live("backup")
