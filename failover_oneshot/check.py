@@ -188,15 +188,16 @@ def _method(run: _Run, state: State) -> "Callable[[], SwapMethod]":
 
 
 def _refused(run: _Run, problems: Sequence[str]) -> _Ended:
-    """Observe nothing, because of problems outside the state. A lost state stays: the next check reports it."""
-    lost = run.store.load(run.now, quarantine=False).origin is Origin.RESET
-    loaded = run.store.load(run.now, quarantine=not lost)
+    """Observe nothing, because of problems outside the state. A lost state is reported first, as by any check."""
+    loaded = run.store.load(run.now, quarantine=True)
     for note in loaded.notes:
         log.warning("%s", note)
-    return _stopped(run, loaded.state, Outcome.FAILED, "; ".join(problems), EXIT_CONFIG, save=not lost)
+    if loaded.origin is Origin.RESET:
+        return _stopped(run, loaded.state, Outcome.STATE_RESET, "; ".join((*loaded.notes, *problems)), EXIT_DATA)
+    return _stopped(run, loaded.state, Outcome.FAILED, "; ".join(problems), EXIT_CONFIG)
 
 
-def _stopped(run: _Run, state: State, outcome: Outcome, why: str, exit_code: int, *, save: bool = True) -> _Ended:
+def _stopped(run: _Run, state: State, outcome: Outcome, why: str, exit_code: int) -> _Ended:
     """Save the state and end the check without an observation."""
     report = Report(
         outcome=outcome,
@@ -208,7 +209,7 @@ def _stopped(run: _Run, state: State, outcome: Outcome, why: str, exit_code: int
         outcome_before=state.last_check.outcome if state.last_check else None,
         exit_code=exit_code,
     )
-    saved, notices = _save(run, state, report) if save else (State(), ())
+    saved, notices = _save(run, state, report)
     return _Ended(report=report, saved=saved, notices=notices, decided_on=(state, None))
 
 

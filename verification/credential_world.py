@@ -21,6 +21,7 @@ from verification.credential_model import law
 from verification.world import World
 
 REFUSED = frozenset({78})  # a layout that the program refuses
+LOST = 65  # the exit code of a check that begins a fresh state
 LINKS = ("live to store", "store to live", "hard link", "live to another store", "previous version")
 ACTS = ("refresh", "revert", "revert and refresh")
 LOCKS = (".claude/.oauth_refresh.lock", ".claude.lock", ".claude.json.lock")
@@ -198,6 +199,9 @@ class CredentialWorld(World):
         before = self.sandbox.fingerprint()
         done = self._run()
         self.outcomes["refused"] += 1
+        if done.returncode == LOST:  # reported first; the next check refuses
+            self._forget()
+            done = self._run()
         law("linked", done.returncode in REFUSED, f"exit {done.returncode}: {done.stderr}")
         law("L4", MARK not in done.stdout + done.stderr, "a secret was printed")
         after = self.sandbox.fingerprint()
@@ -261,12 +265,17 @@ class CredentialWorld(World):
             self.dead.add(self.blank)
         if swapped:
             self.by_hand, self.blank = False, None
-        if done.returncode == 65:
-            self.credentials.state_lost()
-            self.dead.clear()
-            self.blank = None  # only the state knew whose they were
+        if done.returncode == LOST:
+            self._forget()
         self._noted()
         return done
+
+    def _forget(self) -> None:
+        """The program has lost its state and said so."""
+        self.answered.clear()
+        self.credentials.state_lost()
+        self.dead.clear()
+        self.blank = None  # only the state knew whose they were
 
     def _justified(self, state: dict[str, Any], after: dict[str, Any], pids: Any) -> None:
         super()._justified(state, after, pids)

@@ -269,11 +269,14 @@ def test_a_dry_run_notifies_and_writes_nothing(blocked: Sandbox, hook: Webhook) 
     assert blocked.fingerprint() == before
 
 
-def test_a_corrupt_state_is_kept_and_the_check_still_notifies(blocked: Sandbox, hook: Webhook) -> None:
+def test_a_lost_state_is_reported_before_the_links(blocked: Sandbox, hook: Webhook) -> None:
+    """Otherwise nobody would learn that handled hits are unknown (law L3)."""
     blocked.config["notify"] = {"urls": [f"json://{hook.address}/x"], "timeout": "1m"}
     live_to_store(blocked, symbolic)
     blocked.state_file.parent.mkdir()
     blocked.state_file.write_text("{")
-    assert blocked.run().returncode == 78
-    assert len(hook.got) == 1
+    assert [blocked.run().returncode for _ in range(3)] == [65, 78, 78]
+    [(_, text)] = hook.got
+    assert "with a fresh state" in text
+    assert "symbolic link" in text
     assert [path.read_text() for path in blocked.state_file.parent.glob("*.corrupt-*")] == ["{"]
