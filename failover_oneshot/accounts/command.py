@@ -16,19 +16,20 @@ from selectors import EVENT_READ, DefaultSelector
 
 from failover_oneshot.accounts.memory import Memory
 from failover_oneshot.accounts.method import MethodError, Saved
-from failover_oneshot.accounts.ownership import OwnerEvidence, Ownership
 from failover_oneshot.accounts.staged import why
+from failover_oneshot.accounts.without_files import WithoutFiles
 from failover_oneshot.config.model import Account, Config
 from failover_oneshot.lib import durations
 from failover_oneshot.lib.redact import redact
 
 TAIL = 4096  # bytes kept of each output
 LOCK = "swap-command.lock"
-REFUSAL = "method command leaves the credentials to swap.command"
 
 
-class CommandMethod:
+class CommandMethod(WithoutFiles):
     """Implements `SwapMethod`. The state's folder holds the lock file."""
+
+    no_files = "method command leaves the credentials to swap.command"
 
     def __init__(self, config: Config, memory: Memory) -> None:
         self._argv = config.swap.command
@@ -45,18 +46,6 @@ class CommandMethod:
         if shutil.which(self._argv[0]) is None:
             return f"swap.command: {self._argv[0]} does not exist or is not executable"
         return None
-
-    def verdict(self) -> Ownership:
-        """See `SwapMethod`. Never an owner."""
-        return Ownership(None, OwnerEvidence.NONE, "only swap.command knows")
-
-    def live_account(self) -> str | None:
-        """See `SwapMethod`. Always None: only the program knows."""
-        return None
-
-    def lineage(self) -> dict[str, str]:
-        """See `SwapMethod`."""
-        return {}
 
     @contextmanager
     def exclusive(self, timeout: float) -> Iterator[None]:
@@ -82,34 +71,6 @@ class CommandMethod:
         finally:
             os.close(self._held)
             self._held = None
-
-    def holds(self, account: Account, mark: str) -> bool:  # noqa: ARG002
-        """See `SwapMethod`."""
-        return False
-
-    def given_up(self, account: Account) -> str | None:  # noqa: ARG002
-        """See `SwapMethod`."""
-        return None
-
-    def refusal(self, account: Account) -> str | None:  # noqa: ARG002
-        """See `SwapMethod`."""
-        return REFUSAL
-
-    def capture(self, account: Account) -> str:  # noqa: ARG002
-        """See `SwapMethod`."""
-        raise MethodError(REFUSAL)
-
-    def foreign(self, account: Account, files: Mapping[str, bytes]) -> str | None:  # noqa: ARG002
-        """See `SwapMethod`."""
-        return REFUSAL
-
-    def restore(self, account: Account, files: Mapping[str, bytes]) -> str:  # noqa: ARG002
-        """See `SwapMethod`."""
-        raise MethodError(REFUSAL)
-
-    def reconcile(self, account: Account, left: str | None = None) -> str | None:  # noqa: ARG002
-        """See `SwapMethod`."""
-        return None
 
     def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> Saved:  # noqa: ARG002
         """See `SwapMethod`."""

@@ -20,20 +20,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from failover_oneshot.accounts.method import MethodError, Saved
-from failover_oneshot.accounts.ownership import OwnerEvidence, Ownership
 from failover_oneshot.accounts.staged import cannot_read
+from failover_oneshot.accounts.without_files import WithoutFiles
 from failover_oneshot.config.model import Account
 from failover_oneshot.lib import atomicfile
 
 LIMIT = 64 * 1024  # bytes
-REFUSAL = "method env has no live credentials; its accounts are in the config"
 _LINE = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 _QUOTED = re.compile(r"""(?:'([^']*)'|"((?:[^"\\]|\\.)*)")[ \t]*(?:#.*)?""")
 _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 
 
-class EnvMethod:
+class EnvMethod(WithoutFiles):
     """Implements `SwapMethod`."""
+
+    no_files = "method env has no live credentials; its accounts are in the config"
 
     def check(self, account: Account) -> str | None:
         """See `SwapMethod`."""
@@ -45,50 +46,10 @@ class EnvMethod:
             return str(error)
         return None if any(values.values()) else "env and env_file set no value"
 
-    def verdict(self) -> Ownership:
-        """See `SwapMethod`. Never an owner."""
-        return Ownership(None, OwnerEvidence.NONE, "each session may run on a different account")
-
-    def live_account(self) -> str | None:
-        """See `SwapMethod`. Always None: each session may run on a different account, and no file says so."""
-        return None
-
-    def lineage(self) -> dict[str, str]:
-        """See `SwapMethod`."""
-        return {}
-
     @contextmanager
     def exclusive(self, timeout: float) -> Iterator[None]:  # noqa: ARG002
         """See `SwapMethod`. Takes no lock: the method has no shared files."""
         yield
-
-    def holds(self, account: Account, mark: str) -> bool:  # noqa: ARG002
-        """See `SwapMethod`."""
-        return False
-
-    def given_up(self, account: Account) -> str | None:  # noqa: ARG002
-        """See `SwapMethod`."""
-        return None
-
-    def refusal(self, account: Account) -> str | None:  # noqa: ARG002
-        """See `SwapMethod`."""
-        return REFUSAL
-
-    def capture(self, account: Account) -> str:  # noqa: ARG002
-        """See `SwapMethod`."""
-        raise MethodError(REFUSAL)
-
-    def foreign(self, account: Account, files: Mapping[str, bytes]) -> str | None:  # noqa: ARG002
-        """See `SwapMethod`."""
-        return REFUSAL
-
-    def restore(self, account: Account, files: Mapping[str, bytes]) -> str:  # noqa: ARG002
-        """See `SwapMethod`."""
-        raise MethodError(REFUSAL)
-
-    def reconcile(self, account: Account, left: str | None = None) -> str | None:  # noqa: ARG002
-        """See `SwapMethod`."""
-        return None
 
     def save_back(self, outgoing: Account | None, note: Mapping[str, str]) -> Saved:  # noqa: ARG002
         """See `SwapMethod`."""
