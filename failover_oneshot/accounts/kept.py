@@ -6,6 +6,7 @@ account. An entry is a set of files `<UTC time>-<digest>.<name>`, without the le
 
 import os
 import re
+import stat
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -60,7 +61,7 @@ def keep(folder: Path, files: Mapping[str, bytes], key: bytes | None = None) -> 
     chosen = known.id if known else f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{digest}"
     for name, content in files.items():
         path = entry_file(folder, chosen, name)
-        if known and _is_own_file(path):
+        if _holds(path, content):
             os.utime(path)
         else:
             atomicfile.write_atomic(path, content)
@@ -115,10 +116,13 @@ def is_elsewhere(path: Path, copy: Path) -> bool:
     return (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino)
 
 
-def _is_own_file(path: Path) -> bool:
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether the path is a file of its own, no link, with that content."""
     try:
-        return path.is_file() and not path.is_symlink() and path.stat().st_nlink == 1
-    except OSError:
+        info = path.lstat()
+        alone = stat.S_ISREG(info.st_mode) and info.st_nlink == 1
+        return alone and atomicfile.read_bounded(path, LIMIT) == content
+    except (OSError, ValueError):
         return False
 
 

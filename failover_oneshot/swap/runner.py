@@ -144,9 +144,12 @@ class Swapper:
         journal = current(state)
         if journal.step is SwapStep.VERIFY:
             return state
-        # An install that was interrupted may have replaced them: then only its note says whose they should be.
-        outgoing = self.config.account(journal.from_) if journal.step is SwapStep.SAVE_BACK else None
-        return self._saved(state, self.method.save_back(outgoing, journal.prepared))
+        if journal.step is SwapStep.SAVE_BACK:
+            return self._saved(state, self.method.save_back(self.config.account(journal.from_), journal.prepared))
+        try:  # an interrupted install may have replaced them: only its note says whose they should be
+            return self._saved(state, self.method.save_back(None, journal.prepared))
+        except MethodError as error:
+            raise _OwedError(str(error)) from None
 
     def _saved(self, state: State, saved: Saved) -> State:
         """The state with the entry of credentials that no store took."""

@@ -99,6 +99,20 @@ def test_the_check_that_completes_a_swap_reports_the_rule(blocked: Sandbox, step
     assert blocked.state()["history"][0]["outcome"] == "swapped"
 
 
+def test_an_interrupted_install_stays_owed_while_nothing_can_be_saved(blocked: Sandbox) -> None:
+    """Half of it may be installed, so the journal is not given up."""
+    folder = blocked.state_file.parent / "unclaimed"
+    note = {"token": "0123456789abcdef", "incoming": "backup", "identity": ""}
+    blocked.set_state(active_account="main", swap_in_progress=journal(step="install", prepared=note))
+    folder.write_text("in the way")
+    report = blocked.check(code=1)
+    assert "swap not finished: cannot save the live credentials" in report["reason"]
+    assert blocked.state()["swap_in_progress"]["step"] == "install"
+    folder.unlink()
+    assert blocked.check()["outcome"] == "swapped"
+    assert blocked.state()["swap_in_progress"] is None
+
+
 def test_half_a_swap_to_an_account_no_longer_configured_is_undone(blocked: Sandbox) -> None:
     """The check was killed between the two files; then the operator removed the account from the configuration."""
     old = blocked.live()

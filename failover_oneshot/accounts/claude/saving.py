@@ -57,10 +57,12 @@ def copies(live: LiveCredentials, verdict: Ownership, memory: Memory) -> list[Pa
 
 
 def _saving(tokens: Tokens, store: AccountStore, memory: Memory) -> Saving:
-    replaced = owner.replaced_tokens(memory, store.known.name)
-    if store.known.previous:
-        replaced |= {store.known.previous.token}
-    return credentials.saving(tokens, store.known.tokens, replaced)
+    stored, previous = store.known.tokens, store.known.previous
+    replaced = frozenset({previous.token} if previous else ())
+    what = credentials.saving(tokens, stored, replaced)
+    if what is Saving.WRITE and (stored is None or None not in {tokens.expires_at, stored.expires_at}):
+        return what  # the generations cannot change that
+    return credentials.saving(tokens, stored, replaced | owner.replaced_tokens(memory, store.known.name))
 
 
 def _without_owner(live: LiveCredentials, why: str, suspect: str | None, memory: Memory) -> Saved:
