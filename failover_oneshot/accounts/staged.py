@@ -13,7 +13,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from failover_oneshot.accounts.method import MethodError
-from failover_oneshot.config.model import Account
+from failover_oneshot.config import linked
+from failover_oneshot.config.model import Account, Config
 from failover_oneshot.lib import atomicfile, procfs
 
 LIMIT = 64 * 1024 * 1024  # bytes: Claude Code reads larger files than it should ever write
@@ -114,6 +115,12 @@ def refuse_mounts(paths: Sequence[Path]) -> None:
             raise MethodError(
                 f"{path} is a mount of its own, and a mounted file cannot be replaced; mount its folder instead"
             )
+
+
+def refuse_links(config: Config, folder: Path) -> None:
+    """Raise MethodError if a live or stored file is also another file, or a kept copy below the state's ``folder``."""
+    for clash in linked.clashes(config, linked.kept_folders(folder)):
+        raise MethodError(f"{clash.text}; {clash.remedy}")
 
 
 def clean_leftovers(live: Sequence[Path], accounts: Sequence[Account], unclaimed: Path) -> None:

@@ -42,10 +42,9 @@ def watch(
 
     ``methods``: the swap method, for a state.
     """
-    state = found(config, state, methods(state), now)
-    if not dry_run and reconcile(config, state, methods(state), now):
-        state = found(config, state, methods(state), now)
-    return state
+    if not dry_run:
+        reconcile(config, state, methods(state), now)
+    return found(config, state, methods(state), now)
 
 
 def signature(config: Config) -> str | None:
@@ -103,19 +102,18 @@ def _adopt(config: Config, state: State, method: "SwapMethod", *, warn: bool) ->
     return replace(state, active_account=live)
 
 
-def reconcile(config: Config, state: State, method: "SwapMethod", now: datetime) -> bool:
-    """Correct the live identity if an agent has written an old copy of it back; whether that was done."""
+def reconcile(config: Config, state: State, method: "SwapMethod", now: datetime) -> None:
+    """Correct the live identity if an agent has written an old copy of it back."""
     from failover_oneshot.accounts.method import MethodError  # here: few checks need it
 
     account = config.account(state.active_account)
     if account is None:
-        return False
+        return
     left = state.last_swap.from_ if state.last_swap and followed(config, state, now) else None
     try:
         corrected = method.reconcile(account, left)
     except MethodError as error:
         log.warning("cannot correct the live identity: %s; trying again at the next check", error)
-        return False
-    if corrected:
-        log.warning("%s", corrected)
-    return corrected is not None
+    else:
+        if corrected:
+            log.warning("%s", corrected)

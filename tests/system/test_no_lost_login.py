@@ -97,7 +97,8 @@ def test_an_identity_is_corrected_beside_tokens_refreshed_since_the_swap(blocked
     assert blocked.check()["outcome"] == "swapped"
     refresh(blocked, "backup", 7)
     revert(blocked, "main")
-    assert "corrected" in blocked.run().stderr
+    said = blocked.run().stderr
+    assert ("corrected" in said, "in doubt" in said) == (True, False)
     assert live_identity(blocked) == identity("backup")
     later(blocked, minutes=11)
     block_again(blocked)
@@ -355,6 +356,17 @@ def test_a_strangers_lock_does_not_stop_the_swap_for_ever(blocked: Sandbox, age:
     os.utime(lock, times=(time.time() - age,) * 2)
     assert blocked.check()["outcome"] == "swapped"
     assert not lock.exists()
+
+
+@pytest.mark.parametrize("folder", ["unclaimed", "generations/main"])
+def test_a_live_file_that_is_also_a_kept_copy_is_refused(blocked: Sandbox, folder: str) -> None:
+    copy = blocked.state_file.parent / folder / "20261128T000000Z-0123456789abcdef.credentials.json"
+    copy.parent.mkdir(mode=0o700, parents=True)
+    copy.hardlink_to(blocked.live_credentials)
+    before = blocked.live_credentials.read_bytes()
+    report = blocked.check(code=1)
+    assert f"{copy} is a hard link" in report["reason"] or f"hard link to {copy}" in report["reason"]
+    assert blocked.live_credentials.read_bytes() == before
 
 
 def test_a_swap_never_runs_without_a_copy_of_what_it_replaces(blocked: Sandbox) -> None:

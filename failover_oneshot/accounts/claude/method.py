@@ -34,6 +34,7 @@ class ClaudeMethod:
     """Implements `SwapMethod`."""
 
     def __init__(self, config: Config, memory: Memory) -> None:
+        self._config = config
         self._accounts = config.accounts
         self._memory = memory
         self._folder = Path(config.swap.claude_dir)
@@ -111,6 +112,7 @@ class ClaudeMethod:
         """See `SwapMethod`. Holds Claude Code's locks, so that it cannot refresh a token meanwhile."""
         if not self._folder.is_dir():
             raise MethodError(f"Claude Code's folder {self._folder} does not exist (swap.claude_dir)")
+        staged.refuse_links(self._config, self._memory.folder)
         staged.refuse_mounts([Path(os.path.realpath(path)) for path in (self._folder / CREDENTIALS, self._settings)])
         wanted = [(self._folder / ".oauth_refresh.lock", REFRESH_STALE)]
         for path, stale in ((self._folder, REFRESH_STALE), (self._settings, SETTINGS_STALE)):

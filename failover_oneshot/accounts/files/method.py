@@ -30,6 +30,7 @@ class FilesMethod:
     """Implements `SwapMethod`."""
 
     def __init__(self, config: Config, memory: Memory) -> None:
+        self._config = config
         self._accounts = config.accounts
         self._memory = memory
         self._files = [Path(path) for path in config.swap.files]
@@ -113,6 +114,7 @@ class FilesMethod:
     @contextmanager
     def exclusive(self, timeout: float) -> Iterator[None]:  # noqa: ARG002
         """See `SwapMethod`. Takes no lock, as the program's locks are unknown; a file that changes is noticed."""
+        staged.refuse_links(self._config, self._memory.folder)
         staged.refuse_mounts([Path(os.path.realpath(path)) for path in self._files])
         self._patient = True
         try:
