@@ -1,7 +1,7 @@
 """Try the real claude-swap as `swap.method: command`, in a throwaway home, on a private tmux server, without a network.
 
     python3.12 -m venv DIR && DIR/bin/pip install claude-swap
-    unshare --net .venv/bin/python verification/claude_swap.py DIR/bin/cswap
+    unshare --net .venv/bin/python -m verification.claude_swap DIR/bin/cswap
 
 Not a test, because it needs a program that is not a dependency. docs/kill-matrix.md has the last results.
 """
