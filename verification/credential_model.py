@@ -91,7 +91,8 @@ class CredentialModel:
         live = agent.whose(self.sandbox.live_credentials)
         if live and live[0] not in self.excused:
             newest = self.newest.get(live[0], live[1])
-            law("L2", live not in self.used_up, f"{live[0]}'s live credentials are {live[1]}, used up: see {newest}")
+            works = live not in self.used_up or live[1] == newest  # a person may have overwritten the one that works
+            law("L2", works, f"{live[0]}'s live credentials are {live[1]}, used up: the newest are {newest}")
 
     def unclaimed(self) -> dict[str, set[str]]:
         """The ids of the unclaimed entries with an account's newest credentials, if no other file has them."""

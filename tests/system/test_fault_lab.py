@@ -53,6 +53,8 @@ SEQUENCES: dict[str, Steps] = {
         ("log_in", {"account": "third", "uuid": True}), ("revert_identity", {"refresh": False}), *AGAIN],
     "a log-in by hand that nothing proves": [*BLOCKED, *CHECK, ("log_in", {"account": "third", "uuid": False}), *AGAIN,
         ("assign", {}), *AGAIN],
+    "a log-in by hand over refreshed tokens": [*BLOCKED, *CHECK, ("refresh", {}),
+        ("log_in", {"account": "main", "uuid": True}), *AGAIN],
     "tokens that the agent blanked": [*BLOCKED, ("blanked", {}), *CHECK, ("later", {"minutes": 130}), *BLOCKED, *CHECK,
         *AGAIN],
     "tokens that the agent blanked in a healthy hour": [("blanked", {}), *CHECK, *BLOCKED, *CHECK,
