@@ -22,7 +22,7 @@ help:
 	@echo 'make lab               run the fault lab: random faults, laws checked after each (ARGS="--steps N --seed S")'
 	@echo 'make fuzz              feed random input to every parser (ARGS="--minutes N")'
 	@echo 'make detection-report  classify every recording and ten thousand variations of them'
-	@echo 'make kill-matrix       kill a check at every call that changes something; takes an hour (ARGS="--stride 10")'
+	@echo 'make kill-matrix       kill a check at every call that changes something; takes half an hour (ARGS="--stride 10")'
 	@echo 'make clean             remove .venv and all caches'
 
 demo: tmux $(VENV)/installed

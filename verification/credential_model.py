@@ -60,6 +60,7 @@ class CredentialModel:
         if account in self.newest:
             places = [p for p in self._places(account, self._files()) if p != self.sandbox.live_credentials]
             self.newest[account] = max(n for p in places for name, n in _tokens(p.read_bytes()) if name == account)
+            self.used_up.discard((account, self.newest[account]))  # the person has lost the one that works
 
     def given_up(self, account: str) -> None:
         """The service has refused the account's credentials: none of them is worth keeping."""
@@ -91,7 +92,7 @@ class CredentialModel:
         live = agent.whose(self.sandbox.live_credentials)
         if live and live[0] not in self.excused:
             newest = self.newest.get(live[0], live[1])
-            works = live not in self.used_up or live[1] == newest  # a person may have overwritten the one that works
+            works = live not in self.used_up
             law("L2", works, f"{live[0]}'s live credentials are {live[1]}, used up: the newest are {newest}")
 
     def unclaimed(self) -> dict[str, set[str]]:

@@ -82,10 +82,16 @@ class CredentialWorld(World):
     def blanked(self) -> None:
         """The service refuses the live credentials, and the agent blanks them."""
         owner = agent.whose(self.sandbox.live_credentials)
-        if owner and not self._doubtful() and not self.by_hand:
+        if owner and not self._doubtful() and not self.by_hand and self._known(owner[0]):
             agent.blank(self.sandbox.live_credentials)
             self.credentials.given_up(owner[0])
             self.blank = owner[0]
+
+    def _known(self, account: str) -> bool:
+        """Whether blank credentials can be recognized as the account's: files without an id need a check before."""
+        state = self.state()
+        seen = {*state.get("lineage", {}).values(), state.get("active_account") if state.get("last_swap") else None}
+        return not self.files or account in self.credentials.certain or account in seen
 
     def revert_identity(self, refresh: bool) -> None:
         """The agent writes the identity back that was live before the current one."""

@@ -51,8 +51,12 @@ class SwapMethod(Protocol):
     def holds(self, account: Account, mark: str) -> bool:
         """Whether the account's store holds the credentials of this fingerprint. Reads only."""
 
-    def given_up(self, account: Account) -> str | None:
-        """The fingerprint of the account's stored credentials, if the agent has blanked the live ones. Reads only."""
+    def given_up(self, active: Account | None) -> tuple[Account, str] | None:
+        """Whose live credentials the agent has blanked, with the fingerprint of the stored ones; None if it has not.
+
+        Blank credentials that do not name their account belong to ``active``, if anything shows that they were.
+        Reads only.
+        """
 
     def refusal(self, account: Account) -> str | None:
         """Why the live credentials cannot be captured for the account; None when they can. Reads only."""

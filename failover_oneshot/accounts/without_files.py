@@ -30,7 +30,7 @@ class WithoutFiles:
         """See `SwapMethod`."""
         return False
 
-    def given_up(self, account: Account) -> str | None:  # noqa: ARG002
+    def given_up(self, active: Account | None) -> tuple[Account, str] | None:  # noqa: ARG002
         """See `SwapMethod`."""
         return None
 

@@ -68,10 +68,10 @@ def found(config: Config, state: State, method: "SwapMethod", now: datetime) -> 
     seen = signature(config)  # before they are read, so that a later change is noticed
     news, state = seen != state.credentials_seen, replace(state, credentials_seen=seen)
     state = _adopt(config, state, method, warn=news)
-    account = config.account(state.active_account)
-    mark = method.given_up(account) if news and account else None
-    if account is None or mark is None:
+    blanked = method.given_up(config.account(state.active_account)) if news else None
+    if blanked is None:
         return state
+    account, mark = blanked
     log.warning(
         "%s: the agent has blanked the live credentials; no swap to it until you log in and run "
         "`failoverctl accounts add %s`",

@@ -303,6 +303,18 @@ def test_an_account_whose_login_was_given_up_is_no_candidate(blocked: Sandbox) -
     assert blocked.check()["swap"] == {"from": "backup", "to": "main"}
 
 
+def test_blank_credentials_are_given_up_by_the_account_that_they_name(blocked: Sandbox) -> None:
+    """Somebody logged in as main after a swap to backup, and its credentials were blanked before any check."""
+    assert blocked.check()["outcome"] == "swapped"
+    blocked.log_in("main", 7)
+    value = json.loads(blocked.live_credentials.read_bytes())
+    value["claudeAiOauth"].update(accessToken="", refreshToken="", accountUuid=identity("main")["accountUuid"])
+    blocked.write(blocked.live_credentials, value)
+    assert "main: the agent has blanked the live credentials" in blocked.run().stderr
+    memory = blocked.state()["accounts"]
+    assert (memory["main"]["unusable"] is None, memory["backup"]["unusable"] is None) == (False, True)
+
+
 @pytest.mark.parametrize("moved", [False, True])
 def test_a_renamed_account_keeps_its_exhaustion(blocked: Sandbox, moved: bool) -> None:
     assert blocked.check()["outcome"] == "swapped"

@@ -113,11 +113,12 @@ def given_up(document: Mapping[str, Any]) -> bool:
     return TOKENS in document and tokens_of(document) is None
 
 
-def foreign(document: Mapping[str, Any], stores: Iterable[StoredCredentials]) -> tuple[str, ...]:
-    """The accounts whose stores name another account than the tokens' block, which keeps its account when blanked."""
+def blank_tokens(document: Mapping[str, Any]) -> Tokens:
+    """What a blanked block still says: the account and the organization, if it has them."""
     block = document.get(TOKENS)
-    account = _text(block.get("accountUuid")).lower() if isinstance(block, dict) else ""
-    return excluded(Tokens("", None, account), stores)
+    names = [block.get(key) for key in ("accountUuid", "organizationUuid")] if isinstance(block, dict) else ["", ""]
+    account, organization = (_text(name).lower() for name in names)
+    return Tokens("", None, account, organization)
 
 
 def milliseconds(value: Any) -> float | None:

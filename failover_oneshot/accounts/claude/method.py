@@ -90,20 +90,15 @@ class ClaudeMethod:
         tokens = read_store(account).known.tokens
         return tokens is not None and fingerprints.fits(mark, tokens.token)
 
-    def given_up(self, account: Account) -> str | None:
+    def given_up(self, active: Account | None) -> tuple[Account, str] | None:
         """See `SwapMethod`."""
         try:
             live = self._live()
         except MethodError:
             return None
-        stored = read_store(account).known.tokens
-        if live.credentials is None or stored is None or not credentials.given_up(live.credentials.values):
-            return None
-        if account.name in credentials.foreign(live.credentials.values, [read_store(account).known]):
-            return None
-        if self._memory.installed is None and account.name not in owner.identified(live, self._accounts):
-            return None  # only the identity can say whose they were
-        return fingerprints.made(stored.token)
+        account = self._account(owner.gave_up(live, active.name if active else None, self._accounts, self._memory))
+        stored = read_store(account).known.tokens if account else None
+        return (account, fingerprints.made(stored.token)) if account and stored else None
 
     # -- the swap ----------------------------------------------------------------------------------------------------
 

@@ -73,6 +73,16 @@ def identified(live: LiveCredentials, accounts: Sequence[Account]) -> tuple[str,
     return credentials.identified(live.identity, known_stores(accounts)) or ()
 
 
+def gave_up(live: LiveCredentials, active: str | None, accounts: Sequence[Account], memory: Memory) -> str | None:
+    """The account whose live tokens Claude Code has blanked; None if it has not, or when in doubt."""
+    if live.credentials is None or not credentials.given_up(live.credentials.values):
+        return None
+    named = credentials.named(credentials.blank_tokens(live.credentials.values), known_stores(accounts))
+    if named is not None:  # a blank block keeps the account that it names
+        return named[0] if len(named) == 1 else None
+    return active if active == memory.installed or active in identified(live, accounts) else None
+
+
 def refreshed(live: LiveCredentials, left: str, installed: AccountStore, accounts: Sequence[Account]) -> bool:
     """Whether unknown live credentials were refreshed from ``installed``, and the identity of ``left`` is back.
 

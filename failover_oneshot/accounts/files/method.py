@@ -83,18 +83,24 @@ class FilesMethod:
         """See `SwapMethod`."""
         return any(fingerprints.fits(mark, content) for content in stores.read(account, self._names).values())
 
-    def given_up(self, account: Account) -> str | None:
+    def given_up(self, active: Account | None) -> tuple[Account, str] | None:
         """See `SwapMethod`."""
         try:
             live = {name: content for name, content in facts.contents_of(self._live()).items() if content}
         except MethodError:
             return None
-        stored = list(facts.filled(stores.read(account, self._names)).values())
-        if not live or not stored or not all(credential_facts.blank(content) for content in live.values()):
+        if not live or facts.filled(live):
             return None
-        if account.name not in self._memory.lineage.values():
-            return None  # no check has seen its credentials live
-        return fingerprints.made(stored[0])
+        account = self._blanked(live, active)
+        stored = list(facts.filled(stores.read(account, self._names)).values()) if account else []
+        return (account, fingerprints.made(stored[0])) if account and stored else None
+
+    def _blanked(self, live: Contents, active: Account | None) -> Account | None:
+        """The account that blank files belong to: by its id in them, else the active one if a check knows it."""
+        if named := facts.account(live):
+            return next((a for a in self._accounts if facts.account(stores.read(a, self._names)) == named), None)
+        seen = {*self._memory.lineage.values(), self._memory.installed}
+        return active if active and active.name in seen else None
 
     def lineage(self) -> dict[str, str]:
         """See `SwapMethod`."""
