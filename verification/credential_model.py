@@ -60,7 +60,7 @@ class CredentialModel:
         if account in self.newest:
             places = [p for p in self._places(account, self._files()) if p != self.sandbox.live_credentials]
             self.newest[account] = max(n for p in places for name, n in _tokens(p.read_bytes()) if name == account)
-            self.used_up.discard((account, self.newest[account]))  # the person has lost the one that works
+            self.used_up = {token for token in self.used_up if token[0] != account}  # the person lost what works
 
     def given_up(self, account: str) -> None:
         """The service has refused the account's credentials: none of them is worth keeping."""

@@ -18,10 +18,9 @@ from failover_oneshot.ctl.demo.server import Run
 from tests.support.tmux_server import Server
 from verification import agent
 from verification.credential_model import law
-from verification.world import World
+from verification.world import LOST, World
 
 REFUSED = frozenset({78})  # a layout that the program refuses
-LOST = 65  # the exit code of a check that begins a fresh state
 LINKS = ("live to store", "store to live", "hard link", "live to another store", "previous version")
 ACTS = ("refresh", "revert", "revert and refresh")
 LOCKS = (".claude/.oauth_refresh.lock", ".claude.lock", ".claude.json.lock")

@@ -38,6 +38,7 @@ ACCOUNTS = ("main", "backup", "third")
 COOLDOWN = timedelta(minutes=10)
 CODES = {0, 1, 65, 69, 74, 75}
 KILLED = -9
+LOST = 65  # the exit code of a check that begins a fresh state
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 
 
@@ -187,7 +188,7 @@ class World:
                 for _ in range(size)
             ]
             ended = [(process, *process.communicate(timeout=300)) for process in started]
-            worst = max(process.returncode for process, _, _ in ended)
+            worst = max((process.returncode for process, _, _ in ended), key=lambda code: (code == LOST, code))
             output = "".join(out for _, out, _ in ended), "".join(err for _, _, err in ended)
             return subprocess.CompletedProcess(argv, worst, *output)
 
@@ -221,7 +222,7 @@ class World:
                 time.sleep(pause / 1000)
                 lock.unlink(missing_ok=True)
             ended = [(process, *process.communicate()) for process in started]
-            worst = max(process.returncode for process, _, _ in ended)
+            worst = max((process.returncode for process, _, _ in ended), key=lambda code: (code == LOST, code))
             output = "".join(out for _, out, _ in ended), "".join(err for _, _, err in ended)
             return subprocess.CompletedProcess(argv, worst, *output)
 
@@ -239,7 +240,7 @@ class World:
         law("exit", done.returncode in CODES | codes | {KILLED}, f"exit {done.returncode}: {done.stderr}")
         law("L4", MARK not in done.stdout + done.stderr, "a secret was printed")
         law("line", "Traceback" not in done.stderr, done.stderr)
-        if done.returncode == 65:  # the state is lost and reported, so handled hits are unknown
+        if done.returncode == LOST:  # the state is lost and reported, so handled hits are unknown
             self.answered.clear()
         owed, owes = state.get("swap_in_progress"), after.get("swap_in_progress")
         swaps, failures, resumes = (
