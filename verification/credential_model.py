@@ -90,8 +90,8 @@ class CredentialModel:
                     foreign = {name for name, _ in _tokens(text)} - {account}
                     law("L2", not foreign, f"credentials of {foreign} are in {path}, which is {account}'s")
         live = agent.whose(self.sandbox.live_credentials)
-        if live and live[0] not in self.excused:
-            newest = self.newest.get(live[0], live[1])
+        if live and live[0] in self.newest.keys() - self.excused:
+            newest = self.newest[live[0]]
             works = live not in self.used_up
             law("L2", works, f"{live[0]}'s live credentials are {live[1]}, used up: the newest are {newest}")
 
