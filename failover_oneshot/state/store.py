@@ -170,19 +170,32 @@ class StateStore:
         while os.path.lexists(aside):
             number += 1
             aside = self.path.with_name(f"{self.path.name}.corrupt-{now:%Y%m%dT%H%M%SZ}-{number}")
+        try:
+            backup = atomicfile.read_bounded(self.backup, MAX_BYTES)
+            state = self._decode(backup, self.backup)
+        except (msgspec.MsgspecError, RecursionError, ValueError, OSError):
+            backup, state = b"", State()
         if quarantine:
-            self.verify_lock()
-            try:
-                os.rename(self.path, aside)  # noqa: PTH104 - the link itself moves, never what it points to
-            except OSError as error:
-                raise StoreError(f"cannot move the corrupt {self.path} to {aside.name}: {_why(error)}") from None
+            self._set_aside(aside, backup)
         moved = "moved to" if quarantine else "would be moved to"
         note = f"state file {self.path} is corrupt ({why}); {moved} {aside.name}"
-        try:
-            state = self._decode(atomicfile.read_bounded(self.backup, MAX_BYTES), self.backup)
-        except (msgspec.MsgspecError, RecursionError, ValueError, OSError):
-            return LoadedState(State(), Origin.RESET, (f"{note}; no good backup, starting with a fresh state",))
+        if not backup:
+            return LoadedState(state, Origin.RESET, (f"{note}; no good backup, starting with a fresh state",))
         return LoadedState(state, Origin.BACKUP, (f"{note}; continuing with the backup {self.backup.name}",))
+
+    def _set_aside(self, aside: Path, backup: bytes) -> None:
+        """Move the corrupt file to ``aside`` and put the backup's content in its place, if there is any.
+
+        Otherwise a check that ends before its first save would leave no state, and the next one would begin afresh.
+        """
+        self.verify_lock()
+        try:
+            if not backup or self.path.is_symlink() or not _linked(self.path, aside):
+                os.rename(self.path, aside)  # noqa: PTH104 - the link itself moves, never what it points to
+            if backup:
+                atomicfile.write_atomic(self.path, backup)
+        except OSError as error:
+            raise StoreError(f"cannot move the corrupt {self.path} to {aside.name}: {_why(error)}") from None
 
     def save(self, state: State) -> None:
         """Write the state durably. The previous version becomes the backup.
@@ -215,6 +228,15 @@ class StateStore:
             atomicfile.write_atomic(self.backup, atomicfile.read_bounded(self.path, MAX_BYTES))
             return
         os.replace(name, self.backup)  # noqa: PTH105 - os.replace is the documented atomic rename
+
+
+def _linked(path: Path, name: Path) -> bool:
+    """Whether the file has that name, too, from now on: so a kill between two renames leaves it in its place."""
+    try:
+        os.link(path, name)
+    except OSError:  # a file system without hard links
+        return False
+    return True
 
 
 def _keep_unknown(raw: dict[str, Any], known: dict[str, Any], new: dict[str, Any]) -> None:

@@ -105,7 +105,16 @@ def test_a_corrupt_state_is_moved_and_the_backup_used(path: Path, content: bytes
         "moved to state.json.corrupt-20261124T100000Z; continuing with the backup state.json.bak"
     )
     assert path.with_name("state.json.corrupt-20261124T100000Z").read_bytes() == content
-    assert not path.exists()
+
+
+def test_a_check_that_ends_before_it_saves_leaves_the_backups_state(path: Path) -> None:
+    """Otherwise the next check would find no file and begin afresh, without a word."""
+    store = saved(path)
+    store.save(replace(FULL, active_account="backup"))
+    path.write_bytes(b"{")
+    StateStore(path, 1).load(NOW, quarantine=True)
+    loaded = StateStore(path, 1).load(NOW, quarantine=True)
+    assert (loaded.state, loaded.origin, loaded.notes) == (FULL, Origin.FILE, ())
 
 
 def test_two_corrupt_states_in_one_second_are_both_kept(path: Path) -> None:
