@@ -59,8 +59,6 @@ SEQUENCES: dict[str, Steps] = {
         *AGAIN],
     "tokens that the agent blanked in a healthy hour": [("blanked", {}), *CHECK, *BLOCKED, *CHECK,
         ("later", {"minutes": 130}), *BLOCKED, *CHECK, *AGAIN],
-    "a corrupt state, and a check that ends before it saves": [*BLOCKED, *CHECK, ("corrupt", {"which": "state",
-        "how": "text"}), ("hung", {}), ("later", {"minutes": 11}), *CHECK],
     "a lost state, and linked files at the next check": [*BLOCKED, *CHECK,
         ("corrupt", {"which": "both", "how": "empty"}), ("linked", {"layout": "live to store"}),
         ("later", {"minutes": 11}), *CHECK],
