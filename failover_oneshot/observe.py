@@ -32,7 +32,7 @@ def observe(
     *,
     always: bool = False,
 ) -> tuple[State, Observation]:
-    """Read panes and records, and where they may matter (or ``always``) the live credentials and the stores.
+    """Read panes and records, and where they may matter (or ``always``) the stores and the sessions' own logins.
 
     The returned state includes the sessions that have their own login. Raises TmuxError and TmuxTimeoutError.
     """

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from failover_oneshot.config import linked
 from failover_oneshot.lib import atomicfile
 
 UNCLAIMED = "unclaimed"
 GENERATIONS = "generations"
 KEPT_FOR = 30 * 24 * 3600.0  # seconds, since a generation was last replaced
-LIMIT = 64 * 1024 * 1024  # bytes
+LIMIT = 64 * 1024 * 1024  # bytes: as much as Claude Code reads
 _NAME = re.compile(r"(\d{8}T\d{6}Z-[0-9a-f]{16})\.(.+)", re.ASCII)
 
 
@@ -42,7 +43,7 @@ def generations(folder: Path, account: str) -> Path:
 
 def previous(path: Path) -> Path:
     """The path of a store file's previous version, beside it."""
-    return path.with_name(path.name + ".prev")
+    return path.with_name(path.name + linked.PREVIOUS)
 
 
 def keep(folder: Path, files: Mapping[str, bytes], key: bytes | None = None) -> str:

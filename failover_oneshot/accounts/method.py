@@ -27,7 +27,7 @@ class MethodError(FailoverError):
 class Saved(Struct, frozen=True):
     """What `save_back` has done. ``unclaimed``: the entry of credentials that no store may take; "" for none."""
 
-    text: str  # one sentence
+    text: str  # one sentence; for unclaimed credentials why no store may take them
     unclaimed: str = ""
     suspect: str | None = None  # the account that they may belong to
 
@@ -60,9 +60,6 @@ class SwapMethod(Protocol):
 
     def refusal(self, account: Account) -> str | None:
         """Why the live credentials cannot be captured for the account; None when they can. Reads only."""
-
-    def capture(self, account: Account) -> str:
-        """Save the live credentials in the account's store; one sentence. MethodError, and no write, on a `refusal`."""
 
     def foreign(self, account: Account, files: Mapping[str, bytes]) -> str | None:
         """Why kept files, by name without a leading dot, cannot be the account's; None when they can. Reads only."""

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from failover_oneshot.accounts.kept import LIMIT
 from failover_oneshot.accounts.method import MethodError
 from failover_oneshot.config import linked
 from failover_oneshot.config.model import Account, Config
 from failover_oneshot.lib import atomicfile, procfs
-
-LIMIT = 64 * 1024 * 1024  # bytes: Claude Code reads larger files than it should ever write
 
 
 class ChangedError(Exception):
@@ -123,11 +122,11 @@ def refuse_links(config: Config, folder: Path) -> None:
         raise MethodError(f"{clash.text}; {clash.remedy}")
 
 
-def clean_leftovers(live: Sequence[Path], accounts: Sequence[Account], unclaimed: Path) -> None:
-    """Remove what killed runs left a day ago or more: beside the live files and the state, and in the stores."""
+def clean_leftovers(live: Sequence[Path], accounts: Sequence[Account], folder: Path) -> None:
+    """Remove what killed runs left a day ago or more beside live files, in the stores and the state's ``folder``."""
     stores = {Path(account.store) for account in accounts if account.store}
-    for folder in {path.parent for path in live} | stores | {unclaimed, unclaimed.parent}:
-        atomicfile.clean_leftovers(folder)
+    for place in {path.parent for path in live} | stores | {folder, *linked.kept_folders(folder)}:
+        atomicfile.clean_leftovers(place)
 
 
 def read(path: Path) -> bytes | None:

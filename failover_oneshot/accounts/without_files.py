@@ -38,10 +38,6 @@ class WithoutFiles:
         """See `SwapMethod`."""
         return self.no_files
 
-    def capture(self, account: Account) -> str:  # noqa: ARG002
-        """See `SwapMethod`."""
-        raise MethodError(self.no_files)
-
     def foreign(self, account: Account, files: Mapping[str, bytes]) -> str | None:  # noqa: ARG002
         """See `SwapMethod`."""
         return self.no_files

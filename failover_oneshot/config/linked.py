@@ -135,6 +135,13 @@ def kept_folders(beside: Path) -> list[Path]:
     return [beside / "unclaimed", *sorted(beside.glob("generations/*"))]
 
 
+def live_credentials(config: Config) -> tuple[str, ...]:
+    """The live files that hold credentials; empty for the methods that replace no files."""
+    if config.swap.method is Method.CLAUDE:
+        return (f"{config.swap.claude_dir}/{LIVE}",)
+    return config.swap.files if config.swap.method is Method.FILES else ()
+
+
 def _credential_files(config: Config) -> Iterator[CredentialFile]:
     swap, names = config.swap, dict[str, None]()
     if swap.method is Method.CLAUDE:

@@ -82,13 +82,6 @@ class Swap(Section, frozen=True):
     max_per_hour: values.Count = 4
     "stop swapping after this many swaps in one hour"
 
-    @property
-    def credential_files(self) -> tuple[str, ...]:
-        """The live files that hold credentials; empty for the methods that replace no files."""
-        if self.method is Method.CLAUDE:
-            return (f"{self.claude_dir}/.credentials.json",)
-        return self.files if self.method is Method.FILES else ()
-
 
 class Quota(Section, frozen=True):
     """When the active account counts as exhausted."""

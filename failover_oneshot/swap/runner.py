@@ -156,7 +156,7 @@ class Swapper:
         if not saved.unclaimed:
             log.info("%s", saved.text)
             return state
-        log.warning("%s; see `failoverctl accounts unclaimed`", saved.text)
+        log.warning("%s; kept as unclaimed/%s; see `failoverctl accounts unclaimed`", saved.text, saved.unclaimed)
         if saved.unclaimed in state.unclaimed:
             return state
         doubt = Unclaimed(at=seconds(self.now), reason=saved.text, account=saved.suspect)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from failover_oneshot.config.model import Config
+from failover_oneshot.config import linked
+from failover_oneshot.config.model import Account, Config
 from failover_oneshot.state.model import State, Unusable, seconds
 from failover_oneshot.state.transitions import with_account
 
@@ -52,26 +53,49 @@ def signature(config: Config) -> str | None:
 
     None for the methods that have no live files. A missing file counts too.
     """
-    found = []
-    for path in config.swap.credential_files:
+    parts = []
+    for path in linked.live_credentials(config):
         try:
             info = os.stat(path)  # noqa: PTH116
         except OSError:
-            found.append("-")
+            parts.append("-")
         else:
-            found.append(f"{info.st_ino}/{info.st_size}/{info.st_mtime_ns}")
-    return " ".join(found) or None
+            parts.append(f"{info.st_ino}/{info.st_size}/{info.st_mtime_ns}")
+    return " ".join(parts) or None
 
 
 def found(config: Config, state: State, method: "SwapMethod", now: datetime) -> State:
-    """The state with what the live credentials show: whose they are, or that an agent has given them up. Reads only."""
+    """The state with what the live credentials show: whose they are, or that an agent has given them up. Reads only.
+
+    Files that cannot be read show nothing; the next check looks again.
+    """
+    from failover_oneshot.accounts.method import MethodError  # here: few checks need it
+
     seen = signature(config)  # before they are read, so that a later change is noticed
-    news, state = seen != state.credentials_seen, replace(state, credentials_seen=seen)
-    state = _adopt(config, state, method, warn=news)
-    blanked = method.given_up(config.account(state.active_account)) if news else None
-    if blanked is None:
+    try:
+        verdict = method.verdict()
+    except MethodError:  # a swap says why
         return state
-    account, mark = blanked
+    news = seen != state.credentials_seen
+    if news and verdict.suspect:
+        log.warning("the owner of the live credentials is in doubt: %s", verdict.sentence)
+    state = replace(_adopted(config, state, verdict.owner), credentials_seen=seen, lineage=method.lineage())
+    blanked = method.given_up(config.account(state.active_account)) if news else None
+    return _given_up(state, *blanked, now) if blanked else state
+
+
+def _adopted(config: Config, state: State, live: str | None) -> State:
+    """The state with the account whose credentials are live: somebody may have logged in by hand."""
+    if live is None or live == state.active_account or config.account(live) is None:
+        return state
+    log.warning(
+        "live credentials belong to %s, not to %s; %s is now the active account", live, state.active_account, live
+    )
+    return replace(state, active_account=live)
+
+
+def _given_up(state: State, account: Account, mark: str, now: datetime) -> State:
+    """The state in which no swap goes to the account while its store holds the credentials of this fingerprint."""
     log.warning(
         "%s: the agent has blanked the live credentials; no swap to it until you log in and run "
         "`failoverctl accounts add %s`",
@@ -80,26 +104,6 @@ def found(config: Config, state: State, method: "SwapMethod", now: datetime) -> 
     )
     trouble = Unusable(at=seconds(now), reason="the agent has given up its credentials", stored=mark)
     return with_account(state, account.name, unusable=trouble)
-
-
-def _adopt(config: Config, state: State, method: "SwapMethod", *, warn: bool) -> State:
-    """The state with the account whose credentials are live: somebody may have logged in by hand."""
-    from failover_oneshot.accounts.method import MethodError  # here: few checks need it
-
-    try:
-        verdict = method.verdict()
-    except MethodError:  # a swap says why
-        return state
-    if verdict.suspect and warn:
-        log.warning("the owner of the live credentials is in doubt: %s", verdict.sentence)
-    live = verdict.owner
-    state = replace(state, lineage=method.lineage())
-    if live is None or live == state.active_account or config.account(live) is None:
-        return state
-    log.warning(
-        "live credentials belong to %s, not to %s; %s is now the active account", live, state.active_account, live
-    )
-    return replace(state, active_account=live)
 
 
 def reconcile(config: Config, state: State, method: "SwapMethod", now: datetime) -> None:

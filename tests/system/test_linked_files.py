@@ -65,7 +65,7 @@ def settings_to_store(box: Sandbox, make: Callable[[Path, Path], None]) -> tuple
 
 
 def live_to_a_store_to_be(box: Sandbox, make: Callable[[Path, Path], None]) -> tuple[Path, Path]:
-    """A dangling link: nobody is logged in, and the first login would be in main's store."""
+    """A dangling link: without live credentials, the first log-in would write to main's store."""
     link, target = box.live_credentials, box.stored("main") / ".credentials.json"
     target.unlink()
     symbolic(link, target)

@@ -206,6 +206,19 @@ def test_a_file_that_stays_half_written_costs_no_cooldown(blocked: Sandbox) -> N
     assert blocked.check()["outcome"] == "swapped"
 
 
+def test_refreshed_tokens_beside_a_half_written_file_are_noted_by_the_next_check(sandbox: Sandbox) -> None:
+    """Its owner could not be determined, so the check after it looks again although the tokens are the same."""
+    sandbox.check()
+    refresh(sandbox, "main", 7)
+    whole = sandbox.settings.read_bytes()
+    sandbox.settings.write_bytes(whole[: len(whole) // 2])
+    sandbox.check()
+    sandbox.settings.write_bytes(whole)
+    before = sandbox.state()["lineage"]
+    sandbox.check()
+    assert sandbox.state()["lineage"] != before
+
+
 BIG = 12 * 1024 * 1024
 
 

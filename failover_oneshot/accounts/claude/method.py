@@ -96,7 +96,9 @@ class ClaudeMethod:
             live = self._live()
         except MethodError:
             return None
-        account = self._account(owner.gave_up(live, active.name if active else None, self._accounts, self._memory))
+        account = self._config.account(
+            owner.gave_up(live, active.name if active else None, self._accounts, self._memory)
+        )
         stored = read_store(account).known.tokens if account else None
         return (account, fingerprints.made(stored.token)) if account and stored else None
 
@@ -154,7 +156,7 @@ class ClaudeMethod:
 
     def undo(self, outgoing: Account, note: Mapping[str, str]) -> None:
         """See `SwapMethod`."""
-        incoming = self._account(note.get("incoming"))
+        incoming = self._config.account(note.get("incoming"))
         live = self._live()
         if incoming is None:  # no longer in the config: only the waiting files show what was installed
             if any(staged.is_replaced(path, number, note) for number, path in enumerate(live.paths)):
@@ -197,13 +199,6 @@ class ClaudeMethod:
             return f"the live credentials are older than those in {account.name}'s store"
         return None
 
-    def capture(self, account: Account) -> str:
-        """See `SwapMethod`."""
-        with self.exclusive(self._timeout):
-            if problem := self.refusal(account):
-                raise MethodError(problem)
-            return self.save_back(account, {}).text
-
     def foreign(self, account: Account, files: Mapping[str, bytes]) -> str | None:
         """See `SwapMethod`."""
         try:
@@ -222,9 +217,6 @@ class ClaudeMethod:
         return f"{account.name}'s store {'has these credentials now' if changed else 'already has these credentials'}"
 
     # -- how it is done ----------------------------------------------------------------------------------------------
-
-    def _account(self, name: str | None) -> Account | None:
-        return next((account for account in self._accounts if account.name == name), None)
 
     def _live(self) -> LiveCredentials:
         return live_files.read(self._folder / CREDENTIALS, self._settings, patient=self._held is not None)

@@ -72,4 +72,4 @@ def _without_owner(live: LiveCredentials, why: str, suspect: str | None, memory:
     if live.settings and live.identity:
         files[IDENTITY_FILE] = json_document.rendered(live.settings.values[IDENTITY])
     made = kept.keep(memory.unclaimed, files)
-    return Saved(f"{why}; kept as {kept.UNCLAIMED}/{made}", made, suspect)
+    return Saved(why, made, suspect)

@@ -9,12 +9,13 @@ from msgspec import Struct
 from failover_oneshot.accounts import json_document, kept
 from failover_oneshot.accounts.claude.credentials import StoredCredentials, identity_of, tokens_of, with_own_keys
 from failover_oneshot.accounts.json_document import Document
-from failover_oneshot.accounts.staged import LIMIT, cannot_read
+from failover_oneshot.accounts.kept import LIMIT
+from failover_oneshot.accounts.staged import cannot_read
+from failover_oneshot.config import linked
 from failover_oneshot.config.model import Account
 from failover_oneshot.lib import atomicfile
 
-CREDENTIALS = ".credentials.json"
-IDENTITY_FILE = "oauthAccount.json"
+CREDENTIALS, IDENTITY_FILE = linked.STORED
 
 
 class AccountStore(Struct, frozen=True):

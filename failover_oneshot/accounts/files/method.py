@@ -61,7 +61,7 @@ class FilesMethod:
         problems = (facts.problem(folder / name, content) for name, content in mine.items())
         if problem := next(filter(None, problems), None):
             return problem
-        if all(credential_facts.blank(content) for content in mine.values()):
+        if not facts.filled(mine):
             return f"credentials in store {folder} are blank; log in again"
         for other in self._accounts:
             if other.name != account.name and (same := facts.sameness(mine, stores.read(other, self._names))):
@@ -192,7 +192,7 @@ class FilesMethod:
             contents = facts.contents_of(self._live())
         except MethodError as error:
             return str(error)
-        if all(credential_facts.blank(content) for content in contents.values()):
+        if not facts.filled(contents):
             return f"there are no live credentials; log in as {account.name} first"
         verdict = self._verdict(contents, account.name)
         if verdict.owner != account.name:
@@ -201,17 +201,10 @@ class FilesMethod:
             return f"the live credentials are older than those in {account.name}'s store"
         return None
 
-    def capture(self, account: Account) -> str:
-        """See `SwapMethod`."""
-        with self.exclusive(self._timeout):
-            if problem := self.refusal(account):
-                raise MethodError(problem)
-            return self.save_back(account, {}).text
-
     def foreign(self, account: Account, files: Mapping[str, bytes]) -> str | None:
         """See `SwapMethod`."""
         named = self._kept(files)
-        if not named or all(credential_facts.blank(content) for content in named.values()):
+        if not facts.filled(named):
             return "the kept credentials are blank"
         mine = facts.identity(named)
         whose = {a.name: facts.identity(stores.read(a, self._names)) for a in self._accounts}
@@ -296,7 +289,7 @@ class FilesMethod:
             if problem is None:
                 return live
             if time.monotonic() >= deadline:
-                raise MethodError(f"{problem}")
+                raise MethodError(problem)
             time.sleep(POLL_EVERY)
 
     def _changes(self, live: Sequence[LiveFile], incoming: Account) -> list[FileChange]:
@@ -314,18 +307,17 @@ class FilesMethod:
         """Save one account's live files to its store or to `unclaimed/`."""
         self._memory.guard()
         verdict = self._verdict(contents, presumed, installed)
-        account = next((a for a in self._accounts if a.name == verdict.owner), None)
-        live = {base: content for base, content in contents.items() if not credential_facts.blank(content)}
+        account = self._config.account(verdict.owner)
+        live = facts.filled(contents)
         if account is None or not account.store:
             if not live or any(stores.holds(a, live) for a in self._accounts):
                 return Saved("nothing to save: live files are blank or already in a store")
             made = kept.keep(self._memory.unclaimed, live)
-            text = f"live files have no certain owner: {verdict.sentence}; kept as {kept.UNCLAIMED}/{made}"
-            return Saved(text, made, verdict.suspect)
+            return Saved(f"live files have no certain owner: {verdict.sentence}", made, verdict.suspect)
         stored = stores.read(account, self._names)
         if facts.older(live, stored):
             made = kept.keep(self._memory.unclaimed, live)
-            return Saved(f"{account.name}'s live files are older than its store; kept as {kept.UNCLAIMED}/{made}", made)
+            return Saved(f"{account.name}'s live files are older than its store", made)
         if not stores.save(account, live, self._memory):
             return Saved(f"{account.name}'s store already has the live files")
         return Saved(f"live files saved to {account.name}'s store")

@@ -44,7 +44,8 @@ def add(site: Installation, options: argparse.Namespace) -> int:
         nonlocal done, plan
         refuse_unfinished(state)
         plan = plan_of(site, options.name, os.environ)  # again: another program may have changed the file
-        state, done = _captured(registry.method(plan.config, site.folder, state, guard), plan.account, state)
+        method = registry.method(plan.config, site.folder, state, guard)
+        state, done = _captured(method, plan.account, state, plan.config.swap.timeout)
         guard()
         write(site.config_file, plan)
         return state
@@ -102,11 +103,13 @@ def _refuse(method: SwapMethod, account: Account) -> None:
         raise AccountsError(f"not saved in {account.name}'s store: {why}")
 
 
-def _captured(method: SwapMethod, account: Account, state: State) -> tuple[State, str]:
+def _captured(method: SwapMethod, account: Account, state: State, timeout: float) -> tuple[State, str]:
     """The state after the live credentials were saved as the account's, and what was done."""
     name = account.name
     try:
-        done = method.capture(account)
+        with method.exclusive(timeout):
+            _refuse(method, account)
+            done = method.save_back(account, {}).text
         corrected = method.reconcile(account)
     except MethodError as error:
         raise AccountsError(f"not saved in {name}'s store: {error}") from None

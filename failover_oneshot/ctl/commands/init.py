@@ -11,6 +11,7 @@ from pathlib import Path
 from failover_oneshot.accounts import json_document
 from failover_oneshot.accounts.claude import credentials
 from failover_oneshot.accounts.claude.store import CREDENTIALS, IDENTITY_FILE
+from failover_oneshot.accounts.kept import LIMIT
 from failover_oneshot.agents import registry
 from failover_oneshot.config import loader, schema
 from failover_oneshot.config.model import Tmux as TmuxSettings
@@ -26,7 +27,6 @@ from failover_oneshot.tmux.formats import PaneRow, is_shell
 
 ACCOUNTS = "~/.claude-accounts"
 _NAME = re.compile(r"[A-Za-z0-9_@+][A-Za-z0-9._@+-]{0,63}")
-_LIMIT = 64 << 20  # bytes; Claude Code's settings file grows over time
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -211,7 +211,7 @@ def _identity(path: Path, key: str | None) -> credentials.Identity | None:
 
 def _document(path: Path) -> dict[str, object] | None:
     try:
-        return dict(json_document.parse(atomicfile.read_bounded(path, _LIMIT)).values)
+        return dict(json_document.parse(atomicfile.read_bounded(path, LIMIT)).values)
     except (OSError, ValueError):
         return None
 

@@ -77,7 +77,7 @@ def assign_command(row: UnclaimedRow) -> str:
 def unclaimed_text(row: UnclaimedRow, now: datetime) -> str:
     """An entry of `unclaimed/` in one sentence, without the command."""
     whose = f", perhaps {row.account}'s" if row.account else ""
-    reason = f": {row.reason.partition('; kept as ')[0]}" if row.reason else ""
+    reason = f": {row.reason}" if row.reason else ""
     return f"{row.file}{whose} ({described(row, now)}){reason}"
 
 

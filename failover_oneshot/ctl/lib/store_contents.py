@@ -11,10 +11,9 @@ from msgspec import Struct
 
 from failover_oneshot.accounts import credential_facts, json_document
 from failover_oneshot.accounts.claude.store import CREDENTIALS, IDENTITY_FILE
+from failover_oneshot.accounts.kept import LIMIT
 from failover_oneshot.config.model import Account, Config, Method
 from failover_oneshot.lib import atomicfile
-
-LIMIT = 1024 * 1024  # bytes of one file
 
 
 class StoreContents(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import pytest
 from failover_oneshot.accounts import staged
 from failover_oneshot.accounts.registry import MethodError
 from failover_oneshot.accounts.staged import ChangedError, FileChange
+from failover_oneshot.config.model import Account
 
 
 @pytest.fixture
@@ -81,3 +82,17 @@ def test_a_folder_in_place_of_a_file_is_refused(changes: list[FileChange], tmp_p
     with pytest.raises(MethodError, match="not a regular file"):
         staged.stage(changes, staged.new_note())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "c"]
+
+
+def test_leftovers_are_removed_where_a_swap_writes_and_nowhere_else(tmp_path: Path) -> None:
+    """A copy of credentials that a killed run was just writing must not stay for ever."""
+    state = tmp_path / "above" / "state"
+    cleaned = [tmp_path / "live", tmp_path / "store", state, state / "unclaimed", state / "generations" / "main"]
+    old = {}
+    for folder in (*cleaned, state.parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        old[folder] = folder / ".failover-tmp-0123456789abcdef"
+        old[folder].touch(mode=0o600)
+        os.utime(old[folder], (0, 0))
+    staged.clean_leftovers([tmp_path / "live" / "a"], [Account(name="main", store=str(tmp_path / "store"))], state)
+    assert [folder for folder, path in old.items() if path.exists()] == [state.parent]

@@ -11,8 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failover_oneshot.accounts import kept
-from failover_oneshot.accounts.claude import store
 from failover_oneshot.config import linked
 from failover_oneshot.config.linked import How, clashes
 from failover_oneshot.config.loader import ConfigError, LinkedFilesError, load
@@ -266,11 +264,6 @@ def test_a_mounted_file_is_refused_without_a_command(home: Path) -> None:
     words = ["sh", str(home / MAIN), str(home / CLAUDE), sys.executable, program, str(home)]
     done = subprocess.run([*inside, script, *words], check=True, capture_output=True, text=True, cwd=ROOT)
     assert f"{home / MAIN} is {home / CLAUDE}, through a mount; remove the mount" in done.stdout
-
-
-def test_the_names_in_a_store_are_those_of_the_swap() -> None:
-    assert linked.STORED == (store.CREDENTIALS, store.IDENTITY_FILE)
-    assert f"x{linked.PREVIOUS}" == kept.previous(Path("x")).name
 
 
 def config(home: Path, swap: Swap) -> Config:
